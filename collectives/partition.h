@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cutting a lane into P spans. */
+#ifndef WEFT_COLLECTIVES_PARTITION_H
+#define WEFT_COLLECTIVES_PARTITION_H
+
+#include "collectives/algo.h"
+
+/* The index-th (taken modulo size, negatives too) of s->size spans that cut the lane in order, as
+ * evenly as the edges allow: codec block edges when the lane has at least s->size blocks, else
+ * multiples of 8 elements. Spans may be empty. */
+weft_span weft_part(const weft_shape *s, int index);
+
+/* The whole lane, of block b. */
+weft_span weft_whole(const weft_shape *s, uint32_t b);
+
+#endif

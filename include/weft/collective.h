@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file collective.h
+ * Collectives. Each has a blocking form and a _start form that returns a request (request.h).
+ *
+ * Rules for all of them:
+ *  - Every peer of the group calls the same collectives in the same order with the same count,
+ *    dtype, op, root and options; the n-th call on one peer meets the n-th call on every other.
+ *    A difference is found at once: every peer gets WEFT_EMISMATCH with both calls in words, and
+ *    the next operation works.
+ *  - Afterwards every peer holds the same bits, whatever the algorithm, link and timing.
+ *  - Buffers are borrowed until the request completes. in == out means in place; any other overlap
+ *    is WEFT_EINVAL. After an error out is unspecified; in (unless in place) and residual are
+ *    untouched. An error ends the borrow too: the buffers may be freed at once.
+ *  - count is in elements, 0 … 2^40. Count 0 and a group of one are valid.
+ *  - Returns: 0; WEFT_EINVAL; WEFT_ENOTSUP no algorithm fits type, codec and options (the text says
+ *    why); WEFT_EMISMATCH; WEFT_ECODEC a peer sent a malformed encoding; WEFT_ENONFINITE a lossy
+ *    codec met NaN or infinity; WEFT_ETIMEDOUT no progress in timeout_ms (the text names the rank
+ *    that was waited for); WEFT_EPEER a peer died (rank says who); WEFT_EBROKEN the group broke in
+ *    an earlier operation; WEFT_ENOMEM.
+ *  - Threads: any; two threads that start operations on one group must agree on the order
+ *    themselves.
+ */
+#ifndef WEFT_COLLECTIVE_H
+#define WEFT_COLLECTIVE_H
+
+#include <weft/request.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What one operation did, on this peer. */
+typedef struct weft_receipt {
+    size_t size;               /**< sizeof(weft_receipt), set by the caller */
+    char algo[24];             /**< the algorithm that ran, "ring" */
+    uint64_t encoded_bytes;    /**< bytes of this peer's own contribution as encoded, counted once
+                                    (scales and padding in; the own chunk of scatter once) */
+    uint64_t body_bytes_sent;  /**< bodies of data frames handed to links, forwarding included */
+    uint64_t body_bytes_received; /**< bodies of data frames taken */
+    uint64_t wire_bytes_sent;  /**< frames of this operation with their 64-byte headers */
+    uint64_t lanes;            /**< lanes the vector was cut into */
+} weft_receipt;
+
+/** Options of one call. NULL, or zeroed with size set, means the defaults. */
+typedef struct weft_coll_opts {
+    size_t size;        /**< sizeof(weft_coll_opts) */
+    const char *algo;   /**< algorithm SPEC, "ring"; NULL: WEFT_ALGO, else "auto" */
+    const char *codec;  /**< codec SPEC, "qsgd:levels=7,bucket=512"; NULL: "raw" */
+    float *own;         /**< out, count floats: the decoded value of this peer's contribution, bit
+                             for bit what the others decoded (DIANA's message); NULL: not wanted */
+    float *residual;    /**< in/out, count floats: added to the input before encoding; receives what
+                             encoding lost (error feedback); NULL: none */
+    uint64_t draw;      /**< keys the random numbers of lossy codecs, 1 … 2^48-1 (the caller's step:
+                             a retry uses the same); 0: the operation's number */
+    uint32_t tensor;    /**< keys them too, 0 … 65535 */
+    int64_t timeout_ms; /**< longest time without progress; 0: the group's, WEFT_FOREVER: none */
+    weft_receipt *receipt; /**< filled when the operation succeeds; NULL: not wanted */
+} weft_coll_opts;
+
+/**
+ * Reduce one vector over all peers; every peer gets the same bits.
+ *
+ * @param in     count elements of dtype. May equal out (in place).
+ * @param out    count elements.
+ * @param dtype  WEFT_F32 for lossy codecs, any for "raw".
+ * @param op     WEFT_SUM or WEFT_MEAN for lossy codecs, any for "raw".
+ * Cost: rounds and bytes as `weft info` prints for each algorithm.
+ * Source: Patarasuk & Yuan 2009 (ring); Thakur et al. 2005 (recursive doubling).
+ */
+WEFT_API int weft_allreduce(weft_group *group, const void *in, void *out, size_t count,
+                            weft_dtype dtype, weft_op op, const weft_coll_opts *opts);
+WEFT_API int weft_allreduce_start(weft_group *group, const void *in, void *out, size_t count,
+                                  weft_dtype dtype, weft_op op, const weft_coll_opts *opts,
+                                  weft_request **ret);
+
+/**
+ * Concatenate one block of every peer, in rank order.
+ *
+ * @param in   count elements. In place: in == out + rank * count elements.
+ * @param out  size * count elements.
+ */
+WEFT_API int weft_allgather(weft_group *group, const void *in, void *out, size_t count,
+                            weft_dtype dtype, const weft_coll_opts *opts);
+WEFT_API int weft_allgather_start(weft_group *group, const void *in, void *out, size_t count,
+                                  weft_dtype dtype, const weft_coll_opts *opts,
+                                  weft_request **ret);
+
+/**
+ * Reduce size blocks of count elements; each peer gets the block of its rank.
+ *
+ * @param in   size * count elements.
+ * @param out  count elements. In place: out == in + rank * count elements (the rest of in is kept).
+ */
+WEFT_API int weft_reduce_scatter(weft_group *group, const void *in, void *out, size_t count,
+                                 weft_dtype dtype, weft_op op, const weft_coll_opts *opts);
+WEFT_API int weft_reduce_scatter_start(weft_group *group, const void *in, void *out, size_t count,
+                                       weft_dtype dtype, weft_op op, const weft_coll_opts *opts,
+                                       weft_request **ret);
+
+/** Copy root's count elements to every peer. @param buffer in at root, out elsewhere. */
+WEFT_API int weft_broadcast(weft_group *group, void *buffer, size_t count, weft_dtype dtype,
+                            int root, const weft_coll_opts *opts);
+WEFT_API int weft_broadcast_start(weft_group *group, void *buffer, size_t count, weft_dtype dtype,
+                                  int root, const weft_coll_opts *opts, weft_request **ret);
+
+/** Return when every peer has called it. */
+WEFT_API int weft_barrier(weft_group *group, const weft_coll_opts *opts);
+WEFT_API int weft_barrier_start(weft_group *group, const weft_coll_opts *opts, weft_request **ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

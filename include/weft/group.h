@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file group.h
+ * A group: P peers that found each other and hold the same roster.
+ *
+ * Peers meet at a place that all of them name: a shared folder ("file:///mnt/jobs/7"), one or more
+ * seed endpoints ("tcp://alpha:7000,tcp://beta:7000", any peer at such an address serves the
+ * list), or a hub (threads of one process). Without a place the launcher's variables tell: WEFT_*,
+ * torchrun's, mpirun's or srun's.
+ */
+#ifndef WEFT_GROUP_H
+#define WEFT_GROUP_H
+
+#include <weft/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEFT_FOREVER (-1) /**< a timeout that never passes */
+
+typedef struct weft_hub weft_hub; /**< meeting place and link for threads of one process */
+
+/** How to open a group. Fill with weft_group_opts_init() first: it sets the size and defaults. */
+typedef struct weft_group_opts {
+    size_t size;              /**< sizeof(weft_group_opts) */
+    int peers;                /**< number of peers, 1 … 65535; 0: from the environment */
+    int rank;                 /**< wished rank; -1: from the environment, else by order of arrival */
+    const char *meet;         /**< meeting place; NULL: WEFT_MEET, else the launcher's */
+    const char *job;          /**< job id, keeps two jobs at one place apart; NULL: environment */
+    const char *link;         /**< "auto" (ipc on one host, else tcp), "tcp", "ipc", "mem" */
+    const char *listen;       /**< "tcp://ADDRESS:PORT" to bind; NULL: WEFT_LISTEN, else any port
+                                   of the interface that WEFT_SOCKET_IFNAME or routing names */
+    const char *advertise;    /**< "tcp://ADDRESS:PORT" told to others; NULL: WEFT_ADVERTISE, else
+                                   what was bound */
+    weft_hub *hub;            /**< for link "mem": the hub, which is then the meeting place too */
+    int64_t open_timeout_ms;  /**< longest wait for all peers, default 60 000 */
+    int64_t timeout_ms;       /**< default for operations: longest time without progress, 60 000 */
+    int64_t dead_ms;          /**< silence after which a peer counts as dead; 0: 1 000 when all
+                                   addresses are private, else 10 000 (WEFT_DEAD_MS) */
+    uint64_t seed;            /**< key of all random numbers; the same on all peers, default 1 */
+    const char *checksum;     /**< body checksums: "auto" (between hosts), "on", "off" */
+    void (*log)(void *user, int level, const char *line); /**< 0 error … 3 debug; NULL: silent */
+    void *log_user;           /**< handed to log */
+} weft_group_opts;
+
+/** Set size and defaults. */
+WEFT_API void weft_group_opts_init(weft_group_opts *opts);
+
+/**
+ * Meet the other peers and open the group.
+ *
+ * @param ret   the group; untouched on failure.
+ * @param opts  NULL: everything from the environment. Strings are copied.
+ * @return 0; WEFT_EINVAL option or environment malformed; WEFT_ETIMEDOUT not all came: the text
+ *         names who is missing and what was tried; WEFT_EDUPLICATE two peers claim one rank;
+ *         WEFT_EVERSION; WEFT_EIO cannot bind, read or write.
+ * Threads: any; the group may then be used from any thread. Cost: one thread, one listening socket,
+ * no connection to peers until an operation needs it.
+ */
+WEFT_API int weft_group_open(weft_group **ret, const weft_group_opts *opts);
+
+/**
+ * Leave and free the group. NULL-safe, sets *group to NULL. Operations still running are canceled;
+ * their requests stay valid until freed, in any order with this call. Returns within one second.
+ */
+WEFT_API void weft_group_close(weft_group **group);
+
+WEFT_API int weft_group_rank(const weft_group *group); /**< own position, 0 … size-1 */
+WEFT_API int weft_group_size(const weft_group *group); /**< number of peers */
+/** The seed all peers share (see weft_group_opts). */
+WEFT_API uint64_t weft_group_seed(const weft_group *group);
+
+/** Where a rank is reached, as published: "tcp://10.0.0.3:41873", "ipc://@weft-…", "mem". Valid
+ *  until the group is closed. NULL when rank is out of range. */
+WEFT_API const char *weft_group_endpoint(const weft_group *group, int rank);
+
+/** What the group sent and received so far. */
+typedef struct weft_group_stats {
+    size_t size;                  /**< sizeof(weft_group_stats), set by the caller */
+    uint64_t body_bytes_sent;     /**< bodies of data frames */
+    uint64_t body_bytes_received; /**< bodies of data frames */
+    uint64_t wire_bytes_sent;     /**< all frames, headers included; ZeroMQ's and IP's apart */
+    uint64_t wire_bytes_received; /**< all frames, headers included */
+    uint64_t operations;          /**< operations completed with success */
+    uint64_t connections;         /**< links up now */
+    uint64_t frames_dropped;      /**< frames refused: late, foreign, malformed */
+} weft_group_stats;
+
+/** Fill the first opts->size bytes. @return 0 or WEFT_EINVAL. Threads: any. */
+WEFT_API int weft_group_get_stats(weft_group *group, weft_group_stats *ret);
+
+/** Make a hub for so many peers. Each thread then opens its group with link "mem" and this hub.
+ *  @return 0, WEFT_EINVAL, WEFT_ENOMEM. */
+WEFT_API int weft_hub_open(weft_hub **ret, int peers);
+/** Free the hub, after every group on it was closed. NULL-safe, sets *hub to NULL. */
+WEFT_API void weft_hub_close(weft_hub **hub);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

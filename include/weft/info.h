@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file info.h What this build holds: every codec, algorithm, optimizer, finder and link. */
+#ifndef WEFT_INFO_H
+#define WEFT_INFO_H
+
+#include <weft/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The families. */
+typedef enum weft_family {
+    WEFT_FAMILY_CODEC,
+    WEFT_FAMILY_ALGO,
+    WEFT_FAMILY_OPTIM,
+    WEFT_FAMILY_FINDER,
+    WEFT_FAMILY_LINK,
+    WEFT_FAMILY_COUNT
+} weft_family;
+
+/** A parameter of a SPEC string. */
+typedef struct weft_param {
+    const char *key;     /**< NULL ends a list */
+    const char *value;   /**< the default, as written in a SPEC */
+    const char *choices; /**< "max|1|2" for words, NULL for numbers */
+    double min, max;     /**< range of a number, both ends in; integer says whether whole */
+    int integer;         /**< 1: whole numbers only */
+    const char *help;    /**< one line */
+} weft_param;
+
+/** One member of a family. Static storage. */
+typedef struct weft_info {
+    const char *name;         /**< "qsgd"; for algorithms "ring" */
+    const char *scope;        /**< for algorithms the collective, "allreduce"; else "" */
+    const char *summary;      /**< one line */
+    const char *source;       /**< paper or origin, "" if own */
+    const char *cost;         /**< cost formula of algorithms, state and wire of optimizers, or "" */
+    const weft_param *params; /**< ends with key NULL; never NULL */
+} weft_info;
+
+/** "codecs", "algorithms", … Static storage. */
+WEFT_API const char *weft_family_name(weft_family family);
+/** The index-th member of a family, NULL behind the last. */
+WEFT_API const weft_info *weft_info_get(weft_family family, int index);
+/** One line about the build: compiler, CPU features in use, libzmq's version. Static storage. */
+WEFT_API const char *weft_build_info(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file types.h Element types, reduction operations, opaque handles. */
+#ifndef WEFT_TYPES_H
+#define WEFT_TYPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(name, C type, words): element types of dense operations. */
+#define WEFT_DTYPE_MAP(X)                                                                          \
+    X(F32, float, "float32")                                                                       \
+    X(F64, double, "float64")                                                                      \
+    X(I8, int8_t, "int8")                                                                          \
+    X(U8, uint8_t, "uint8")                                                                        \
+    X(I32, int32_t, "int32")                                                                       \
+    X(U32, uint32_t, "uint32")                                                                     \
+    X(I64, int64_t, "int64")                                                                       \
+    X(U64, uint64_t, "uint64")
+
+/** Element types. */
+typedef enum weft_dtype {
+#define WEFT_DTYPE_ENUM(name, type, words) WEFT_##name,
+    WEFT_DTYPE_MAP(WEFT_DTYPE_ENUM)
+#undef WEFT_DTYPE_ENUM
+        WEFT_DTYPE_COUNT
+} weft_dtype;
+
+/* X(name, words): reduction operations. MEAN is SUM, then one division by the number of peers, and
+ * exists for floating types. Integer sums and products wrap (two's complement). MIN and MAX of
+ * floating types return NaN when either operand is NaN. */
+#define WEFT_OP_MAP(X)                                                                             \
+    X(SUM, "sum")                                                                                  \
+    X(MEAN, "mean")                                                                                \
+    X(PROD, "prod")                                                                                \
+    X(MIN, "min")                                                                                  \
+    X(MAX, "max")
+
+/** Reduction operations. */
+typedef enum weft_op {
+#define WEFT_OP_ENUM(name, words) WEFT_##name,
+    WEFT_OP_MAP(WEFT_OP_ENUM)
+#undef WEFT_OP_ENUM
+        WEFT_OP_COUNT
+} weft_op;
+
+typedef struct weft_group weft_group;     /**< peers that work together */
+typedef struct weft_request weft_request; /**< one started operation */
+
+/** Bytes of one element; 0 for what is no type. */
+WEFT_API size_t weft_dtype_bytes(weft_dtype dtype);
+/** "float32" for WEFT_F32, "unknown" for what is no type. Static storage. */
+WEFT_API const char *weft_dtype_name(weft_dtype dtype);
+/** "sum" for WEFT_SUM, "unknown" for what is no operation. Static storage. */
+WEFT_API const char *weft_op_name(weft_op op);
+/** The type of that name. @return 0, or WEFT_EINVAL with the names in the text. */
+WEFT_API int weft_dtype_parse(const char *name, weft_dtype *ret);
+/** The operation of that name. @return 0, or WEFT_EINVAL with the names in the text. */
+WEFT_API int weft_op_parse(const char *name, weft_op *ret);
+
+/** Version of the library that runs, "0.1.0". Static storage. */
+WEFT_API const char *weft_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file weft.h
+ * The whole API. A tour:
+ *
+ *     weft_group *group = NULL;                  // P peers, found through the environment
+ *     if (weft_group_open(&group, NULL) != WEFT_OK)
+ *         return puts(weft_last_error()->message), 1;
+ *
+ *     weft_allreduce(group, in, out, count, WEFT_F32, WEFT_MEAN, NULL);        // dense, exact
+ *
+ *     weft_coll_opts opts = {.size = sizeof(opts), .codec = "qsgd:levels=7"};  // compressed
+ *     weft_allreduce(group, in, out, count, WEFT_F32, WEFT_MEAN, &opts);
+ *
+ *     weft_request *request = NULL;              // asynchronous
+ *     weft_allreduce_start(group, in, out, count, WEFT_F32, WEFT_SUM, NULL, &request);
+ *     ...
+ *     weft_wait(request, WEFT_FOREVER);
+ *     weft_request_free(&request);
+ *
+ *     weft_optim *optim = NULL;                  // an optimizer on top
+ *     weft_optim_open(&optim, group, "diana", count, NULL);
+ *     weft_optim_step(optim, x, gradient);
+ *     weft_optim_close(&optim);
+ *     weft_group_close(&group);
+ *
+ * status.h tells how errors work, group.h how peers meet, collective.h what operations promise.
+ */
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+
+#include <weft/codec.h>
+#include <weft/collective.h>
+#include <weft/group.h>
+#include <weft/info.h>
+#include <weft/optim.h>
+#include <weft/request.h>
+#include <weft/status.h>
+#include <weft/types.h>
+
+#endif

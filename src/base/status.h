@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors inside the library.
+ *
+ * `return weft_fail(WEFT_EINVAL, "allreduce: count %zu > limit %zu", …)` sets the thread's last
+ * error and returns the code. A layer that adds context calls weft_fail_context() once. An error
+ * that belongs to an operation, and not to the thread that met it, is carried in a weft_problem.
+ */
+#ifndef WEFT_BASE_STATUS_H
+#define WEFT_BASE_STATUS_H
+
+#include <weft/status.h>
+
+enum { WEFT_MESSAGE_BYTES = 1024 };
+
+/* An error with its own storage; code WEFT_OK means none. */
+typedef struct weft_problem {
+    int code;
+    int rank;
+    char text[WEFT_MESSAGE_BYTES];
+} weft_problem;
+
+/* Set the thread's last error (rank -1) and return code. */
+int weft_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, about a rank. */
+int weft_fail_rank(int code, int rank, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Put "context: " before the last error's text; returns its code. */
+int weft_fail_context(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Make a problem the thread's last error and return its code. */
+int weft_fail_problem(const weft_problem *problem);
+
+/* Fill a problem; the first one stays: a problem that already has a code is not overwritten. */
+void weft_problem_set(weft_problem *problem, int code, int rank, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Take over the thread's last error. */
+void weft_problem_from_last(weft_problem *problem);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Codecs: elements to bytes and back. A row of codecs.def and one file each.
+ *
+ * A lane is a stretch of the tensor whose first element lies on a block edge; a span is a part of
+ * it. Blocks (buckets) count from the lane's first element, and the scale of a block is that of
+ * the whole block, even where the span holds only a part of it: so decoded values do not depend on
+ * how a lane is cut into spans.
+ *
+ * Instances are immutable: any thread may use one at any time.
+ */
+#ifndef WEFT_CODEC_CODEC_H
+#define WEFT_CODEC_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/spec.h"
+#include "codec/traits.h"
+#include <weft/codec.h>
+
+/* Elements off … off+count-1 of a lane of lane_count elements. */
+typedef struct weft_stretch {
+    size_t lane_count, off, count;
+} weft_stretch;
+
+typedef struct weft_codec_type {
+    const char *name, *summary, *source;
+    uint32_t traits;           /* WEFT_CODEC_… */
+    const weft_param *params;  /* ends with key NULL */
+    /* Check what the parameter table cannot say; NULL: nothing to check. */
+    int (*check)(const weft_codec *c);
+    /* Elements of a block, 0 when the whole tensor is one block. Lane edges fall on block edges. */
+    size_t (*block)(const weft_codec *c);
+    /* Most bytes an encoding of the stretch takes. */
+    size_t (*bound)(const weft_codec *c, const weft_stretch *s);
+    /* omega for vectors of count elements; NULL for biased codecs. */
+    double (*omega)(const weft_codec *c, size_t count);
+    /* Encode lane[s->off …]. draw->first is the index of lane[0] in the tensor. cap >= bound.
+     * WEFT_ENONFINITE for NaN and infinity where the codec is lossy. */
+    int (*encode)(const weft_codec *c, const weft_draw *draw, const void *lane,
+                  const weft_stretch *s, void *out, size_t cap, size_t *ret_len);
+    /* Decode into out[0 … s->count-1] or, with add, combine: out = out + decoded (codecs of floats)
+     * or out = out op decoded (raw). WEFT_ECODEC: malformed, out untouched; nothing is written
+     * before all of the encoding was checked. */
+    int (*decode)(const weft_codec *c, const weft_stretch *s, const void *in, size_t len, void *out,
+                  bool add);
+    /* WEFT_CODEC_MERGES only. dst = a op b on encodings of the same stretch, dst may be a or b. */
+    void (*merge)(const weft_codec *c, const weft_stretch *s, void *dst, const void *a,
+                  const void *b);
+    /* WEFT_CODEC_MERGES only. Combine elements with an encoding without encoding them first:
+     * acc = acc op in. */
+    void (*fold)(const weft_codec *c, const weft_stretch *s, void *acc, const void *in);
+} weft_codec_type;
+
+struct weft_codec {
+    const weft_codec_type *type;
+    weft_spec spec;
+    char text[WEFT_SPEC_TEXT]; /* the full SPEC */
+    weft_dtype dtype;          /* of elements; WEFT_F32 except for raw */
+    weft_op op;                /* what add, merge and fold do; WEFT_SUM except for raw */
+};
+
+/* Make a codec for elements of dtype under op. WEFT_ENOTSUP when the codec takes only float32 and
+ * sums. weft_codec_open() is this with WEFT_F32 and WEFT_SUM. */
+int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_op op);
+
+/* Row of the table by position, NULL behind the last. */
+const weft_codec_type *weft_codec_type_at(int index);
+
+/* Value of the parameter `key` of this codec: a number, or the index of the word chosen. The key
+ * must be in the type's table. */
+double weft_codec_number(const weft_codec *c, const char *key);
+int weft_codec_choice(const weft_codec *c, const char *key);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Vector loops. Buffers need no alignment: message bodies start anywhere.
+ *
+ * Bits do not depend on alignment, length of the call or instruction set: no FMA, no reassociation.
+ */
+#ifndef WEFT_KERNEL_KERNEL_H
+#define WEFT_KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/types.h>
+
+/* dst[i] = a[i] op b[i]; dst may be a or b. MEAN reduces as SUM. */
+typedef void weft_reduce_fn(void *dst, const void *a, const void *b, size_t count);
+
+/* The loop for a type and operation; NULL when the pair makes no sense (MEAN of integers). */
+weft_reduce_fn *weft_kernel_reduce(weft_dtype dtype, weft_op op);
+
+/* v[i] /= by, floating types only. */
+void weft_kernel_divide(weft_dtype dtype, void *v, size_t count, double by);
+
+/* Norms over floats, in a fixed order: 16 partial results, element i into i mod 16, folded in
+ * order at the end. Sums in double. */
+float weft_kernel_maxabs(const float *v, size_t count);
+double weft_kernel_sumabs(const float *v, size_t count);
+double weft_kernel_sumsq(const float *v, size_t count);
+/* true when every element is finite. */
+bool weft_kernel_finite(const float *v, size_t count);
+
+/* Optimizer arithmetic; every operation rounds to binary32, in the order written. */
+void weft_kernel_sub(float *dst, const float *a, const float *b, size_t count); /* a - b */
+void weft_kernel_add(float *dst, const float *a, const float *b, size_t count); /* a + b */
+void weft_kernel_axpy(float *y, float alpha, const float *x, size_t count); /* y + fl(alpha x) */
+void weft_kernel_scale_add(float *v, float beta, const float *g, size_t count); /* fl(beta v) + g */
+/* x = prox of gamma (l1 |x|_1 + l2/2 |x|^2): soft threshold gamma*l1, then / (1 + gamma*l2). */
+void weft_kernel_prox(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count);
+
+#endif
