@@ -39,13 +39,15 @@ enum {
     WEFT_NEEDS_MERGE = 1u << 0, /* folds or merges encodings: codec trait MERGES */
 };
 
-/* A price: of the busiest rank, for one lane, where an encoded element takes `width` bytes on the
- * way up (own contributions) and `reply` bytes on the way down (raw replies of scatter). */
+/* A price, for one lane, where an encoded element takes `width` bytes on the way up (own
+ * contributions) and `reply` bytes on the way down (raw replies of scatter). Each figure is the
+ * most any rank has, whichever rank that is; the tests hold them against what plan_sim counts. */
 typedef struct weft_cost {
     double rounds;        /* messages that wait for one another */
-    double messages;      /* sent by the busiest rank */
-    double bytes;         /* bodies sent by the busiest rank */
-    double reduced_bytes; /* bytes combined by the busiest rank */
+    double messages;      /* sent by a rank */
+    double bytes;         /* bodies sent by a rank */
+    double reduced_bytes; /* bytes of encodings that a rank folds, merges and adds */
+    double peers;         /* from which a rank receives */
 } weft_cost;
 
 typedef struct weft_algo {
@@ -55,8 +57,13 @@ typedef struct weft_algo {
     uint32_t needs;
     /* Lossy codecs: slots that answer are raw (scatter). The engine encodes nothing twice. */
     weft_cost (*cost)(const weft_shape *s, double width, double reply);
+    /* Fill a plan that weft_plan_init() made of rank, size and count, and check it. */
     int (*build)(weft_plan *p, const weft_shape *s);
 } weft_algo;
+
+/* The plan of one rank for one lane: checks the shape, initializes *ret, builds. On failure there is
+ * nothing to free. 0; WEFT_EINVAL; WEFT_ENOMEM; WEFT_EINTERNAL a builder's mistake. */
+int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
 /* Row of the table by position, NULL behind the last. */
 const weft_algo *weft_algo_at(int index);

@@ -14,7 +14,21 @@
  *
  * Spans count elements of the lane. Collectives over P blocks (allgather's result, reduce_scatter's
  * input) have P lanes side by side, one a block: `block` says which; allreduce and broadcast have
- * block 0 only. Allgather's input and reduce_scatter's result are block 0 too.
+ * block 0 only. Allgather's input and reduce_scatter's result are block 0 too: the span of a pack
+ * or fold counts in the input's blocks, that of an unpack, add or reply in the output's. What
+ * travels counts in the blocks of the larger side: a rank's only block of allgather's input or of
+ * reduce_scatter's result is there the block of its rank. (Slots: their spans are compared so.)
+ *
+ * Slots are the codec's encodings, but for those that a reply fills: they are *raw*, the elements
+ * as they are, and whoever receives one says so with weft_plan_recv_raw(). Raw slots are sent and
+ * unpacked, never combined: no fold, merge or add. A plan with a reply reduces in the output (unpack,
+ * then add) and only then answers. There the division of MEAN belongs: once, on the reply's span of
+ * the output, before it is encoded, so that everybody gets divided elements with the same bits. In
+ * a plan without replies (weft_plan.replies false) MEAN divides the whole output when the lane is
+ * at its end.
+ *
+ * A slot that was sent may be read, sent and unpacked again, but not changed (fold, merge into)
+ * before it is filled anew by pack, reply or receive: the bytes may still be under way.
  */
 #ifndef WEFT_PLAN_PLAN_H
 #define WEFT_PLAN_PLAN_H
@@ -36,7 +50,9 @@ typedef enum weft_verb {
     WEFT_VERB_MERGE,  /* slot = slot op other, or other op slot when other is first */
     WEFT_VERB_UNPACK, /* output's span = decoded slot */
     WEFT_VERB_ADD,    /* output's span = output's span op decoded slot */
+    WEFT_VERB_REPLY,  /* slot = raw encoding of the output's span, after MEAN's division of it */
     WEFT_VERB_FENCE,  /* every receive above is here */
+    WEFT_VERB_COUNT
 } weft_verb;
 
 typedef struct weft_step {
@@ -44,8 +60,14 @@ typedef struct weft_step {
     int slot, other;  /* other: the second slot of a merge */
     int peer;         /* of send and receive */
     bool other_first; /* of a merge: operand order other op slot */
-    uint32_t message; /* of send and receive: how many went before it with this peer */
-    weft_span span;   /* of pack, receive, fold, unpack, add; filled by check for send and merge */
+    bool raw;         /* the slot holds elements as they are: set by reply and weft_plan_recv_raw,
+                         filled by check for send and unpack */
+    bool last;        /* nothing below reads the slot's (of a merge: the other's) bytes before they
+                         are replaced: they may be given away; filled by check */
+    uint32_t message; /* of send and receive: how many went before it with this peer in the same
+                         direction; filled by check */
+    weft_span span;   /* of pack, receive, fold, unpack, add, reply; filled by check for send and
+                         merge */
 } weft_step;
 
 /* A rank this plan talks to. */
@@ -58,9 +80,11 @@ typedef struct weft_plan_peer {
 typedef struct weft_plan {
     int rank, size;
     size_t count;          /* elements of the lane */
+    uint32_t in_blocks, out_blocks; /* lanes side by side: 1, or size */
     weft_step *steps;
     size_t step_count, step_cap;
     int slot_count;
+    bool replies;          /* a reply is among the steps; filled by check */
     weft_plan_peer *peers; /* ascending by rank; filled by weft_plan_check */
     size_t peer_count;
     uint32_t *recvs;       /* step index of each receive, grouped by peer, in message order */
@@ -69,25 +93,40 @@ typedef struct weft_plan {
     char why[160];
 } weft_plan;
 
+/* An empty plan of one block on either side. 0; WEFT_EINVAL rank or size out of range (a position
+ * takes 16 bits on the wire). */
 int weft_plan_init(weft_plan *p, int rank, int size, size_t count);
+/* Blocks of the input and of the output, each 1 or size; before the first verb. */
+void weft_plan_blocks(weft_plan *p, int in_blocks, int out_blocks);
 void weft_plan_free(weft_plan *p); /* of the contents; a zeroed plan is fine */
 
 void weft_plan_pack(weft_plan *p, int slot, weft_span from);
 void weft_plan_send(weft_plan *p, int slot, int to);
 void weft_plan_recv(weft_plan *p, int slot, int from, weft_span of);
+void weft_plan_recv_raw(weft_plan *p, int slot, int from, weft_span of); /* what a reply filled */
 void weft_plan_fold(weft_plan *p, int slot, weft_span mine);
 void weft_plan_merge(weft_plan *p, int slot, int other, bool other_first);
 void weft_plan_unpack(weft_plan *p, int slot, weft_span into);
 void weft_plan_add(weft_plan *p, int slot, weft_span into);
+void weft_plan_reply(weft_plan *p, int slot, weft_span of);
 void weft_plan_fence(weft_plan *p);
 
+/* Where an element lies among what travels: a span of the input (output) with the block of the
+ * larger side. Two spans of input and output share memory in place exactly when these overlap. */
+weft_span weft_plan_in(const weft_plan *p, weft_span span);
+weft_span weft_plan_out(const weft_plan *p, weft_span span);
+
 /* Check what one rank's plan can show: slots filled before use, spans in the lane and equal along a
- * slot's life, peers in range and never self, received slots used only below a fence, no output
- * written before the input at that place was read for the last time (in place stays right). Fills
- * peers, recvs, message numbers and spans. 0, or a weft_status with the step in the text. */
+ * slot's life, peers in range and never self, received slots used only below a fence, every receive
+ * above some fence, sent slots not changed, raw slots not combined, at most 65536 messages a peer
+ * and direction, no output written before the input at that place was read for the last time (in
+ * place stays right), nothing replied twice or changed after its reply. Fills peers, recvs, message
+ * numbers, spans and flags. 0, or a weft_status with the step in the text. May be called again. */
 int weft_plan_check(weft_plan *p);
 
 /* The plan in words, a line a step, into a malloced text (weft_free). NULL: out of memory. */
 char *weft_plan_print(const weft_plan *p);
+/* "pack", "send", …; static storage. */
+const char *weft_verb_name(weft_verb verb);
 
 #endif
