@@ -57,11 +57,13 @@ typedef struct weft_frame {
  * from f->body_sum). */
 void weft_frame_put(const weft_frame *f, uint8_t header[WEFT_FRAME_HEADER]);
 
-/* Read and check what needs no state, in the order of docs/wire.md: length, magic, header checksum,
- * version, kind, flags, body length, body checksum. 0; WEFT_EVERSION with both versions; WEFT_EPROTO
- * with the field. f is filled as far as it was read. */
+/* Read and check what needs no state, in the order of docs/wire.md: magic, major version, length,
+ * header checksum, kind, flags, body length, body checksum. 0; WEFT_EVERSION with both versions, also
+ * when the rest of that version's header looks different (f->major and f->minor are then set);
+ * WEFT_EPROTO with the field. f is filled once the header checksum holds, and untouched before. */
 int weft_frame_get(const uint8_t *data, size_t len, weft_frame *f);
 
+/* "HELLO"; "unknown" for what is no kind. Static storage. */
 const char *weft_frame_kind_name(int kind);
 
 #endif
