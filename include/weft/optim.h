@@ -19,7 +19,8 @@ extern "C" {
 
 typedef struct weft_optim weft_optim; /**< a method with its state on this peer */
 
-/** What theory's step sizes are made of. Unknown values are 0; a method that needs one says so. */
+/** What theory's step sizes are made of, the same on all peers. Unknown values are 0; a method that
+ *  needs one says so. */
 typedef struct weft_smoothness {
     double L;      /**< smoothness of f = mean of f_i */
     double Lmax;   /**< largest smoothness of an f_i */
@@ -28,14 +29,15 @@ typedef struct weft_smoothness {
     int minibatch; /**< 1: gradients are of minibatches, not of the whole f_i */
 } weft_smoothness;
 
-/** Options. Strings are copied. */
+/** Options, the same on all peers. Strings are copied. */
 typedef struct weft_optim_opts {
     size_t size;       /**< sizeof(weft_optim_opts) */
     const char *lr;    /**< "0.1", "theory", "theory*4", "theory2019"; NULL: "theory" */
     const char *codec; /**< codec SPEC; NULL: "raw" */
     const char *algo;  /**< allreduce algorithm SPEC; NULL: "auto" */
-    double l1;         /**< weight of |x|_1, by proximal step */
-    double l2;         /**< weight of |x|^2/2, by proximal step (weight decay inside f is yours) */
+    double l1;         /**< weight of |x|_1, by proximal step; as the key prox_l1 of the SPEC */
+    double l2;         /**< weight of |x|^2/2, by proximal step (weight decay inside f is yours);
+                            as the key prox_l2 */
     weft_smoothness smoothness;
 } weft_optim_opts;
 
@@ -64,9 +66,10 @@ typedef struct weft_step_cost {
  * One step: x is updated in place, to the same bits on every peer.
  *
  * @param x         the model, count floats, the same on all peers before the call.
- * @param gradient  this peer's gradient at x.
+ * @param gradient  this peer's gradient at x, count floats that do not overlap x.
  * @return 0, or the collective's error: x and all state are then those before the call, and the
  *         step may be tried again.
+ * Threads: any, one at a time for each optimizer.
  */
 WEFT_API int weft_optim_step(weft_optim *optim, float *x, const float *gradient);
 
@@ -79,9 +82,11 @@ WEFT_API const char *weft_optim_spec(const weft_optim *optim);
 WEFT_API const char *weft_optim_algo(const weft_optim *optim);
 
 /**
- * Look at a state vector of count floats: "h" (own memory), "hbar" (mean memory), "v" (momentum),
- * "q" (own decoded message of the last step). @return NULL when the method holds none of that name.
- * Valid until closed.
+ * Look at a vector of count floats: "h" (own memory), "hbar" (mean memory), "v" (direction of the
+ * last step, with momentum its state), "q" (own decoded message of the last step; unspecified after
+ * a failed one). @return NULL when the method holds none of that name: sgd has no h and hbar, nor
+ * has diana with alpha = 0; where a lossless codec is used without memories, the message is the
+ * gradient and there is no q. Valid until closed.
  */
 WEFT_API const float *weft_optim_state(const weft_optim *optim, const char *name);
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gradient descent, with momentum and prox, through any unbiased codec:
+ *   D = mean_i Q(g_i);  v = beta v + D;  x = prox(x - lr v).
+ * A lossy codec leaves a floor that the spread of the f_i sets; DIANA does not have it.
+ */
+#include "base/status.h"
+#include "optim/optim.h"
+
+static const weft_param params[] = {
+    {.key = "momentum",
+     .value = "0",
+     .min = 0.0,
+     .max = 1.0,
+     .help = "beta of v = beta v + g, below 1"},
+    {.key = "prox_l1",
+     .value = "0",
+     .min = 0.0,
+     .max = 1e30,
+     .help = "weight of |x|_1, by proximal step"},
+    {.key = "prox_l2",
+     .value = "0",
+     .min = 0.0,
+     .max = 1e30,
+     .help = "weight of |x|^2/2, by proximal step"},
+    {.key = NULL},
+};
+
+static int steps(weft_optim *o)
+{
+    if (o->rule.kind == WEFT_LR_THEORY2019) {
+        return weft_fail(WEFT_ENOTSUP, "lr=theory2019 is diana's: take lr=theory");
+    }
+    if (o->rule.kind == WEFT_LR_NUMBER) {
+        o->lr = o->rule.value;
+        return WEFT_OK;
+    }
+    return weft_theory_sgd(&o->setting, &o->lr);
+}
+
+static int reserve(weft_optim *o)
+{
+    return o->setting.omega > 0.0 ? weft_optim_reserve(o, &o->q) : WEFT_OK;
+}
+
+static int step(weft_optim *o, float *x, const float *gradient)
+{
+    const int code = weft_optim_exchange(o, gradient);
+
+    if (code == WEFT_OK) {
+        weft_optim_descend(o, x, o->mean);
+    }
+    return code;
+}
+
+static const weft_optim_name names[] = {
+    {.info = {.name = "sgd",
+              .scope = "",
+              .summary = "gradient descent on full gradients or minibatches, with momentum and "
+                         "prox; through a codec QSGD, TernGrad, DQGD",
+              .source = "Robbins & Monro 1951; Alistarh et al. 2017; Wen et al. 2017; Khirirat et "
+                        "al. 2018",
+              .cost = "state v; one allreduce of count floats a step",
+              .params = params}},
+    {.info = {.name = "gd",
+              .scope = "",
+              .summary = "sgd on full gradients",
+              .source = "Cauchy 1847",
+              .cost = "state v; one allreduce of count floats a step",
+              .params = params},
+     .full_only = true},
+    {.info = {.name = NULL}},
+};
+
+const weft_optim_type weft_optim_sgd = {
+    .names = names,
+    .steps = steps,
+    .reserve = reserve,
+    .step = step,
+};
