@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/kernel.h"
+
+#include <math.h>
+
+#include "kernel/kernel_table.h"
+
+const weft_kernels *weft_kernels_pick(void)
+{
+#ifdef WEFT_HAVE_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        return &weft_kernels_avx2;
+#endif
+    return &weft_kernels_c;
+}
+
+weft_reduce_fn *weft_kernel_reduce(weft_dtype dtype, weft_op op)
+{
+    if ((unsigned)dtype >= WEFT_DTYPE_COUNT || (unsigned)op >= WEFT_OP_COUNT)
+        return NULL;
+    return weft_kernels_pick()->reduce[dtype][op];
+}
+
+void weft_kernel_divide(weft_dtype dtype, void *v, size_t count, double by)
+{
+    weft_kernels_pick()->divide[dtype](v, count, by);
+}
+
+float weft_kernel_maxabs(const float *v, size_t count)
+{
+    return weft_kernels_pick()->maxabs(v, count);
+}
+
+double weft_kernel_sumabs(const float *v, size_t count)
+{
+    return weft_kernels_pick()->sumabs(v, count);
+}
+
+double weft_kernel_sumsq(const float *v, size_t count)
+{
+    return weft_kernels_pick()->sumsq(v, count);
+}
+
+bool weft_kernel_finite(const float *v, size_t count)
+{
+    return isfinite(weft_kernel_maxabs(v, count));
+}
+
+void weft_kernel_sub(float *dst, const float *a, const float *b, size_t count)
+{
+    weft_kernels_pick()->sub(dst, a, b, count);
+}
+
+void weft_kernel_add(float *dst, const float *a, const float *b, size_t count)
+{
+    weft_kernels_pick()->reduce[WEFT_F32][WEFT_SUM](dst, a, b, count);
+}
+
+void weft_kernel_axpy(float *y, float alpha, const float *x, size_t count)
+{
+    weft_kernels_pick()->axpy(y, alpha, x, count);
+}
+
+void weft_kernel_scale_add(float *v, float beta, const float *g, size_t count)
+{
+    weft_kernels_pick()->scale_add(v, beta, g, count);
+}
+
+void weft_kernel_prox(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count)
+{
+    weft_kernels_pick()->prox(x, gamma_l1, one_plus_gamma_l2, count);
+}
