@@ -1,0 +1,183 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# check.sh [full|quick|gcc|asan|tsan|lint|fuzz|valgrind]: install what is missing, build, test.
+#   full      everything below; what continuous integration runs
+#   quick     the inner loop: one build, the suites without real processes
+#   gcc       gcc build, every suite
+#   asan      clang build with ASan and UBSan: unit, property and one run of real processes
+#   tsan      the stress programs under ThreadSanitizer
+#   lint      clang-format and clang-tidy
+#   fuzz      replay of the corpus, then FUZZ_SECONDS (20) of fresh input for each target
+#   valgrind  three real peers under valgrind
+# Builds live in build/. The last line says "N passed, N failed"; the exit status is 0 when nothing
+# failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+mode=${1:-full}
+jobs=$(getconf _NPROCESSORS_ONLN)
+passed=0 failed=0 started=$(date +%s)
+
+say() {
+    printf '\n== %s (%s s)\n' "$*" "$(($(date +%s) - started))"
+}
+
+finish() {
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+# step NAME COMMAND...: one thing that passes or fails.
+step() {
+    name=$1
+    shift
+    say "$name"
+    if "$@" </dev/null; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name"
+        return 1
+    fi
+}
+
+# build FOLDER MESON-OPTIONS...: configure (the first time) and build build/FOLDER; CC chooses the compiler,
+# `targets`, when set, what is built.
+build() {
+    folder=build/$1
+    shift
+    if [ ! -f "$folder/build.ninja" ]; then
+        meson setup "$folder" -Dwerror=true -Dtests=enabled -Dtools=enabled "$@" \
+            >"build/setup.log" 2>&1 || {
+            cat build/setup.log
+            return 1
+        }
+    fi
+    if [ -n "${targets:-}" ]; then
+        wanted=$(ninja -C "$folder" -t targets all | sed -n "s,^\($targets[a-z0-9_]*\):.*,\1,p")
+        [ -n "$wanted" ] || {
+            echo "$folder: no target $targets*"
+            return 1
+        }
+    else
+        wanted=all
+    fi
+    ninja -C "$folder" --quiet $wanted
+}
+
+# suites FOLDER WORKERS MESON-TEST-ARGUMENTS...: run tests; each counts as one.
+suites() {
+    folder=build/$1 workers=$2
+    shift 2
+    say "meson test in $folder: $*"
+    log=$folder/meson-logs/check.json
+    rm -f "$log"
+    meson test -C "$folder" --no-rebuild --num-processes "$workers" --print-errorlogs \
+        --logbase check "$@" </dev/null
+    status=$?
+    good=$(grep -cE '"result": "(OK|EXPECTEDFAIL)"' "$log" 2>/dev/null)
+    bad=$(grep -cE '"result": "(FAIL|TIMEOUT|ERROR|INTERRUPT|UNEXPECTEDPASS)"' "$log" 2>/dev/null)
+    good=${good:-0} bad=${bad:-0}
+    # Ended badly without a failed test, or without any test: that is a failure of its own.
+    if [ "$bad" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$good" -eq 0 ]; }; then
+        bad=1
+        echo "FAILED: meson test in $folder: $*"
+    fi
+    passed=$((passed + good))
+    failed=$((failed + bad))
+}
+
+sources() {
+    find include src collectives tools tests examples -name '*.[ch]' | sort
+}
+
+check_gcc() {
+    CC=gcc step 'gcc build, warnings are errors' build gcc || return
+    suites gcc "$jobs" --suite unit --suite property --suite conventions --suite headers \
+        --suite fuzz --suite link --suite optim
+    # Real processes with deadlines: one test at a time.
+    suites gcc 1 --suite integration --suite cli --suite stress
+}
+
+check_quick() {
+    CC=gcc step 'gcc build, warnings are errors' build gcc || return
+    suites gcc "$jobs" --suite unit --suite property --suite conventions --suite headers \
+        --suite fuzz
+}
+
+check_asan() {
+    CC=clang step 'clang build with ASan and UBSan, warnings are errors' build clang \
+        -Db_sanitize=address,undefined -Db_lundef=false || return
+    suites clang "$jobs" --setup asan --suite unit --suite property --suite fuzz
+    suites clang 1 --setup asan test_train_peers
+}
+
+check_tsan() {
+    targets=tests/stress/ CC=clang step 'stress programs with ThreadSanitizer' build tsan \
+        -Db_sanitize=thread -Db_lundef=false || return
+    suites tsan 1 --setup tsan --suite stress
+}
+
+check_fuzz() {
+    targets=tests/fuzz/fuzz_ CC=clang step 'fuzz targets with libFuzzer' build fuzz \
+        -Dfuzz=libfuzzer -Db_sanitize=address,undefined -Db_lundef=false || return
+    for target in build/fuzz/tests/fuzz/fuzz_*; do
+        [ -f "$target" ] && [ -x "$target" ] || continue
+        name=${target##*/fuzz_}
+        fresh=build/fuzz/corpus/$name
+        mkdir -p "$fresh"
+        step "fuzz $name for ${FUZZ_SECONDS:-20} s" "$target" -max_total_time="${FUZZ_SECONDS:-20}" \
+            -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+            -artifact_prefix="build/fuzz/crash-$name-" "$fresh" "tests/fuzz/corpus/$name"
+    done
+}
+
+tidy() {
+    find src collectives tools -name '*.c' | sort |
+        xargs -P "$jobs" -n 4 clang-tidy --quiet -p build/clang 2>build/tidy.log
+}
+
+check_lint() {
+    step 'clang-format' sh -c 'clang-format --dry-run -Werror "$@"' sh $(sources)
+    [ -f build/clang/compile_commands.json ] || CC=clang step 'clang configuration' \
+        meson setup build/clang -Db_sanitize=address,undefined -Db_lundef=false || return
+    step 'clang-tidy' tidy
+}
+
+check_valgrind() {
+    CC=gcc step 'gcc build for valgrind' build gcc || return
+    step 'three peers under valgrind' valgrind --quiet --trace-children=yes --error-exitcode=99 \
+        --leak-check=full --errors-for-leak-kinds=definite \
+        build/gcc/tools/weft bench allreduce -n 3 --link tcp -b 4K -e 64K -f 16 -i 2 -w 1
+}
+
+mkdir -p build
+say dependencies
+sh tools/deps.sh check || {
+    failed=1
+    finish
+}
+export OPENBLAS_NUM_THREADS=1
+case $mode in
+full)
+    check_gcc
+    check_asan
+    check_tsan
+    check_valgrind
+    check_fuzz
+    check_lint
+    ;;
+quick) check_quick ;;
+gcc) check_gcc ;;
+asan) check_asan ;;
+tsan) check_tsan ;;
+lint) check_lint ;;
+fuzz) check_fuzz ;;
+valgrind) check_valgrind ;;
+*)
+    sed -n '3,13s/^# //p' "$root/tools/check.sh" >&2
+    exit 2
+    ;;
+esac
+finish
