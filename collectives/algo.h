@@ -39,6 +39,12 @@ enum {
     WEFT_NEEDS_MERGE = 1u << 0, /* folds or merges encodings: codec trait MERGES */
 };
 
+/* What an algorithm does. */
+enum {
+    WEFT_ALGO_PARTS = 1u << 0,   /* cuts its lane into P spans; else its messages hold the lane */
+    WEFT_ALGO_REPLIES = 1u << 1, /* sends elements too, not only encodings */
+};
+
 /* A price, for one lane, where an encoded element takes `width` bytes on the way up (own
  * contributions) and `reply` bytes on the way down (raw replies of scatter). Each figure is the
  * most any rank has, whichever rank that is; the tests hold them against what plan_sim counts. */
@@ -54,15 +60,15 @@ typedef struct weft_algo {
     weft_coll coll;
     const char *name, *summary, *source;
     const char *formula; /* of rounds and bytes, for people: "2(P-1) rounds, 2(P-1)/P n bytes" */
-    uint32_t needs;
-    /* Lossy codecs: slots that answer are raw (scatter). The engine encodes nothing twice. */
+    uint32_t needs;      /* WEFT_NEEDS_… */
+    uint32_t traits;     /* WEFT_ALGO_… */
     weft_cost (*cost)(const weft_shape *s, double width, double reply);
     /* Fill a plan that weft_plan_init() made of rank, size and count, and check it. */
     int (*build)(weft_plan *p, const weft_shape *s);
 } weft_algo;
 
-/* The plan of one rank for one lane: checks the shape, initializes *ret, builds. On failure there is
- * nothing to free. 0; WEFT_EINVAL; WEFT_ENOMEM; WEFT_EINTERNAL a builder's mistake. */
+/* The plan of one rank for one lane: checks the shape, initializes *ret, builds. On failure there
+ * is nothing to free. 0; WEFT_EINVAL; WEFT_ENOMEM; WEFT_EINTERNAL a builder's mistake. */
 int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
 /* Row of the table by position, NULL behind the last. */
@@ -74,18 +80,20 @@ int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret);
 typedef struct weft_choice {
     weft_coll coll;
     int size;
-    uint64_t count;        /* elements of the whole vector */
-    size_t element_bytes;  /* of the dtype */
-    double encoded_bytes;  /* of one element as encoded, on average (the codec's bound / count) */
-    uint32_t traits;       /* of the codec */
+    uint64_t count;       /* elements of the whole vector */
+    size_t element_bytes; /* of the dtype */
+    double encoded_bytes; /* of one element as encoded, on average (the codec's bound / count) */
+    uint32_t traits;      /* of the codec */
 } weft_choice;
 
 /* Resolve `name` ("auto" or NULL: the cheapest that fits under the constant cost table). 0;
  * WEFT_EINVAL no such algorithm; WEFT_ENOTSUP it does not fit, with the reason. */
 int weft_algo_select(const char *name, const weft_choice *c, const weft_algo **ret);
 
-/* Elements of a lane, a pure function too: a multiple of `block` (0: the whole vector is one lane),
- * such that a message holds at most about 256 KiB. */
+/* Elements of a lane, at least 1, a pure function too: a multiple of `block` (0: the whole vector
+ * is one lane), such that a message holds an eighth of what it would hold in a single lane, but 64
+ * to 256 KiB and at most 1 MiB of elements, and that a neighbour sends at most about 4 MiB a lane,
+ * all where block and number of peers allow. Lanes are even: none is a small rest. */
 size_t weft_lane_length(const weft_algo *a, const weft_choice *c, size_t block);
 
 #endif

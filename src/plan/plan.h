@@ -21,11 +21,11 @@
  *
  * Slots are the codec's encodings, but for those that a reply fills: they are *raw*, the elements
  * as they are, and whoever receives one says so with weft_plan_recv_raw(). Raw slots are sent and
- * unpacked, never combined: no fold, merge or add. A plan with a reply reduces in the output (unpack,
- * then add) and only then answers. There the division of MEAN belongs: once, on the reply's span of
- * the output, before it is encoded, so that everybody gets divided elements with the same bits. In
- * a plan without replies (weft_plan.replies false) MEAN divides the whole output when the lane is
- * at its end.
+ * unpacked, never combined: no fold, merge or add. A plan with a reply reduces in the output
+ * (unpack, then add) and only then answers. There the division of MEAN belongs: once, on the
+ * reply's span of the output, before it is encoded, so that everybody gets divided elements with
+ * the same bits. In a plan without replies (weft_plan.replies false) MEAN divides the whole output
+ * when the lane is at its end.
  *
  * A slot that was sent may be read, sent and unpacked again, but not changed (fold, merge into)
  * before it is filled anew by pack, reply or receive: the bytes may still be under way.
@@ -79,7 +79,7 @@ typedef struct weft_plan_peer {
 
 typedef struct weft_plan {
     int rank, size;
-    size_t count;          /* elements of the lane */
+    size_t count;                   /* elements of the lane */
     uint32_t in_blocks, out_blocks; /* lanes side by side: 1, or size */
     weft_step *steps;
     size_t step_count, step_cap;
@@ -87,9 +87,9 @@ typedef struct weft_plan {
     bool replies;          /* a reply is among the steps; filled by check */
     weft_plan_peer *peers; /* ascending by rank; filled by weft_plan_check */
     size_t peer_count;
-    uint32_t *recvs;       /* step index of each receive, grouped by peer, in message order */
+    uint32_t *recvs; /* step index of each receive, grouped by peer, in message order */
     size_t recv_count;
-    int failed;            /* first failure, a weft_status */
+    int failed; /* first failure, a weft_status */
     char why[160];
 } weft_plan;
 
