@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C example of README.md, taken out, compiled against the build, run as three peers.
+"""The C example of README.md, taken out, compiled against the build, run as peers.
 
 readme.py README INCLUDE LIBRARY WEFT CC...
 """
@@ -10,29 +10,38 @@ import subprocess
 import sys
 import tempfile
 
-readme, include, library, weft, cc = *sys.argv[1:5], sys.argv[5:]
 PEERS = 3
-example = re.findall(r"```c\n(.*?)```", pathlib.Path(readme).read_text(), flags=re.S)
-if len(example) != 1:
-    sys.exit(f"{readme}: {len(example)} C blocks, the example is to be the only one")
-folder = os.path.dirname(library)
-with tempfile.TemporaryDirectory() as scratch:
-    source, program = os.path.join(scratch, "example.c"), os.path.join(scratch, "example")
-    pathlib.Path(source).write_text(example[0])
-    subprocess.run(
-        [*cc, "-std=c17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{include}", source, "-o", program,
-         f"-L{folder}", f"-Wl,-rpath,{folder}", "-lweft"],
-        check=True,
+WARNINGS = ["-std=c17", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+
+
+def check(readme, cc, flags, libraries, weft, env=None):
+    """Compile the example of readme with cc, run it under `weft run`, compare what peers print."""
+    example = re.findall(r"```c\n(.*?)```", pathlib.Path(readme).read_text(), flags=re.S)
+    if len(example) != 1:
+        sys.exit(f"{readme}: {len(example)} C blocks, the example is to be the only one")
+    with tempfile.TemporaryDirectory() as scratch:
+        source, program = os.path.join(scratch, "example.c"), os.path.join(scratch, "example")
+        pathlib.Path(source).write_text(example[0])
+        subprocess.run([*cc, *WARNINGS, *flags, source, "-o", program, *libraries], check=True)
+        run = subprocess.run(
+            [weft, "run", "-n", str(PEERS), "--", program],
+            capture_output=True, text=True, timeout=60, env=env, stdin=subprocess.DEVNULL,
+        )
+    print(run.stdout, run.stderr, sep="")
+    if run.returncode != 0:
+        sys.exit(f"the example ended with {run.returncode}")
+    # One line from every peer: "[rank] rank R of P: ...", equal behind the rank.
+    lines = re.findall(r"^\[(\d+)\] rank (\d+)(.*)$", run.stdout, flags=re.M)
+    if sorted(int(rank) for rank, told, _ in lines if rank == told) != list(range(PEERS)):
+        sys.exit("not one line from each peer")
+    if len({text for _, _, text in lines}) != 1:
+        sys.exit("the peers hold different results")
+
+
+if __name__ == "__main__":
+    readme_file, include, library, weft_tool = sys.argv[1:5]
+    folder = os.path.dirname(library)
+    check(
+        readme_file, sys.argv[5:], [f"-I{include}"],
+        [f"-L{folder}", f"-Wl,-rpath,{folder}", "-lweft"], weft_tool,
     )
-    run = subprocess.run(
-        [weft, "run", "-n", str(PEERS), "--", program], capture_output=True, text=True, timeout=60
-    )
-print(run.stdout, run.stderr, sep="")
-if run.returncode != 0:
-    sys.exit(f"the example ended with {run.returncode}")
-# Every peer prints one line; behind the "[rank] " that weft run puts in front they are equal.
-lines = re.findall(r"^\[(\d+)\] (.*)$", run.stdout, flags=re.M)
-if sorted(int(rank) for rank, _ in lines) != list(range(PEERS)):
-    sys.exit("not one line from each peer")
-if len({re.sub(r"^rank \d+", "", text) for _, text in lines}) != 1:
-    sys.exit("the peers hold different results")

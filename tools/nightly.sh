@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# nightly.sh: what check.sh does, then the same kinds of tests for longer. Hours, not minutes:
+#   fuzz      FUZZ_SECONDS (1800) of fresh input for each target
+#   repeat    the suites of real processes REPEAT (20) times, with the machine idle and loaded
+#   valgrind  every unit test
+# The last line says "N passed, N failed", a part counting as one.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+jobs=$(getconf _NPROCESSORS_ONLN)
+passed=0 failed=0
+
+part() {
+    name=$1
+    shift
+    printf '\n==== %s\n' "$name"
+    if "$@" </dev/null; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name"
+    fi
+}
+
+repeat() {
+    meson test -C build/gcc --no-rebuild --num-processes "$1" --repeat "${REPEAT:-20}" \
+        --print-errorlogs --quiet --suite link --suite integration --suite stress
+}
+
+memory() {
+    meson test -C build/gcc --no-rebuild --num-processes "$jobs" --timeout-multiplier 20 \
+        --print-errorlogs --quiet --suite unit --wrap "valgrind --quiet --trace-children=yes \
+        --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+        --suppressions=$PWD/tests/support/valgrind.supp"
+}
+
+part 'check.sh' sh tools/check.sh
+part 'fuzz' env FUZZ_SECONDS="${FUZZ_SECONDS:-1800}" sh tools/check.sh fuzz
+part 'repeat, one at a time' repeat 1
+part 'repeat, four times more than cores' repeat $((4 * jobs))
+part 'unit tests under valgrind' memory
+printf '\n%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
