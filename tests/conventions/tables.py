@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables between `<!-- weft info --markdown FAMILY -->` and `<!-- end -->` are what the program prints.
+"""Tables between `<!-- weft info --markdown FAMILY -->` and `<!-- end -->` are what the program prints
+under the heading FAMILY.
 
 tables.py [--write] WEFT FILE...    --write puts the printed tables in
 """
@@ -12,14 +13,18 @@ arguments = sys.argv[1:]
 write = arguments[0] == "--write"
 weft, files = arguments[write], arguments[write + 1:]
 MARK = re.compile(r"(<!-- weft info --markdown (\w+) -->\n)(.*?)(<!-- end -->)", flags=re.S)
+output = subprocess.run([weft, "info", "--markdown"], check=True, capture_output=True, text=True).stdout
+sections = dict(
+    (part.partition("\n")[0].strip(), part.partition("\n")[2].strip() + "\n")
+    for part in ("\n" + output).split("\n### ")[1:]
+)
 tables, stale = 0, []
 for name in files:
     path = pathlib.Path(name)
     text = path.read_text()
 
     def printed(match):
-        run = subprocess.run([weft, "info", "--markdown", match[2]], check=True, capture_output=True, text=True)
-        return match[1] + run.stdout + match[4]
+        return match[1] + sections[match[2]] + match[4]
 
     fresh = MARK.sub(printed, text)
     tables += len(MARK.findall(text))
