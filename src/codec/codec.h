@@ -27,8 +27,8 @@ typedef struct weft_stretch {
 
 typedef struct weft_codec_type {
     const char *name, *summary, *source;
-    uint32_t traits;           /* WEFT_CODEC_… */
-    const weft_param *params;  /* ends with key NULL */
+    uint32_t traits;          /* WEFT_CODEC_… */
+    const weft_param *params; /* ends with key NULL */
     /* Check what the parameter table cannot say; NULL: nothing to check. */
     int (*check)(const weft_codec *c);
     /* Elements of a block, 0 when the whole tensor is one block. Lane edges fall on block edges. */
@@ -49,8 +49,8 @@ typedef struct weft_codec_type {
     /* WEFT_CODEC_MERGES only. dst = a op b on encodings of the same stretch, dst may be a or b. */
     void (*merge)(const weft_codec *c, const weft_stretch *s, void *dst, const void *a,
                   const void *b);
-    /* WEFT_CODEC_MERGES only. Combine elements with an encoding without encoding them first:
-     * acc = acc op in. */
+    /* WEFT_CODEC_MERGES only. Combine an encoding with elements without encoding them first:
+     * acc, the encoding, = acc op in, the elements of the stretch. */
     void (*fold)(const weft_codec *c, const weft_stretch *s, void *acc, const void *in);
 } weft_codec_type;
 

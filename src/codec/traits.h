@@ -4,9 +4,9 @@
 #define WEFT_CODEC_TRAITS_H
 
 enum {
-    WEFT_CODEC_LOSSLESS = 1u << 0,  /* decode(encode(v)) == v */
-    WEFT_CODEC_UNBIASED = 1u << 1,  /* the expectation of the decoded value is v */
-    WEFT_CODEC_MERGES = 1u << 2,    /* encodings can be combined exactly without decoding */
+    WEFT_CODEC_LOSSLESS = 1u << 0, /* decode(encode(v)) == v */
+    WEFT_CODEC_UNBIASED = 1u << 1, /* the expectation of the decoded value is v */
+    WEFT_CODEC_MERGES = 1u << 2,   /* encodings can be combined exactly without decoding */
 };
 
 #endif
