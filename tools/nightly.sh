@@ -30,8 +30,7 @@ repeat() {
 memory() {
     meson test -C build/gcc --no-rebuild --num-processes "$jobs" --timeout-multiplier 20 \
         --print-errorlogs --quiet --suite unit --wrap "valgrind --quiet --trace-children=yes \
-        --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
-        --suppressions=$PWD/tests/support/valgrind.supp"
+        --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
 }
 
 part 'check.sh' sh tools/check.sh
