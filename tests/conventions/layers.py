@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every #include of the library and the tools is one that layers.txt allows."""
+import fnmatch
 import pathlib
 import re
 import sys
@@ -32,7 +33,7 @@ for folder in sorted(p for p in (root / "src").iterdir() if p.is_dir()):
 def library_allowed(header, path):
     for name, where in libraries.items():
         if header == name or (name.endswith("/") and header.startswith(name)):
-            return any(path == w or path.startswith(w + "/") for w in where)
+            return any(fnmatch.fnmatch(path, w) or path.startswith(w + "/") for w in where)
     return None
 
 
