@@ -40,8 +40,9 @@ typedef struct weft_link_event {
 typedef struct weft_hub weft_hub;
 
 typedef struct weft_link_opts {
-    const char *listen[4];     /* endpoints to bind, NULL ends: "tcp://10.0.0.1:*", "ipc://*" (an
-                                  abstract name of random letters: no file), "ipc://@name" */
+    /* Endpoints to bind, NULL ends: "tcp://10.0.0.1:*" (any port), "tcp://[::1]:7000", "ipc://@name".
+     * An ipc endpoint whose name is * gets an abstract name of random letters: it leaves no file. */
+    const char *listen[4];
     weft_hub *hub;             /* mem only */
     int hub_seat;              /* mem only: own place at the hub, 0 … peers-1 */
     size_t frame_max;          /* longest frame taken, header and body */
