@@ -80,3 +80,25 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret)
     *ret = p;
     return WEFT_OK;
 }
+
+weft_goal weft_shape_goal(const weft_shape *s)
+{
+    weft_goal g = {.kind = WEFT_GOAL_REDUCE,
+                   .size = s->size,
+                   .count = s->count,
+                   .in_blocks = 1,
+                   .out_blocks = 1,
+                   .root = -1};
+
+    if (s->coll == WEFT_COLL_REDUCE_SCATTER)
+        g.in_blocks = s->size;
+    if (s->coll == WEFT_COLL_ALLGATHER || s->coll == WEFT_COLL_BROADCAST)
+        g.kind = WEFT_GOAL_COPY;
+    if (s->coll == WEFT_COLL_ALLGATHER)
+        g.out_blocks = s->size;
+    if (s->coll == WEFT_COLL_BROADCAST)
+        g.root = s->root;
+    if (s->coll == WEFT_COLL_BARRIER)
+        g.kind = WEFT_GOAL_MEET;
+    return g;
+}

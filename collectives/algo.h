@@ -11,6 +11,7 @@
 
 #include "codec/traits.h"
 #include "plan/plan.h"
+#include "plan/plan_verify.h"
 #include <weft/info.h>
 
 typedef enum weft_coll {
@@ -70,6 +71,9 @@ typedef struct weft_algo {
 /* The plan of one rank for one lane: checks the shape, initializes *ret, builds. On failure there
  * is nothing to free. 0; WEFT_EINVAL; WEFT_ENOMEM; WEFT_EINTERNAL a builder's mistake. */
 int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
+
+/* What the plans of all ranks have to reach, for weft_plan_verify(). */
+weft_goal weft_shape_goal(const weft_shape *s);
 
 /* Row of the table by position, NULL behind the last. */
 const weft_algo *weft_algo_at(int index);

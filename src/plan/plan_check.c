@@ -16,6 +16,7 @@ enum { MESSAGE_LIMIT = 65536 }; /* the frame header counts them in 16 bits */
 typedef struct slot_state {
     bool filled, raw, sent, read;
     size_t fence;   /* usable when more fences than this were passed; 0 for what is packed here */
+    size_t filler;  /* the step that filled it */
     size_t reader;  /* the step that read it last, when read */
     weft_span span; /* in the blocks of what travels */
 } slot_state;
@@ -79,8 +80,11 @@ static int fill(walk *w, int slot, weft_span span, bool raw, bool received)
     if (s->filled && s->fence > w->fences)
         return wrong(w, "slot %d is filled while it waits for a message", slot);
     retire(w, slot);
-    *s = (slot_state){
-        .filled = true, .raw = raw, .span = span, .fence = received ? w->fences + 1 : 0};
+    *s = (slot_state){.filled = true,
+                      .raw = raw,
+                      .span = span,
+                      .filler = w->index,
+                      .fence = received ? w->fences + 1 : 0};
     return WEFT_OK;
 }
 
@@ -186,6 +190,12 @@ static int check_step(walk *w, weft_step *s)
     }
 }
 
+static int await_fence(walk *w, int slot)
+{
+    w->index = w->slots[slot].filler;
+    return wrong(w, "no fence below awaits the message for slot %d", slot);
+}
+
 static int check_slots(walk *w)
 {
     weft_plan *p = w->plan;
@@ -198,10 +208,7 @@ static int check_slots(walk *w)
             return rc;
     for (int slot = 0; slot < p->slot_count; slot++) {
         if (w->slots[slot].filled && w->slots[slot].fence > w->fences)
-            return weft_fail(WEFT_EINTERNAL,
-                             "plan of rank %d of %d: slot %d waits for a message that no fence "
-                             "awaits",
-                             p->rank, p->size, slot);
+            return await_fence(w, slot);
         retire(w, slot);
     }
     return WEFT_OK;

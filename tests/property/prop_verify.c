@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verifier accepts every algorithm, and nothing that differs from it in one step. */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collectives/partition.h"
+#include "plan/plan_verify.h"
+
+enum { ROWS = 8, MOST = 32 };
+
+typedef enum mutation {
+    NONE,
+    DROP,
+    DOUBLE,
+    OTHER_PEER,
+    FLIP_ORDER,
+    FLIP_RAW,
+    READ_LATE, /* pack, at the end, what the step wrote */
+} mutation;
+
+/* What the builder callback makes: every rank's plan, one step of one rank changed. */
+typedef struct scene {
+    const weft_algo *algo;
+    weft_shape shape;
+    mutation how;
+    int rank;
+    size_t step;
+    bool changed;
+} scene;
+
+static void insert_copy(weft_plan *p, size_t at)
+{
+    const weft_step step = p->steps[at];
+
+    weft_plan_fence(p); /* grows the plan by one */
+    memmove(p->steps + at + 1, p->steps + at, (p->step_count - 1 - at) * sizeof step);
+    p->steps[at] = step;
+}
+
+static bool mutate(scene *s, weft_plan *p)
+{
+    weft_step *step = &p->steps[s->step];
+    const weft_span span = step->span;
+    const int slots = p->slot_count;
+
+    switch (s->how) {
+    case DROP:
+        memmove(step, step + 1, (p->step_count - 1 - s->step) * sizeof *step);
+        p->step_count--;
+        return true;
+    case DOUBLE:
+        insert_copy(p, s->step);
+        return true;
+    case OTHER_PEER:
+        step->peer = (step->peer + 1) % p->size;
+        if (step->peer == p->rank)
+            step->peer = (step->peer + 1) % p->size;
+        return true;
+    case FLIP_ORDER:
+        step->other_first = !step->other_first;
+        return true;
+    case FLIP_RAW:
+        step->raw = !step->raw;
+        return true;
+    case READ_LATE:
+        weft_plan_pack(p, slots, span);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int build(void *user, int rank, weft_plan *ret)
+{
+    scene *s = user;
+    weft_shape shape = s->shape;
+
+    shape.rank = rank;
+    const int rc = weft_algo_build(s->algo, &shape, ret);
+    if (!rc && s->how != NONE && rank == s->rank)
+        s->changed = mutate(s, ret);
+    return rc;
+}
+
+static int verify(scene *s)
+{
+    const weft_goal goal = weft_shape_goal(&s->shape);
+    return weft_plan_verify(&goal, build, s);
+}
+
+static void accept(scene *s)
+{
+    const weft_shape *h = &s->shape;
+
+    cr_expect_eq(verify(s), 0, "%s %s P=%d n=%zu block=%zu root=%d: %s",
+                 weft_coll_name(s->algo->coll), s->algo->name, h->size, h->count, h->block, h->root,
+                 weft_last_error()->message);
+}
+
+ParameterizedTestParameters(verify, accepts_every_algorithm)
+{
+    static int rows[ROWS];
+
+    for (int i = 0; i < ROWS; i++)
+        rows[i] = i;
+    return cr_make_param_array(int, rows, ROWS);
+}
+
+ParameterizedTest(int *row, verify, accepts_every_algorithm)
+{
+    const weft_algo *a = weft_algo_at(*row);
+
+    cr_assert_not_null(a);
+    for (int P = 1; P <= MOST; P = P == 17 ? MOST : P + 1) {
+        const size_t counts[] = {0, 1, (size_t)P - 1, (size_t)P, (size_t)P + 1, 1000, 1009};
+        const size_t blocks[] = {1, 8, 64, 0};
+        const int roots[] = {0, P - 1, P / 2};
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+            for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++)
+                for (int k = 0; k < (a->coll == WEFT_COLL_BROADCAST ? 3 : 1); k++)
+                    accept(&(scene){.algo = a,
+                                    .shape = {.coll = a->coll,
+                                              .size = P,
+                                              .count = counts[i],
+                                              .block = blocks[b],
+                                              .root = roots[k]}});
+    }
+}
+
+Test(verify, the_table_has_as_many_rows_as_tested)
+{
+    cr_assert_not_null(weft_algo_at(ROWS - 1));
+    cr_assert_null(weft_algo_at(ROWS));
+    cr_assert_null(weft_algo_at(-1));
+}
+
+static bool combines(weft_verb v)
+{
+    return v == WEFT_VERB_FOLD || v == WEFT_VERB_MERGE || v == WEFT_VERB_ADD;
+}
+
+static bool writes(weft_verb v)
+{
+    return v == WEFT_VERB_UNPACK || v == WEFT_VERB_ADD;
+}
+
+static bool is_send(weft_verb v)
+{
+    return v == WEFT_VERB_SEND;
+}
+
+static bool is_recv(weft_verb v)
+{
+    return v == WEFT_VERB_RECV;
+}
+
+static bool is_talk(weft_verb v)
+{
+    return is_send(v) || is_recv(v);
+}
+
+static bool is_fence(weft_verb v)
+{
+    return v == WEFT_VERB_FENCE;
+}
+
+static bool is_merge(weft_verb v)
+{
+    return v == WEFT_VERB_MERGE;
+}
+
+/* Apply `how` to each fitting step of each rank of each algorithm: all rejected, naming a step.
+ * Returns how many there were. */
+static int reject_all(mutation how, bool (*fits)(weft_verb), bool (*spare)(const weft_algo *))
+{
+    const weft_algo *a;
+    int tried = 0;
+
+    for (int row = 0; (a = weft_algo_at(row)); row++) {
+        for (int P = 3; P <= 6 && !(spare && spare(a)); P++) {
+            const weft_shape shape = {.coll = a->coll, .size = P, .count = 1000, .block = 8};
+            for (int rank = 0; rank < P; rank++) {
+                weft_plan plan;
+                weft_shape mine = shape;
+                mine.rank = rank;
+                cr_assert_eq(weft_algo_build(a, &mine, &plan), 0);
+                for (size_t i = 0; i < plan.step_count; i++) {
+                    if (!fits(plan.steps[i].verb))
+                        continue;
+                    scene s = {.algo = a, .shape = shape, .how = how, .rank = rank, .step = i};
+                    const int rc = verify(&s);
+                    cr_assert(s.changed);
+                    cr_expect_eq(rc, WEFT_EINTERNAL, "%s %s P=%d: change of rank %d step %zu (%s)",
+                                 weft_coll_name(a->coll), a->name, P, rank, i,
+                                 weft_verb_name(plan.steps[i].verb));
+                    const char *why = weft_last_error()->message;
+                    cr_expect(strstr(why, "step") && strstr(why, "rank"), "%s", why);
+                    tried++;
+                }
+                weft_plan_free(&plan);
+            }
+        }
+    }
+    return tried;
+}
+
+Test(verify, rejects_a_dropped_operand)
+{
+    cr_assert_gt(reject_all(DROP, combines, NULL), 100);
+}
+
+Test(verify, rejects_an_operand_that_counts_twice)
+{
+    cr_assert_gt(reject_all(DOUBLE, combines, NULL), 100);
+}
+
+Test(verify, rejects_a_message_to_or_from_another_peer)
+{
+    cr_assert_gt(reject_all(OTHER_PEER, is_talk, NULL), 100);
+}
+
+Test(verify, rejects_a_dropped_message)
+{
+    cr_assert_gt(reject_all(DROP, is_talk, NULL), 100);
+}
+
+Test(verify, rejects_a_message_sent_twice)
+{
+    cr_assert_gt(reject_all(DOUBLE, is_talk, NULL), 100);
+}
+
+Test(verify, rejects_use_of_a_slot_above_its_fence)
+{
+    cr_assert_gt(reject_all(DROP, is_fence, NULL), 100);
+}
+
+Test(verify, rejects_a_merge_with_operands_in_another_order)
+{
+    cr_assert_gt(reject_all(FLIP_ORDER, is_merge, NULL), 10);
+}
+
+Test(verify, rejects_a_receive_that_takes_elements_for_an_encoding)
+{
+    cr_assert_gt(reject_all(FLIP_RAW, is_recv, NULL), 100);
+}
+
+/* Allgather's input is no place that only this rank's unpack of its own block writes. */
+static bool gathers(const weft_algo *a)
+{
+    return a->coll == WEFT_COLL_ALLGATHER || a->coll == WEFT_COLL_REDUCE_SCATTER;
+}
+
+Test(verify, rejects_input_read_after_its_place_was_written)
+{
+    cr_assert_gt(reject_all(READ_LATE, writes, gathers), 100);
+}
+
+Test(verify, rejects_any_dropped_step)
+{
+    /* A dropped unpack leaves elements without a writer: no step to name, so not reject_all's text.
+     */
+    const weft_algo *a;
+
+    for (int row = 0; (a = weft_algo_at(row)); row++) {
+        const weft_shape shape = {.coll = a->coll, .rank = 1, .size = 4, .count = 1000, .block = 8};
+        weft_plan plan;
+        cr_assert_eq(weft_algo_build(a, &shape, &plan), 0);
+        for (size_t i = 0; i < plan.step_count; i++) {
+            scene s = {.algo = a, .shape = shape, .how = DROP, .rank = 1, .step = i};
+            cr_expect_neq(verify(&s), 0, "%s %s: step %zu (%s) is not needed",
+                          weft_coll_name(a->coll), a->name, i, weft_verb_name(plan.steps[i].verb));
+        }
+        weft_plan_free(&plan);
+    }
+}
