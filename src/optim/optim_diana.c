@@ -36,12 +36,12 @@ static const weft_param params[] = {
      .value = "0",
      .min = 0.0,
      .max = 1e30,
-     .help = "weight of |x|_1, by proximal step"},
+     .help = "weight of the l1 norm, by proximal step"},
     {.key = "prox_l2",
      .value = "0",
      .min = 0.0,
      .max = 1e30,
-     .help = "weight of |x|^2/2, by proximal step"},
+     .help = "weight of half the squared norm, by proximal step"},
     {.key = NULL},
 };
 

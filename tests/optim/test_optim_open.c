@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 
+#include "base/mem.h"
 #include "optim/optim.h"
 #include "optim_peers.h"
 #include <weft/weft.h>
@@ -172,6 +173,34 @@ Test(optim_open, a_bad_codec_is_refused_in_the_codecs_words)
 {
     refused(attempt_of("sgd", NULL, "qsgd:levls=7"), WEFT_EINVAL, "levls", "levels");
     refused(attempt_of("sgd", NULL, "zip"), WEFT_EINVAL, "zip", "qsgd");
+}
+
+static void starve(weft_group *group, int rank, void *user)
+{
+    int *tries = user;
+    const weft_optim_opts opts =
+        attempt_of("diana", "theory", "qsgd:levels=1,bucket=16,norm=max").opts;
+    int code = WEFT_ENOMEM;
+
+    (void)rank;
+    for (long n = 1; code == WEFT_ENOMEM && n < 1000; n++) {
+        weft_optim *o = NULL;
+
+        weft_mem_fail_at(n);
+        code = weft_optim_open(&o, group, "diana", 112, &opts);
+        weft_mem_fail_at(0);
+        *tries += code == WEFT_ENOMEM && o == NULL;
+        weft_optim_close(&o);
+    }
+    *tries = code == WEFT_OK ? *tries : -1;
+}
+
+Test(optim_open, running_out_of_memory_is_reported_at_every_place)
+{
+    int tries = 0;
+
+    peers_run(1, starve, &tries);
+    cr_expect_geq(tries, 8, "%d places; -1: another error than ENOMEM", tries);
 }
 
 Test(optim_open, null_arguments_are_refused)
