@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weft train: logistic regression on a LIBSVM file, by any optimizer, codec and algorithm. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/collective.h>
+
+#include "cli.h"
+#include "launch.h"
+#include "libsvm.h"
+#include "plot.h"
+#include "problem_minimum.h"
+#include "problem_spectrum.h"
+#include "report.h"
+#include "train_checksum.h"
+#include "train_dump.h"
+#include "train_loop.h"
+#include "train_report.h"
+#include "train_settings.h"
+
+#define WHY 1024
+
+/* What rank 0 computes for all. */
+enum shared { OK, L2, ALL, SHARD, ROW, F0, FSTAR, SHARED };
+
+/* clang-format off */
+static const weft_cli_option options[] = {
+    {.name = "data", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
+     .help = "LIBSVM text, .gz and .xz too; two distinct labels"},
+    {.name = "optimizer", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "gd",
+     .help = "method (weft info lists them)"},
+    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",
+     .help = "how gradients are compressed"},
+    {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "auto",
+     .help = "allreduce algorithm"},
+    {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F", .value = "exact",
+     .choices = "exact", .help = "every contribution is encoded once"},
+    {.name = "lr", .kind = WEFT_CLI_TEXT, .metavar = "X", .value = "theory",
+     .help = "step size: a number, theory, theory*FACTOR, theory2019"},
+    {.name = "batch", .kind = WEFT_CLI_TEXT, .metavar = "ROWS", .value = "full",
+     .help = "rows of a minibatch on each peer, or full"},
+    {.name = "run", .kind = WEFT_CLI_LIST, .metavar = "'KEY=VALUE ...'",
+     .help = "one run with these over the options above; repeatable; also name=, steps="},
+    {.name = "l2", .kind = WEFT_CLI_TEXT, .metavar = "X", .value = "0",
+     .help = "penalty (X/2)|x|^2 in f; auto: condition number 100"},
+    {.name = "l1", .kind = WEFT_CLI_REAL, .metavar = "X", .value = "0", .min = 0, .max = 1e300,
+     .help = "penalty X|x|_1, by proximal step"},
+    {.name = "steps", .kind = WEFT_CLI_WHOLE, .metavar = "K", .value = "1000", .min = 1,
+     .max = 9007199254740992.0, .help = "updates"},
+    {.name = "shards", .kind = WEFT_CLI_TEXT, .metavar = "ORDER", .value = "file",
+     .choices = "file|shuffle|label", .help = "row order before the cut into one shard a peer"},
+    {.name = "every", .kind = WEFT_CLI_WHOLE, .metavar = "E", .min = 1,
+     .max = 9007199254740992.0, .help = "trace each E steps (default: steps/100, at least 1)"},
+    {.name = "target", .kind = WEFT_CLI_REAL, .metavar = "GAP", .min = 0, .max = 1e300,
+     .help = "stop a run when a traced gap f - f* is at most this"},
+    {.name = "plot", .kind = WEFT_CLI_TEXT, .metavar = "FILE.svg",
+     .help = "draw the gap against steps and against bits sent (needs gnuplot)"},
+    {.name = "dump", .kind = WEFT_CLI_TEXT, .metavar = "DIR",
+     .help = "write x, g, h, q, hbar, v, xs of every step as float32, and shapes.json"},
+    WEFT_REPORT_OPTIONS,
+    WEFT_LAUNCH_OPTIONS,
+    {0}};
+/* clang-format on */
+
+/* Does every peer have rows enough? 0, or -1 with the reason in why. */
+static int check_rows(const weft_train_settings *s, int peers, char *why, size_t cap)
+{
+    const size_t shard = s->data->rows / (size_t)peers;
+
+    if (shard == 0) {
+        snprintf(why, cap, "%s: the data has %zu rows, too few for %d peers", s->data_path,
+                 s->data->rows, peers);
+        return -1;
+    }
+    for (size_t i = 0; i < s->run_count; i++) {
+        if (s->runs[i].batch > shard) {
+            snprintf(why, cap, "run '%s': batch %zu is above the %zu rows of a peer",
+                     s->runs[i].name, s->runs[i].batch, shard);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Do all peers hold the same data? A file may differ between hosts. */
+static int compare_data(weft_peer *peer, const weft_train_settings *s)
+{
+    const weft_libsvm *d = s->data;
+    const uint64_t own[4] = {d->rows, d->dim,
+                             (uint64_t)weft_train_crc32c(d->index, d->nonzeros * sizeof(*d->index))
+                                     << 32 |
+                                 weft_train_crc32c(d->value, d->nonzeros * sizeof(*d->value)),
+                             (uint64_t)weft_train_crc32c(d->sign, d->rows) << 32 |
+                                 weft_train_crc32c(d->start, (d->rows + 1) * sizeof(*d->start))};
+    uint64_t *all = calloc((size_t)peer->size, sizeof(own));
+    /* The others may still be reading. */
+    const weft_coll_opts patient = {.size = sizeof(patient), .timeout_ms = WEFT_FOREVER};
+    int status = 0;
+
+    if (all == NULL)
+        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
+    if (weft_allgather(peer->group, own, all, 4, WEFT_U64, &patient) != WEFT_OK)
+        status = weft_peer_error(peer, "comparing the data");
+    for (int r = 1; r < peer->size && status == 0; r++) {
+        if (memcmp(all, all + 4 * r, sizeof(own)) != 0)
+            status = weft_peer_fail(peer, WEFT_EXIT_USAGE,
+                                    "%s: rank %d holds other data than rank 0 (%llu rows x %llu, "
+                                    "%llu rows x %llu)",
+                                    s->data_path, r, (unsigned long long)all[4 * r],
+                                    (unsigned long long)all[4 * r + 1], (unsigned long long)all[0],
+                                    (unsigned long long)all[1]);
+    }
+    free(all);
+    return status;
+}
+
+/* Rank 0's part: constants, l2 and f*. 0, or -1 with the reason in why. */
+static int compute(const weft_train_settings *s, weft_logistic *p, double shared[SHARED], char *why)
+{
+    double *zero = calloc(p->data->dim, sizeof(*zero));
+    weft_spectrum spectrum;
+    int status = -1;
+
+    if (zero == NULL) {
+        snprintf(why, WHY, "out of memory");
+        return -1;
+    }
+    if (weft_logistic_spectrum(p, &spectrum, why, WHY) != 0)
+        goto out;
+    p->l2 = s->l2_auto ? spectrum.all / 99 : s->l2;
+    weft_progress("computing f*");
+    if (weft_logistic_minimum(p, &shared[FSTAR], NULL, why, WHY) != 0)
+        goto out;
+    shared[OK] = 1;
+    shared[L2] = p->l2;
+    shared[ALL] = spectrum.all;
+    shared[SHARD] = spectrum.shard;
+    shared[ROW] = spectrum.row;
+    shared[F0] = weft_logistic_value(
+        p, weft_logistic_loss(p, 0, p->used, zero, NULL) / (double)p->used, zero);
+    status = 0;
+out:
+    free(zero);
+    return status;
+}
+
+static int set_up(weft_peer *peer, const weft_train_settings *s, weft_train_problem *problem)
+{
+    const weft_coll_opts patient = {.size = sizeof(patient), .timeout_ms = WEFT_FOREVER};
+    double shared[SHARED] = {0};
+    weft_logistic *p = NULL;
+    char why[WHY] = "";
+    int status;
+
+    if (check_rows(s, peer->size, why, sizeof(why)) != 0)
+        return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
+    if (weft_logistic_open(&p, s->data, peer->size, s->shards, s->seed, why, sizeof(why)) != 0)
+        return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s: %s", s->data_path, why);
+    problem->logistic = p;
+    p->l1 = s->l1;
+    status = compare_data(peer, s);
+    if (status != 0)
+        return status;
+    if (peer->rank == 0 && compute(s, p, shared, why) != 0)
+        status = weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s: %s", s->data_path, why);
+    if (weft_broadcast(peer->group, shared, SHARED, WEFT_F64, 0, &patient) != WEFT_OK)
+        return weft_peer_error(peer, "sharing the constants");
+    if (shared[OK] == 0)
+        return status != 0 ? status : WEFT_EXIT_USAGE; /* rank 0 tells why */
+    p->l2 = shared[L2];
+    problem->L = shared[ALL] + p->l2;
+    problem->Lmax = shared[SHARD] + p->l2;
+    problem->Lrow = shared[ROW] + p->l2;
+    problem->mu = p->l2;
+    problem->f0 = shared[F0];
+    problem->fstar = shared[FSTAR];
+    return 0;
+}
+
+/* Table, JSON and plot, at rank 0. */
+static int tell(weft_peer *peer, const weft_train_settings *s, const weft_train_problem *problem,
+                const weft_train_result *results)
+{
+    FILE *text = weft_report_text(s->json);
+    char why[WHY] = "";
+    int status = 0;
+
+    weft_progress_end();
+    weft_train_print(text, s, problem, results, peer->size);
+    if (weft_report_json(s->json, weft_train_json(s, problem, results, peer->size), why) != 0)
+        status = weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
+    if (s->plot != NULL) {
+        weft_plot_line *lines = calloc(s->run_count, sizeof(*lines));
+        const char *slash = strrchr(s->data_path, '/');
+        char title[256];
+
+        if (lines == NULL)
+            return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
+        for (size_t i = 0; i < s->run_count; i++)
+            lines[i] = (weft_plot_line){s->runs[i].name, &results[i].trace};
+        snprintf(title, sizeof(title), "%s: %zu rows × %zu, %d peers",
+                 slash != NULL ? slash + 1 : s->data_path, s->data->rows, s->data->dim, peer->size);
+        if (weft_plot_draw(s->plot, title, lines, s->run_count, why, sizeof(why)) != 0)
+            status = weft_peer_fail(peer, WEFT_EXIT_WRONG, "%s", why);
+        else
+            fprintf(text, "\nplot     %s\n", s->plot);
+        free(lines);
+    }
+    return status;
+}
+
+static int body(weft_peer *peer, void *user)
+{
+    const weft_train_settings *s = user;
+    weft_train_result *results = calloc(s->run_count, sizeof(*results));
+    weft_train_problem problem = {0};
+    bool wrong = false;
+    int status;
+
+    if (results == NULL)
+        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
+    status = set_up(peer, s, &problem);
+    for (size_t i = 0; i < s->run_count && status == 0; i++) {
+        status = weft_train_loop(peer, s, &s->runs[i], i, &problem, &results[i]);
+        if (status == WEFT_EXIT_WRONG && !results[i].equal && results[i].model != NULL &&
+            results[i].crc32c != NULL && results[i].optimizer != NULL) {
+            wrong = true;
+            status = 0; /* told; the other runs are worth having */
+        }
+        wrong = wrong || results[i].diverged != 0;
+    }
+    weft_progress_end();
+    if (status == 0 && peer->rank == 0)
+        status = tell(peer, s, &problem, results);
+    for (size_t i = 0; i < s->run_count; i++)
+        weft_train_result_free(&results[i]);
+    free(results);
+    weft_logistic_close(&problem.logistic);
+    return status == 0 && wrong ? WEFT_EXIT_WRONG : status;
+}
+
+/* What can be told before any peer starts. */
+static int check(const weft_cli *cli, const weft_launch *launch, const weft_train_settings *s)
+{
+    char why[WHY] = "";
+
+    if (launch->peers > 0 && check_rows(s, launch->peers, why, sizeof(why)) != 0)
+        return weft_cli_refuse(cli, "%s", why);
+    if (s->plot != NULL && weft_plot_check(s->plot, why, sizeof(why)) != 0)
+        return weft_cli_refuse(cli, "%s", why);
+    if (s->dump != NULL && weft_dump_prepare(s->dump, why, sizeof(why)) != 0)
+        return weft_cli_refuse(cli, "%s", why);
+    return 0;
+}
+
+static int run(const weft_cli *cli)
+{
+    weft_train_settings settings = {0};
+    weft_libsvm *data = NULL;
+    weft_launch launch;
+    char why[WHY] = "";
+    int status = weft_launch_from(cli, &launch);
+
+    if (status == 0)
+        status = weft_train_settings_from(cli, &settings);
+    if (status != 0)
+        return status;
+    if (weft_libsvm_read(&data, settings.data_path, why, sizeof(why)) != 0) {
+        status = weft_cli_refuse(cli, "%s", why);
+        goto out;
+    }
+    settings.data = data;
+    status = check(cli, &launch, &settings);
+    if (status == 0)
+        status = weft_launch_run(&launch, body, &settings);
+out:
+    weft_libsvm_free(&data);
+    weft_train_settings_free(&settings);
+    return status;
+}
+
+const weft_command weft_cmd_train = {
+    .name = "train",
+    .summary = "train a model on a data set with the optimizers",
+    .usage = "--data FILE [-n N] [OPTIONS]",
+    .about = "Regularized logistic regression, f(x) = mean log(1 + exp(-y a.x)) + (l2/2)|x|^2 +\n"
+             "l1 |x|_1, on a LIBSVM file: the larger label is +1, nothing is scaled, no bias is\n"
+             "added, the model starts at 0. Each peer holds floor(rows/N) rows. f* is computed to\n"
+             "1e-13 beforehand. Every --run makes one run on the same data and seed. After each\n"
+             "run the models of all peers must have equal checksums.\n",
+    .example = "weft train --data mushrooms -n 4 --l2 auto --plot gap.svg --run 'name=GD' "
+               "--run 'name=DIANA optimizer=diana codec=qsgd:levels=1,bucket=16,norm=max'",
+    .options = options,
+    .computes = true,
+    .run = run,
+};

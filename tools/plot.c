@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LABEL_MAX 60    /* bytes of a run's name in the key */
+#define GAP_FLOOR 1e-16 /* smallest gap drawn: below, f - f* is rounding */
+
+extern char **environ;
+
+/* Distinct in hue and lightness, also for color-blind eyes (Okabe & Ito 2008, darker yellow). */
+static const char *const colors[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                     "#56B4E9", "#E69F00", "#555555", "#8B6D00"};
+/* Marks tell lines apart where they cross and in black and white. */
+static const int marks[] = {7, 5, 9, 13, 6, 4, 8, 12};
+
+static int fail(char *why, size_t cap, const char *path, const char *reason)
+{
+    snprintf(why, cap, "--plot %s: %s", path, reason);
+    return -1;
+}
+
+/* Is there a program of that name on PATH? */
+static bool installed(const char *program)
+{
+    const char *path = getenv("PATH");
+    char *copy = strdup(path != NULL ? path : "/usr/bin:/bin");
+    char *rest = NULL;
+    bool found = false;
+
+    if (copy == NULL)
+        return false;
+    for (char *dir = strtok_r(copy, ":", &rest); dir != NULL && !found;
+         dir = strtok_r(NULL, ":", &rest)) {
+        char name[4096];
+
+        snprintf(name, sizeof(name), "%s/%s", dir, program);
+        found = access(name, X_OK) == 0;
+    }
+    free(copy);
+    return found;
+}
+
+int weft_plot_check(const char *path, char *why, size_t cap)
+{
+    int file;
+
+    if (!installed("gnuplot"))
+        return fail(why, cap, path,
+                    "gnuplot draws it and is not installed (Debian: apt-get install gnuplot-nox)");
+    file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0)
+        return fail(why, cap, path, strerror(errno));
+    close(file);
+    return 0;
+}
+
+/* A gnuplot string: in single quotes, one inside is doubled, what is not printable is a blank. A
+ * text that is too long is cut, at the start of an UTF-8 character. */
+static void put_text(FILE *to, const char *text)
+{
+    size_t len = strlen(text);
+    const bool cut = len > LABEL_MAX;
+
+    if (cut) {
+        len = LABEL_MAX - 3;
+        while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+            len--;
+    }
+    fputc('\'', to);
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char c = (unsigned char)text[i];
+
+        if (c == '\'')
+            fputc('\'', to);
+        fputc(c < 32 || c == 127 ? ' ' : c, to);
+    }
+    fputs(cut ? "…'" : "'", to);
+}
+
+/* Points as "$d0 << EOD … EOD": step, megabits, gap. A run that diverged ends before that. */
+static void put_data(FILE *to, const weft_plot_line *lines, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const weft_trace *t = lines[i].trace;
+
+        fprintf(to, "$d%zu << EOD\n", i);
+        for (size_t k = 0; k < t->count; k++) {
+            const weft_trace_point *p = &t->points[k];
+
+            if (isfinite(p->gap))
+                fprintf(to, "%llu %.9g %.9g\n", (unsigned long long)p->step, p->sent_bits / 1e6,
+                        fmax(p->gap, GAP_FLOOR));
+        }
+        fputs("EOD\n", to);
+    }
+}
+
+/* One panel: a curve for each run, with about twelve marks on it. */
+static void put_panel(FILE *to, const weft_plot_line *lines, size_t count, const char *columns)
+{
+    fputs("plot ", to);
+    for (size_t i = 0; i < count; i++) {
+        const size_t points = lines[i].trace->count;
+        const size_t look = i % (sizeof(colors) / sizeof(*colors));
+
+        fprintf(to,
+                "%s$d%zu using %s with linespoints lc rgb '%s' lw 2 pt %d ps 0.55 pi %zu title ",
+                i == 0 ? "" : ", \\\n     ", i, columns, colors[look], marks[look],
+                points > 24 ? points / 12 : 1);
+        put_text(to, lines[i].name);
+        fputs(" noenhanced", to);
+    }
+    fputs("\n", to);
+}
+
+static void put_script(FILE *to, const char *title, const weft_plot_line *lines, size_t count)
+{
+    /* Below the panels: the key, one row for two runs. */
+    const size_t rows = (count + 1) / 2;
+    const double height = 520 + 22.0 * (double)rows;
+    const double bottom = (64 + 22.0 * (double)rows) / height;
+
+    put_data(to, lines, count);
+    fprintf(to,
+            "set terminal svg size 1120,%.0f dynamic background rgb 'white' font "
+            "'Helvetica,Arial,sans-serif,13' enhanced linewidth 1\n",
+            height);
+    fputs("set encoding utf8\nset multiplot\nset logscale y\nset format y '10^{%L}'\n"
+          "set grid ytics xtics lc rgb '#E2E2E2' lw 0.7\nset border 3 lc rgb '#555555'\n"
+          "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
+          "set samples 2\n",
+          to);
+    fprintf(to, "set label 1 ");
+    put_text(to, title);
+    fprintf(to, " at screen 0.07,%.4f left noenhanced font ',16' textcolor rgb '#111111'\n",
+            1 - 22 / height);
+    fprintf(to, "set bmargin screen %.4f\nset tmargin screen %.4f\n", bottom, 1 - 62 / height);
+    fputs("set lmargin screen 0.07\nset rmargin screen 0.50\n"
+          "set title 'by steps' offset 0,-0.4\nset ylabel 'f − f*' offset 1,0\n"
+          "set xlabel 'steps'\nunset key\n",
+          to);
+    put_panel(to, lines, count, "1:3");
+    fputs("unset label 1\nset lmargin screen 0.56\nset rmargin screen 0.98\n"
+          "set title 'by traffic'\nunset ylabel\n"
+          "set xlabel 'Mbit sent by a peer (mean)'\n",
+          to);
+    fprintf(to,
+            "set key at screen 0.52,%.4f center bottom horizontal maxcols 2 Left reverse "
+            "samplen 2.5 spacing 1.25 width 2 textcolor rgb '#222222'\n",
+            8 / height);
+    put_panel(to, lines, count, "2:3");
+    fputs("unset multiplot\n", to);
+}
+
+/* Start gnuplot with its standard input on a pipe and its output in the file. Returns the pipe's
+ * end, -1 on failure with the reason in *ret_error. */
+static int start(int out, pid_t *ret_pid, int *ret_error)
+{
+    char *const argv[] = {"gnuplot", "-", NULL};
+    posix_spawn_file_actions_t actions;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        *ret_error = errno;
+        return -1;
+    }
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    *ret_error = posix_spawnp(ret_pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[0]);
+    if (*ret_error != 0) {
+        close(ends[1]);
+        return -1;
+    }
+    return ends[1];
+}
+
+/* Write it all; a gnuplot that died early is an error here, not a signal. */
+static bool feed(int pipe_end, const char *script, size_t len)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    size_t done = 0;
+
+    sigaction(SIGPIPE, &ignore, &before);
+    while (done < len) {
+        const ssize_t n = write(pipe_end, script + done, len - done);
+
+        if (n < 0 && errno != EINTR)
+            break;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    sigaction(SIGPIPE, &before, NULL);
+    return done == len;
+}
+
+int weft_plot_draw(const char *path, const char *title, const weft_plot_line *lines, size_t count,
+                   char *why, size_t cap)
+{
+    char *script = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&script, &len);
+    int file, pipe_end, status = 0, error = 0;
+    pid_t pid = -1;
+    bool fed;
+
+    if (memory == NULL)
+        return fail(why, cap, path, "out of memory");
+    put_script(memory, title, lines, count);
+    if (fclose(memory) != 0) {
+        free(script);
+        return fail(why, cap, path, "out of memory");
+    }
+    file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file < 0) {
+        free(script);
+        return fail(why, cap, path, strerror(errno));
+    }
+    pipe_end = start(file, &pid, &error);
+    close(file);
+    if (pipe_end < 0) {
+        free(script);
+        return fail(why, cap, path,
+                    error == ENOENT ? "gnuplot draws it and is not installed" : strerror(error));
+    }
+    fed = feed(pipe_end, script, len);
+    close(pipe_end);
+    free(script);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (!fed || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return fail(why, cap, path, "gnuplot failed");
+    return 0;
+}
