@@ -37,6 +37,8 @@ void *weft_calloc(size_t count, size_t bytes)
 {
     if (count == 0 || bytes == 0)
         count = bytes = 1;
+    if (bytes > SIZE_MAX / count)
+        return NULL;
     return refused() ? NULL : calloc(count, bytes);
 }
 

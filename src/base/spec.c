@@ -34,11 +34,11 @@ static double to_number(const char *text, char **end)
     return v;
 }
 
-/* Shortest decimal that reads back as the same double. */
+/* The fewest digits from 15 on that read back as the same double. */
 static void print_number(double v, char *out, size_t cap)
 {
     locale_t old = enter_c_locale();
-    for (int digits = 1; digits <= DBL_DECIMAL_DIG; digits++) {
+    for (int digits = DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
         snprintf(out, cap, "%.*g", digits, v);
         if (strtod(out, NULL) == v)
             break;
