@@ -5,9 +5,9 @@
  * A link knows connections, not ranks. Who dials names the connection (an even number of its
  * choice, not 0); an accepted one gets an odd number from the link with the first frame it brings.
  * Frames of a connection come whole and in order, or the connection goes down; a connection that is
- * down never comes back. Frames that arrived before it went down are delivered first, then one DOWN,
- * whatever send() returned meanwhile; after DOWN the link has forgotten the number. A connection
- * that was given to drop() has no further events.
+ * down never comes back. Frames that arrived before it went down are delivered first, then one
+ * DOWN, whatever send() returned meanwhile; after DOWN the link has forgotten the number. A
+ * connection that was given to drop() has no further events.
  *
  * One thread at a time uses a link (the engine's baton); only kick() may be called from any thread.
  */
@@ -40,15 +40,16 @@ typedef struct weft_link_event {
 typedef struct weft_hub weft_hub;
 
 typedef struct weft_link_opts {
-    /* Endpoints to bind, NULL ends: "tcp://10.0.0.1:*" (any port), "tcp://[::1]:7000", "ipc://@name".
-     * An ipc endpoint whose name is * gets an abstract name of random letters: it leaves no file. */
+    /* Endpoints to bind, NULL ends: "tcp://10.0.0.1:*" (any port), "tcp://[::1]:7000",
+     * "ipc://@name". An ipc endpoint whose name is * gets an abstract name of random letters: it
+     * leaves no file. */
     const char *listen[4];
-    weft_hub *hub;             /* mem only */
-    int hub_seat;              /* mem only: own place at the hub, 0 … peers-1 */
-    size_t frame_max;          /* longest frame taken, header and body */
+    weft_hub *hub;              /* mem only */
+    int hub_seat;               /* mem only: own place at the hub, 0 … peers-1 */
+    size_t frame_max;           /* longest frame taken, header and body */
     int64_t connect_timeout_ms; /* longest from dial() to UP */
-    int64_t linger_ms;         /* how long drop() and close() go on sending what was sent */
-    int64_t dead_ms;           /* data unacknowledged so long: the connection is dead (tcp) */
+    int64_t linger_ms;          /* how long drop() and close() go on sending what was sent */
+    int64_t dead_ms;            /* data unacknowledged so long: the connection is dead (tcp) */
 } weft_link_opts;
 
 typedef struct weft_link_type {

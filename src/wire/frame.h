@@ -25,7 +25,7 @@ typedef enum weft_frame_kind {
     WEFT_FRAME_START,     /* descriptor of an operation, in words */
     WEFT_FRAME_DATA,
     WEFT_FRAME_GRANT,
-    WEFT_FRAME_ABORT,     /* an operation, or the group, failed: code, rank and text */
+    WEFT_FRAME_ABORT, /* an operation, or the group, failed: code, rank and text */
     WEFT_FRAME_BEAT,
     WEFT_FRAME_BYE,
     WEFT_FRAME_KINDS
@@ -38,17 +38,17 @@ enum {
 
 typedef struct weft_frame {
     uint8_t kind, flags;
-    uint64_t group;      /* tag */
+    uint64_t group; /* tag */
     uint32_t epoch;
     uint16_t source, destination;
-    uint32_t sequence;   /* on this link, from 1 */
+    uint32_t sequence; /* on this link, from 1 */
     uint32_t operation;
     uint64_t descriptor; /* hash */
     uint32_t lane;
     uint16_t message, fragment;
-    uint32_t grant;      /* lanes of `operation` the sender takes: lane < grant */
+    uint32_t grant; /* lanes of `operation` the sender takes: lane < grant */
     uint32_t body_bytes;
-    uint32_t body_sum;   /* CRC32C when WEFT_FLAG_SUM, else 0 */
+    uint32_t body_sum; /* CRC32C when WEFT_FLAG_SUM, else 0 */
     /* of a header that was read */
     uint8_t major, minor;
 } weft_frame;
@@ -58,8 +58,8 @@ typedef struct weft_frame {
 void weft_frame_put(const weft_frame *f, uint8_t header[WEFT_FRAME_HEADER]);
 
 /* Read and check what needs no state, in the order of docs/wire.md: magic, major version, length,
- * header checksum, kind, flags, body length, body checksum. 0; WEFT_EVERSION with both versions, also
- * when the rest of that version's header looks different (f->major and f->minor are then set);
+ * header checksum, kind, flags, body length, body checksum. 0; WEFT_EVERSION with both versions,
+ * also when the rest of that version's header looks different (f->major and f->minor are then set);
  * WEFT_EPROTO with the field. f is filled once the header checksum holds, and untouched before. */
 int weft_frame_get(const uint8_t *data, size_t len, weft_frame *f);
 
