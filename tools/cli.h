@@ -65,8 +65,8 @@ typedef struct weft_command {
 extern const weft_command weft_cmd_run, weft_cmd_train, weft_cmd_bench, weft_cmd_call,
     weft_cmd_info;
 
-/* Parse argv (argv[0] is the subcommand's name, argv[-1] the program's). 0: *ret holds the parsed line; else *ret is NULL,
- * help or an error was printed and *ret_exit is the exit status. */
+/* Parse argv (argv[0] is the subcommand's name, argv[-1] the program's). 0: *ret holds the parsed
+ * line; else *ret is NULL, help or an error was printed and *ret_exit is the exit status. */
 int weft_cli_parse(const weft_command *command, int argc, char **argv, weft_cli **ret,
                    int *ret_exit);
 void weft_cli_free(weft_cli *cli);

@@ -28,6 +28,7 @@ typedef struct run_state {
     int first; /* the first status that was not 0 */
 } run_state;
 
+/* clang-format off */
 static const weft_cli_option options[] = {
     {.name = "peers", .letter = 'n', .kind = WEFT_CLI_WHOLE, .metavar = "N", .value = "4",
      .min = 1, .max = 1024, .help = "processes to start"},
@@ -39,6 +40,7 @@ static const weft_cli_option options[] = {
      .max = 1e6, .help = "time for the others to end by themselves once one has failed"},
     {.name = "plain", .kind = WEFT_CLI_FLAG, .help = "no [rank] before the lines"},
     {0}};
+/* clang-format on */
 
 static void put_line(const run_state *run, int rank, int pipe, const char *bytes, size_t len,
                      bool whole)
@@ -73,7 +75,9 @@ static void take_output(void *user, int rank, int pipe, const char *bytes, size_
             }
             const size_t room = kept->bytes == NULL ? 0 : LINE_CAP - kept->len;
             if (part > room) { /* a line without end: in pieces */
-                put_line(run, rank, pipe, kept->bytes, kept->len, false);
+                if (kept->len > 0) {
+                    put_line(run, rank, pipe, kept->bytes, kept->len, false);
+                }
                 put_line(run, rank, pipe, bytes, part, end != NULL);
                 kept->len = 0;
             } else {
@@ -94,8 +98,7 @@ static void take_output(void *user, int rank, int pipe, const char *bytes, size_
 /* The status a shell would show. */
 static int shell_status(const weft_child *child)
 {
-    return WIFSIGNALED(child->status) ? 128 + WTERMSIG(child->status)
-                                      : WEXITSTATUS(child->status);
+    return WIFSIGNALED(child->status) ? 128 + WTERMSIG(child->status) : WEXITSTATUS(child->status);
 }
 
 static void child_ended(void *user, weft_crew *crew, int rank)
@@ -130,16 +133,17 @@ static int start_rank(weft_crew *crew, const run_state *run, int rank, const cha
     const struct {
         const char *name;
         int value;
-    } places[] = {{"WEFT_RANK", rank},     {"WEFT_SIZE", run->peers},
-                  {"RANK", rank},          {"WORLD_SIZE", run->peers},
-                  {"LOCAL_RANK", rank},    {"LOCAL_WORLD_SIZE", run->peers}};
+    } places[] = {{"WEFT_RANK", rank},  {"WEFT_SIZE", run->peers},
+                  {"RANK", rank},       {"WORLD_SIZE", run->peers},
+                  {"LOCAL_RANK", rank}, {"LOCAL_WORLD_SIZE", run->peers}};
     for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         (void)snprintf(numbers[i], WORD_TEXT, "%s=%d", places[i].name, places[i].value);
         words[n++] = numbers[i];
     }
     (void)snprintf(link, sizeof(link), "WEFT_LINK=%s", weft_cli_text(run->cli, "link"));
     words[n++] = link;
-    if (!weft_cli_given(run->cli, "meet")) { /* the peers are all here: nothing to be shown outside */
+    if (!weft_cli_given(run->cli,
+                        "meet")) { /* the peers are all here: nothing to be shown outside */
         (void)snprintf(job, sizeof(job), "WEFT_JOB=%ld", (long)getpid());
         words[n++] = job;
         (void)snprintf(numbers[6], WORD_TEXT, "WEFT_LISTEN=tcp://127.0.0.1:*");

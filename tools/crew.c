@@ -49,9 +49,9 @@ int weft_crew_open(weft_crew *crew, int count, const weft_crew_hooks *hooks)
 }
 
 /* In the child, between fork and exec. Never returns. */
-static void become(const weft_crew *crew, const weft_child *child, const char *path, char *const *argv, char *const *envp,
-                   const int wires[WEFT_CREW_PIPES], const int ends[WEFT_CREW_PIPES], int tell,
-                   pid_t parent)
+static void become(const weft_crew *crew, const weft_child *child, const char *path,
+                   char *const *argv, char *const *envp, const int wires[WEFT_CREW_PIPES],
+                   const int ends[WEFT_CREW_PIPES], int tell, pid_t parent)
 {
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);

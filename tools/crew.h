@@ -39,7 +39,7 @@ struct weft_crew {
     weft_crew_hooks hooks;
     int signal_fd;
     sigset_t old_mask;
-    int signal;             /* the signal that ended the crew, 0: none */
+    int signal;              /* the signal that ended the crew, 0: none */
     double term_at, kill_at; /* seconds of weft_seconds(); 0: not asked */
 };
 
@@ -47,7 +47,8 @@ struct weft_crew {
 int weft_crew_open(weft_crew *crew, int count, const weft_crew_hooks *hooks);
 
 /* Start child `rank`. wires[i] is the descriptor number that pipe i is in the child, -1: none.
- * 0, or errno of what failed (exec included). path with a slash is taken as it is, else searched. */
+ * 0, or errno of what failed (exec included). path with a slash is taken as it is, else searched.
+ */
 int weft_crew_start(weft_crew *crew, int rank, const char *path, char *const *argv,
                     char *const *envp, const int wires[WEFT_CREW_PIPES]);
 

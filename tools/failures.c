@@ -116,7 +116,8 @@ static int by_rank(const void *a, const void *b)
 }
 
 /* "ranks 0-2, 5: " for the records from `first` on that say what it says; marks them told. */
-static void name_ranks(record *records, size_t count, size_t first, int peers, char *ret, size_t cap)
+static void name_ranks(record *records, size_t count, size_t first, int peers, char *ret,
+                       size_t cap)
 {
     char list[256] = "";
     size_t told = 0, at = 0;
@@ -131,10 +132,10 @@ static void name_ranks(record *records, size_t count, size_t first, int peers, c
             last++;
         }
         const size_t left = sizeof(list) - at;
-        const int len = last > i ? snprintf(list + at, left, "%s%d-%d", told > 0 ? ", " : "",
-                                            records[i].rank, records[last].rank)
-                                 : snprintf(list + at, left, "%s%d", told > 0 ? ", " : "",
-                                            records[i].rank);
+        const int len =
+            last > i ? snprintf(list + at, left, "%s%d-%d", told > 0 ? ", " : "", records[i].rank,
+                                records[last].rank)
+                     : snprintf(list + at, left, "%s%d", told > 0 ? ", " : "", records[i].rank);
         at += len > 0 && (size_t)len < left ? (size_t)len : 0;
         told += last - i + 1;
         for (size_t k = i; k <= last; k++) {

@@ -36,17 +36,20 @@ typedef struct local_peer {
     int status;
 } local_peer;
 
+/* Does the environment tell this process its place? Slurm's variables are in every process of a
+ * job, those of a step only below srun. */
 static bool under_launcher(void)
 {
-    static const char *const names[] = {"WEFT_RANK",  "WEFT_MEET",  "RANK",        "PMI_RANK",
-                                        "PMIX_RANK",  "SLURM_PROCID",
-                                        "OMPI_COMM_WORLD_RANK"};
+    static const char *const names[] = {"WEFT_RANK", "WEFT_SIZE", "RANK",
+                                        "PMI_RANK",  "PMIX_RANK", "OMPI_COMM_WORLD_RANK"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        if (getenv(names[i]) != NULL) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && value[0] != '\0') {
             return true;
         }
     }
-    return false;
+    return getenv("SLURM_PROCID") != NULL &&
+           (getenv("SLURM_STEP_ID") != NULL || getenv("SLURM_STEPID") != NULL);
 }
 
 int weft_launch_from(const weft_cli *cli, weft_launch *ret)
@@ -63,7 +66,8 @@ int weft_launch_from(const weft_cli *cli, weft_launch *ret)
             ret->link = "auto";
         }
         if (strcmp(ret->link, "mem") == 0) {
-            return weft_cli_refuse(cli, "--link mem is for the threads of one process: it needs -n");
+            return weft_cli_refuse(cli,
+                                   "--link mem is for the threads of one process: it needs -n");
         }
     }
     return 0;
@@ -213,10 +217,10 @@ static int start_child(weft_crew *crew, const weft_launch *launch, int rank, con
     char *words[] = {meet,      number[0], number[1], number[2], number[3],
                      number[4], listen,    advertise, NULL};
     char **environment = weft_environment_with(words);
-    const int error = environment == NULL
-                          ? ENOMEM
-                          : weft_crew_start(crew, rank, self, weft_cli_argv(launch->cli),
-                                            environment, wires);
+    const int error =
+        environment == NULL
+            ? ENOMEM
+            : weft_crew_start(crew, rank, self, weft_cli_argv(launch->cli), environment, wires);
     weft_environment_free(environment);
     return error;
 }

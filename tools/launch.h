@@ -2,9 +2,9 @@
 /*
  * Peers of one subcommand on this machine.
  *
- * -n N --link tcp|ipc: N processes, each this program again with the same command line, that meet in
- * a private folder which is removed at the end. --link mem: N threads over a hub. Without -n, in the
- * environment of a launcher (WEFT_*, torchrun, mpirun, srun): this process is one peer of many.
+ * -n N --link tcp|ipc: N processes, each this program again with the same command line, that meet
+ * in a private folder which is removed at the end. --link mem: N threads over a hub. Without -n, in
+ * the environment of a launcher (WEFT_*, torchrun, mpirun, srun): this process is one peer of many.
  *
  *     static int body(weft_peer *peer, void *user)
  *     {
@@ -41,7 +41,7 @@
     {.name = "link", .kind = WEFT_CLI_TEXT, .metavar = "L", .value = "tcp",                        \
      .choices = "tcp|ipc|mem|auto", .help = "tcp or ipc: a process a peer; mem: threads"},         \
     {.name = "seed", .kind = WEFT_CLI_WHOLE, .metavar = "S", .value = "1",                         \
-     .min = 0, .max = 9007199254740992.0, .help = "key of all random numbers"},                    \
+     .min = 1, .max = 9007199254740992.0, .help = "key of all random numbers"},                    \
     {.name = "timeout", .kind = WEFT_CLI_REAL, .metavar = "SECONDS", .value = "60",                \
      .min = 0.001, .max = 1e6, .help = "longest time without progress"},                           \
     {.name = "verbose", .letter = 'v', .kind = WEFT_CLI_FLAG,                                      \
@@ -75,8 +75,8 @@ int weft_launch_from(const weft_cli *cli, weft_launch *ret);
  * lost beats wrong beats done. A rank that a signal ended counts as lost and is named. */
 int weft_launch_run(const weft_launch *launch, weft_peer_body *body, void *user);
 
-/* Tell an error of this peer (the parent prints it, once for all ranks that say the same) and return
- * status, for `return weft_peer_fail(…)`. */
+/* Tell an error of this peer (the parent prints it, once for all ranks that say the same) and
+ * return status, for `return weft_peer_fail(…)`. */
 int weft_peer_fail(weft_peer *peer, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for a weft call that just failed on this thread: "what: text of the last error". */

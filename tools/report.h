@@ -45,12 +45,13 @@ void weft_table_print(const weft_table *table, FILE *to);
 void weft_table_markdown(const weft_table *table, FILE *to);
 void weft_table_free(weft_table *table);
 
-/* Order statistics; values are sorted in place. percentile: nearest rank, 0 … 100. NaN if n is 0. */
+/* Order statistics; values are sorted in place. percentile: nearest rank, 0 … 100. NaN if n is 0.
+ */
 double weft_median(double *values, size_t n);
 double weft_percentile(double *values, size_t n, double percent);
 
 /* One line on stderr that overwrites itself, only when stderr is a terminal and only every tenth of
- * a second. text NULL: wipe the line. */
+ * a second; weft_progress_end() wipes it. */
 void weft_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void weft_progress_end(void);
 

@@ -80,9 +80,8 @@ static int refuse_unknown(const char *word)
     if (word[0] == '-') {
         (void)fprintf(stderr, "weft: unknown option '%s'; there are --help and --version\n", word);
     } else {
-        (void)fprintf(stderr,
-                      "weft: unknown command '%s'; nearest: %s (weft --help lists all)\n", word,
-                      weft_cli_nearest(word, names));
+        (void)fprintf(stderr, "weft: unknown command '%s'; nearest: %s (weft --help lists all)\n",
+                      word, weft_cli_nearest(word, names));
     }
     return WEFT_EXIT_USAGE;
 }

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench_case.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench_check.h"
+#include "report.h"
+
+/* Adaptive: at least so many iterations, then until so many seconds are measured. */
+enum { ITERS_LEAST = 5, ITERS_MOST = 20000, ALIGNMENT = 64 };
+static const double seconds_wanted = 0.3;
+
+double weft_bench_bus_factor(weft_bench_kind kind, int size)
+{
+    const double n = size;
+    switch (kind) {
+    case WEFT_BENCH_ALLREDUCE:
+        return 2.0 * (n - 1.0) / n;
+    case WEFT_BENCH_ALLGATHER:
+    case WEFT_BENCH_REDUCE_SCATTER:
+        return (n - 1.0) / n;
+    default:
+        return 1.0;
+    }
+}
+
+void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft_bench_row *row)
+{
+    const bool blocks = s->kind == WEFT_BENCH_ALLGATHER || s->kind == WEFT_BENCH_REDUCE_SCATTER;
+    const size_t cell = weft_dtype_bytes(s->dtype) * (blocks ? (size_t)size : 1);
+    row->count = s->kind == WEFT_BENCH_BARRIER ? 0 : bytes / cell;
+    row->bytes = row->count * cell;
+}
+
+/* A buffer whose pages are all there. */
+static void *touched(size_t bytes)
+{
+    const size_t whole = (bytes / ALIGNMENT + 1) * ALIGNMENT;
+    void *ret = aligned_alloc(ALIGNMENT, whole);
+    if (ret != NULL) {
+        (void)memset(ret, 0x5a, whole);
+    }
+    return ret;
+}
+
+/* A field of /proc/self/status in bytes: "VmRSS", "VmHWM". */
+static bool read_status(const char *field, uint64_t *ret)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    bool found = false;
+    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
+        unsigned long long kib = 0;
+        char name[64];
+        if (sscanf(line, "%63[^:]: %llu kB", name, &kib) == 2 && strcmp(name, field) == 0) {
+            *ret = (uint64_t)kib * 1024;
+            found = true;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return found;
+}
+
+/* From now on VmHWM is the peak since now (proc(5), clear_refs). */
+static bool reset_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "we");
+    const bool written = file != NULL && fputs("5\n", file) != EOF;
+    return file != NULL && fclose(file) == 0 && written;
+}
+
+int weft_bench_prepare(weft_bench_peer *b)
+{
+    const weft_bench_settings *s = b->s;
+    weft_peer *peer = b->peer;
+    b->times_cap = s->iters > 0 ? (size_t)s->iters : ITERS_MOST;
+    b->times = touched(b->times_cap * sizeof(*b->times));
+    b->data = calloc(1, sizeof(*b->data));
+    b->in = touched(s->end);
+    b->out = s->kind == WEFT_BENCH_BROADCAST ? NULL : touched(s->end);
+    b->own = s->lossy ? touched(s->end) : NULL;
+    if (b->times == NULL || b->data == NULL || b->in == NULL ||
+        (b->out == NULL && s->kind != WEFT_BENCH_BROADCAST) || (s->lossy && b->own == NULL)) {
+        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for buffers of %zu bytes", s->end);
+    }
+    weft_bench_data_init(b->data, s->dtype, s->op, peer->size, s->lossy);
+    if (s->rss && (!reset_peak() || !read_status("VmRSS", &b->rss_base))) {
+        return weft_peer_fail(peer, WEFT_EXIT_USAGE,
+                              "--rss: /proc/self/clear_refs or status cannot be used here");
+    }
+    return 0;
+}
+
+void weft_bench_release(weft_bench_peer *b)
+{
+    free(b->times);
+    free(b->data);
+    free(b->in);
+    free(b->out);
+    free(b->own);
+}
+
+/* Put the known values where the call reads, and what cannot be right where it writes. */
+static void set_buffers(weft_bench_peer *b, const weft_bench_row *row, bool inplace)
+{
+    const weft_bench_settings *s = b->s;
+    const size_t rank = (size_t)b->peer->rank, size = (size_t)b->peer->size;
+    const size_t cell = weft_dtype_bytes(s->dtype), n = row->count;
+    switch (s->kind) {
+    case WEFT_BENCH_ALLREDUCE:
+        weft_bench_fill(b->data, (int)rank, 0, n, inplace ? b->out : b->in);
+        if (!inplace) {
+            (void)memset(b->out, 0x5a, n * cell);
+        }
+        break;
+    case WEFT_BENCH_ALLGATHER:
+        (void)memset(b->out, 0x5a, n * size * cell);
+        weft_bench_fill(b->data, (int)rank, 0, n, inplace ? b->out + rank * n * cell : b->in);
+        break;
+    case WEFT_BENCH_REDUCE_SCATTER:
+        weft_bench_fill(b->data, (int)rank, 0, n * size, b->in);
+        if (!inplace) {
+            (void)memset(b->out, 0x5a, n * cell);
+        }
+        break;
+    case WEFT_BENCH_BROADCAST:
+        if ((int)rank == s->root) {
+            weft_bench_fill(b->data, s->root, 0, n, b->in);
+        } else {
+            (void)memset(b->in, 0x5a, n * cell);
+        }
+        break;
+    case WEFT_BENCH_BARRIER:
+        break;
+    }
+}
+
+static int call(weft_bench_peer *b, weft_bench_row *row, bool inplace, float *own)
+{
+    const weft_bench_settings *s = b->s;
+    weft_group *group = b->peer->group;
+    const size_t block = (size_t)b->peer->rank * row->count * weft_dtype_bytes(s->dtype);
+    /* One draw for all iterations: their results must be equal bit for bit. */
+    weft_coll_opts opts = {.size = sizeof(opts),
+                           .algo = s->algo,
+                           .codec = s->codec,
+                           .own = own,
+                           .draw = 1,
+                           .receipt = &row->receipt};
+    row->receipt.size = sizeof(row->receipt);
+    switch (s->kind) {
+    case WEFT_BENCH_ALLREDUCE:
+        return weft_allreduce(group, inplace ? b->out : b->in, b->out, row->count, s->dtype, s->op,
+                              &opts);
+    case WEFT_BENCH_ALLGATHER:
+        return weft_allgather(group, inplace ? b->out + block : b->in, b->out, row->count, s->dtype,
+                              &opts);
+    case WEFT_BENCH_REDUCE_SCATTER:
+        return weft_reduce_scatter(group, b->in, inplace ? b->in + block : b->out, row->count,
+                                   s->dtype, s->op, &opts);
+    case WEFT_BENCH_BROADCAST:
+        return weft_broadcast(group, b->in, row->count, s->dtype, s->root, &opts);
+    default:
+        return weft_barrier(group, &opts);
+    }
+}
+
+/* Where the result lies. */
+static const void *result(const weft_bench_peer *b, const weft_bench_row *row, bool inplace)
+{
+    if (b->s->kind == WEFT_BENCH_REDUCE_SCATTER && inplace) {
+        return b->in + (size_t)b->peer->rank * row->count * weft_dtype_bytes(b->s->dtype);
+    }
+    return b->s->kind == WEFT_BENCH_BROADCAST ? b->in : b->out;
+}
+
+/* Iterations first … last - 1, each between barriers. Buffers are set before each one that would
+ * not find its input as it was, and before the last, whose result is checked. */
+static int iterate(weft_bench_peer *b, weft_bench_row *row, bool inplace, size_t first, size_t last)
+{
+    const bool eats_input =
+        inplace && (b->s->kind == WEFT_BENCH_ALLREDUCE || b->s->kind == WEFT_BENCH_REDUCE_SCATTER);
+    for (size_t i = first; i < last; i++) {
+        if (eats_input || i == first || i + 1 == last) {
+            set_buffers(b, row, inplace);
+        }
+        if (weft_barrier(b->peer->group, NULL) != WEFT_OK) {
+            return weft_peer_error(b->peer, "barrier before the operation");
+        }
+        const double start = weft_seconds();
+        if (call(b, row, inplace, NULL) != WEFT_OK) {
+            return weft_peer_error(b->peer, b->s->kind_name);
+        }
+        b->times[i] = weft_seconds() - start;
+    }
+    /* An operation takes as long as its slowest peer. */
+    double *times = b->times + first;
+    if (last > first && weft_allreduce(b->peer->group, times, times, last - first, WEFT_F64,
+                                       WEFT_MAX, NULL) != WEFT_OK) {
+        return weft_peer_error(b->peer, "collecting the times");
+    }
+    return 0;
+}
+
+/* How many more iterations, after the first few; alike on all peers because the times are. */
+static size_t iterations_wanted(const weft_bench_peer *b, size_t done)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < done; i++) {
+        sum += b->times[i];
+    }
+    const double wanted = seconds_wanted / (sum / (double)done);
+    return wanted < (double)done           ? done
+           : wanted > (double)b->times_cap ? b->times_cap
+                                           : (size_t)wanted;
+}
+
+static int time_it(weft_bench_peer *b, weft_bench_row *row, bool inplace, weft_bench_timing *ret)
+{
+    const weft_bench_settings *s = b->s;
+    size_t n = s->iters > 0 ? (size_t)s->iters : ITERS_LEAST;
+    for (int64_t i = 0; i < s->warmup; i++) {
+        set_buffers(b, row, inplace);
+        if (call(b, row, inplace, NULL) != WEFT_OK) {
+            return weft_peer_error(b->peer, s->kind_name);
+        }
+    }
+    if (b->peer->rank == 0) {
+        weft_progress("%s of %zu bytes%s …", s->kind_name, row->bytes, inplace ? ", in place" : "");
+    }
+    int bad = iterate(b, row, inplace, 0, n);
+    if (bad == 0 && s->iters == 0) {
+        const size_t more = iterations_wanted(b, n);
+        bad = iterate(b, row, inplace, n, more);
+        n = more;
+    }
+    if (bad != 0) {
+        return bad;
+    }
+    ret->iters = n;
+    ret->mean = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        ret->mean += b->times[i] / (double)n;
+    }
+    ret->median = weft_median(b->times, n);
+    ret->p99 = weft_percentile(b->times, n, 99.0);
+    ret->least = b->times[0]; /* sorted now */
+    return 0;
+}
+
+/* Byte counts over all peers, and memory. */
+static int collect(weft_bench_peer *b, weft_bench_row *row)
+{
+    const weft_receipt *r = &row->receipt;
+    weft_group *group = b->peer->group;
+    uint64_t sums[3] = {r->encoded_bytes, r->body_bytes_sent, r->wire_bytes_sent};
+    uint64_t most[2] = {r->body_bytes_sent, 0};
+    if (b->s->rss) {
+        uint64_t peak = 0;
+        if (!read_status("VmHWM", &peak)) {
+            return weft_peer_fail(b->peer, WEFT_EXIT_USAGE, "--rss: no VmHWM in /proc/self/status");
+        }
+        most[1] = peak > b->rss_base ? peak - b->rss_base : 0;
+    }
+    if (weft_allreduce(group, sums, sums, 3, WEFT_U64, WEFT_SUM, NULL) != WEFT_OK ||
+        weft_allreduce(group, most, most, 2, WEFT_U64, WEFT_MAX, NULL) != WEFT_OK) {
+        return weft_peer_error(b->peer, "collecting the byte counts");
+    }
+    const double n = b->peer->size;
+    row->encoded_mean = (double)sums[0] / n;
+    row->body_mean = (double)sums[1] / n;
+    row->wire_mean = (double)sums[2] / n;
+    row->body_max = most[0];
+    row->rss_growth = most[1];
+    return 0;
+}
+
+/* Count the wrong elements of the last timed call. A lossy operation is run once more with the same
+ * draw to learn what each peer's contribution was decoded to. */
+static int check(weft_bench_peer *b, weft_bench_row *row, bool inplace, uint64_t *ret)
+{
+    const weft_bench_settings *s = b->s;
+    const void *got = result(b, row, inplace);
+    uint64_t wrong = 0;
+    int bad = 0;
+    if (!s->lossy) {
+        wrong = weft_bench_wrong_dense(b, row, got);
+    } else {
+        const size_t len = row->count * sizeof(float);
+        const uint64_t timed = weft_bench_hash(got, len);
+        weft_bench_row again = *row;
+        set_buffers(b, row, inplace);
+        if (call(b, &again, inplace, b->own) != WEFT_OK) {
+            return weft_peer_error(b->peer, s->kind_name);
+        }
+        if (weft_bench_hash(got, len) != timed) {
+            wrong = row->count; /* the same draw gave other bits */
+        }
+        bad = weft_bench_wrong_lossy(b, row, got, &wrong);
+    }
+    if (bad == 0 &&
+        weft_allreduce(b->peer->group, &wrong, ret, 1, WEFT_U64, WEFT_SUM, NULL) != WEFT_OK) {
+        bad = weft_peer_error(b->peer, "collecting the check");
+    }
+    return bad;
+}
+
+int weft_bench_measure(weft_bench_peer *b, weft_bench_row *row)
+{
+    int bad = time_it(b, row, false, &row->out_of_place);
+    bad = bad != 0 ? bad : collect(b, row);
+    bad = bad != 0 ? bad : check(b, row, false, &row->out_of_place.wrong);
+    if (b->s->inplace) {
+        bad = bad != 0 ? bad : time_it(b, row, true, &row->in_place);
+        bad = bad != 0 ? bad : check(b, row, true, &row->in_place.wrong);
+    }
+    return bad;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One size of a benchmark on one peer: buffers, the timed loop, the check of the result. */
+#ifndef WEFT_TOOLS_BENCH_CASE_H
+#define WEFT_TOOLS_BENCH_CASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/collective.h>
+
+#include "bench_data.h"
+#include "launch.h"
+
+typedef enum weft_bench_kind {
+    WEFT_BENCH_ALLREDUCE,
+    WEFT_BENCH_ALLGATHER,
+    WEFT_BENCH_REDUCE_SCATTER,
+    WEFT_BENCH_BROADCAST,
+    WEFT_BENCH_BARRIER
+} weft_bench_kind;
+
+typedef struct weft_bench_settings {
+    const weft_cli *cli;
+    weft_bench_kind kind;
+    const char *kind_name;
+    weft_dtype dtype;
+    weft_op op;
+    int root;
+    const char *codec, *algo; /* SPECs; algo NULL: automatic */
+    bool lossy, unbiased;
+    size_t begin, end; /* bytes */
+    double factor;
+    int64_t iters, warmup; /* iters 0: adaptive */
+    bool inplace, rss;
+} weft_bench_settings;
+
+/* What one peer works with. Buffers are made once, for the largest size. */
+typedef struct weft_bench_peer {
+    weft_peer *peer;
+    const weft_bench_settings *s;
+    weft_bench_data *data;
+    unsigned char *in, *out; /* broadcast: in only */
+    float *own;              /* lossy codecs */
+    double *times;           /* seconds of each timed call, the slowest peer's */
+    size_t times_cap;
+    uint64_t rss_base; /* bytes resident once buffers were touched */
+} weft_bench_peer;
+
+/* Figures of one way (out of place, or in place) at one size; the same on all peers. */
+typedef struct weft_bench_timing {
+    size_t iters;
+    double median, p99, least, mean; /* seconds, of the slowest peer in each iteration */
+    uint64_t wrong;                  /* elements, over all peers */
+} weft_bench_timing;
+
+typedef struct weft_bench_row {
+    size_t bytes, count; /* the size of nccl-tests, and the call's count */
+    weft_bench_timing out_of_place, in_place;
+    weft_receipt receipt;                      /* of this peer's last call */
+    double encoded_mean, body_mean, wire_mean; /* bytes a peer, mean */
+    uint64_t body_max;
+    uint64_t rss_growth; /* largest over peers, bytes */
+} weft_bench_row;
+
+/* Count and real size for a wished size. */
+void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft_bench_row *row);
+/* What busbw is as a multiple of algbw (nccl-tests, PERFORMANCE.md). */
+double weft_bench_bus_factor(weft_bench_kind kind, int size);
+
+/* Make and touch the buffers. 0, or the exit status after telling. */
+int weft_bench_prepare(weft_bench_peer *b);
+/* Time and check one size. 0, or the exit status after telling; wrong results are no error here. */
+int weft_bench_measure(weft_bench_peer *b, weft_bench_row *row);
+void weft_bench_release(weft_bench_peer *b);
+
+#endif

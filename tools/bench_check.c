@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench_check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/codec.h>
+
+enum { SLICE = 65536 };
+/* E|Q(v)-v|^2 <= omega |v|^2 holds in the mean; one draw of a short vector may lie above. */
+static const double omega_slack = 4.0;
+
+uint64_t weft_bench_wrong_dense(const weft_bench_peer *b, const weft_bench_row *row,
+                                const void *got)
+{
+    const size_t cell = weft_dtype_bytes(b->s->dtype), n = row->count;
+    uint64_t wrong = 0;
+    switch (b->s->kind) {
+    case WEFT_BENCH_ALLREDUCE:
+        return weft_bench_wrong_reduced(b->data, 0, n, got);
+    case WEFT_BENCH_REDUCE_SCATTER:
+        return weft_bench_wrong_reduced(b->data, (size_t)b->peer->rank * n, n, got);
+    case WEFT_BENCH_ALLGATHER:
+        for (int r = 0; r < b->peer->size; r++) {
+            const unsigned char *block = (const unsigned char *)got + (size_t)r * n * cell;
+            wrong += weft_bench_wrong_copy(b->data, r, 0, n, block);
+        }
+        return wrong;
+    case WEFT_BENCH_BROADCAST:
+        return weft_bench_wrong_copy(b->data, b->s->root, 0, n, got);
+    default:
+        return 0;
+    }
+}
+
+/* Elements of one slice that are not rank 0's. */
+static int differ_from_first(const weft_bench_peer *b, const float *got, size_t n, float *scratch,
+                             uint64_t *wrong)
+{
+    (void)memcpy(scratch, got, n * sizeof(float));
+    if (weft_broadcast(b->peer->group, scratch, n, WEFT_F32, 0, NULL) != WEFT_OK) {
+        return weft_peer_error(b->peer, "broadcast of rank 0's result");
+    }
+    for (size_t i = 0; i < n; i++) {
+        *wrong += memcmp(scratch + i, got + i, sizeof(float)) != 0;
+    }
+    return 0;
+}
+
+/* Elements of one slice that are not the sum of the decoded contributions. sums: 2 n doubles. */
+static int differ_from_sum(const weft_bench_peer *b, const float *got, const float *own, size_t n,
+                           double *sums, uint64_t *wrong)
+{
+    const double peers = b->peer->size;
+    const double scale = b->s->op == WEFT_MEAN ? 1.0 / peers : 1.0;
+    for (size_t i = 0; i < n; i++) {
+        sums[i] = (double)own[i];
+        sums[n + i] = fabs((double)own[i]);
+    }
+    if (weft_allreduce(b->peer->group, sums, sums, 2 * n, WEFT_F64, WEFT_SUM, NULL) != WEFT_OK) {
+        return weft_peer_error(b->peer, "sum of the decoded contributions");
+    }
+    for (size_t i = 0; i < n; i++) {
+        /* P - 1 additions and a division, each rounded to 24 bits. */
+        const double room = (peers + 1.0) * 0x1p-24 * sums[n + i] * scale;
+        *wrong += !(fabs((double)got[i] - sums[i] * scale) <= room);
+    }
+    return 0;
+}
+
+/* Is this peer's own encoding error within the codec's bound? */
+static int within_omega(const weft_bench_peer *b, size_t count, bool *ret)
+{
+    weft_codec *codec = NULL;
+    float *in = malloc(WEFT_BENCH_PERIOD * sizeof(*in));
+    double omega = 0.0, error = 0.0, norm = 0.0;
+    int bad = 0;
+    *ret = true;
+    if (in == NULL) {
+        bad = weft_peer_fail(b->peer, WEFT_EXIT_WRONG, "out of memory");
+    } else if (weft_codec_open(&codec, b->s->codec) != WEFT_OK ||
+               weft_codec_omega(codec, count, &omega) != WEFT_OK) {
+        bad = weft_peer_error(b->peer, "the codec's bound");
+    } else {
+        weft_bench_fill(b->data, b->peer->rank, 0, WEFT_BENCH_PERIOD, in);
+        for (size_t i = 0; i < count; i++) {
+            const double v = (double)in[i % WEFT_BENCH_PERIOD];
+            const double lost = (double)b->own[i] - v;
+            error += lost * lost;
+            norm += v * v;
+        }
+        *ret = error <= omega_slack * omega * norm;
+    }
+    weft_codec_close(&codec);
+    free(in);
+    return bad;
+}
+
+int weft_bench_wrong_lossy(weft_bench_peer *b, const weft_bench_row *row, const void *got,
+                           uint64_t *wrong)
+{
+    float *scratch = malloc(SLICE * sizeof(*scratch));
+    double *sums = malloc(2 * SLICE * sizeof(*sums));
+    bool bounded = true;
+    int bad = 0;
+    if (scratch == NULL || sums == NULL) {
+        bad = weft_peer_fail(b->peer, WEFT_EXIT_WRONG, "out of memory");
+    }
+    for (size_t at = 0; bad == 0 && at < row->count; at += SLICE) {
+        const size_t n = row->count - at < SLICE ? row->count - at : SLICE;
+        const float *part = (const float *)got + at;
+        bad = differ_from_first(b, part, n, scratch, wrong);
+        bad = bad != 0 ? bad : differ_from_sum(b, part, b->own + at, n, sums, wrong);
+    }
+    if (bad == 0 && b->s->unbiased) {
+        bad = within_omega(b, row->count, &bounded);
+        *wrong += bounded ? 0 : row->count;
+    }
+    free(scratch);
+    free(sums);
+    return bad;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weft info: what this build holds. */
+#include <stdio.h>
+#include <string.h>
+
+#include <weft/info.h>
+
+#include "cli.h"
+#include "report.h"
+
+/* clang-format off */
+static const weft_cli_option options[] = {
+    {.name = "markdown", .kind = WEFT_CLI_FLAG, .help = "tables as the documentation holds them"},
+    WEFT_REPORT_OPTIONS,
+    {0}};
+/* clang-format on */
+
+/* "1 … 32767" or "1, 2, max". */
+static void range_text(const weft_param *p, char *ret, size_t cap)
+{
+    if (p->choices == NULL) {
+        (void)snprintf(ret, cap, "%.10g … %.10g", p->min, p->max);
+        return;
+    }
+    size_t at = 0;
+    for (const char *c = p->choices; *c != '\0' && at + 3 < cap; c++) {
+        ret[at++] = *c == '|' ? ',' : *c;
+        if (*c == '|') {
+            ret[at++] = ' ';
+        }
+    }
+    ret[at] = '\0';
+}
+
+/* "ring", or for algorithms "allreduce ring". */
+static void name_text(const weft_info *info, char *ret, size_t cap)
+{
+    (void)snprintf(ret, cap, "%s%s%s", info->scope, info->scope[0] != '\0' ? " " : "", info->name);
+}
+
+static json_t *param_json(const weft_param *p)
+{
+    json_t *ret = json_pack("{s:s, s:s?, s:s}", "key", p->key, "default", p->value, "help",
+                            p->help != NULL ? p->help : "");
+    if (p->choices != NULL) {
+        (void)json_object_set_new(ret, "choices", json_string(p->choices));
+    } else {
+        (void)json_object_set_new(ret, "min", weft_report_real(p->min));
+        (void)json_object_set_new(ret, "max", weft_report_real(p->max));
+        (void)json_object_set_new(ret, "integer", json_boolean(p->integer));
+    }
+    return ret;
+}
+
+static json_t *all_json(void)
+{
+    json_t *root = json_pack("{s:s, s:s}", "weft", weft_version(), "build", weft_build_info());
+    for (int f = 0; f < WEFT_FAMILY_COUNT; f++) {
+        json_t *members = json_array();
+        weft_info info;
+        for (int i = 0; weft_info_get((weft_family)f, i, &info); i++) {
+            json_t *params = json_array();
+            for (const weft_param *p = info.params; p->key != NULL; p++) {
+                (void)json_array_append_new(params, param_json(p));
+            }
+            (void)json_array_append_new(
+                members, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "name", info.name, "scope",
+                                   info.scope, "summary", info.summary, "source", info.source,
+                                   "cost", info.cost, "params", params));
+        }
+        (void)json_object_set_new(root, weft_family_name((weft_family)f), members);
+    }
+    return root;
+}
+
+static void print_text(FILE *to)
+{
+    (void)fprintf(to, "weft %s\n%s\n", weft_version(), weft_build_info());
+    for (int f = 0; f < WEFT_FAMILY_COUNT; f++) {
+        weft_info info;
+        (void)fprintf(to, "\n%s\n", weft_family_name((weft_family)f));
+        for (int i = 0; weft_info_get((weft_family)f, i, &info); i++) {
+            char name[96];
+            name_text(&info, name, sizeof(name));
+            (void)fprintf(to, "  %-25s %s\n", name, info.summary);
+            if (info.cost[0] != '\0') {
+                (void)fprintf(to, "  %-25s cost: %s\n", "", info.cost);
+            }
+            if (info.source[0] != '\0') {
+                (void)fprintf(to, "  %-25s source: %s\n", "", info.source);
+            }
+            for (const weft_param *p = info.params; p->key != NULL; p++) {
+                char range[160];
+                range_text(p, range, sizeof(range));
+                (void)fprintf(to, "  %-25s %s=%s: %s (%s)\n", "", p->key,
+                              p->value != NULL ? p->value : "", p->help != NULL ? p->help : "",
+                              range);
+            }
+        }
+    }
+}
+
+static void print_markdown(FILE *to)
+{
+    static const char *const heads[] = {"<Name", "<What it is", "<Cost", "<Source", NULL};
+    static const char *const param_heads[] = {"<Of",     "<Key",        "<Default",
+                                              "<Values", "<What it is", NULL};
+    for (int f = 0; f < WEFT_FAMILY_COUNT; f++) {
+        weft_table *members = weft_table_new(heads), *params = weft_table_new(param_heads);
+        weft_info info;
+        int param_count = 0;
+        for (int i = 0; weft_info_get((weft_family)f, i, &info); i++) {
+            char name[96], range[160];
+            name_text(&info, name, sizeof(name));
+            weft_table_cell(members, "`%s`", name);
+            weft_table_cell(members, "%s", info.summary);
+            weft_table_cell(members, "%s", info.cost);
+            weft_table_cell(members, "%s", info.source);
+            for (const weft_param *p = info.params; p->key != NULL; p++, param_count++) {
+                range_text(p, range, sizeof(range));
+                weft_table_cell(params, "`%s`", name);
+                weft_table_cell(params, "`%s`", p->key);
+                weft_table_cell(params, "%s", p->value != NULL ? p->value : "");
+                weft_table_cell(params, "%s", range);
+                weft_table_cell(params, "%s", p->help != NULL ? p->help : "");
+            }
+        }
+        (void)fprintf(to, "%s### %s\n\n", f > 0 ? "\n" : "", weft_family_name((weft_family)f));
+        weft_table_markdown(members, to);
+        if (param_count > 0) {
+            (void)fputc('\n', to);
+            weft_table_markdown(params, to);
+        }
+        weft_table_free(members);
+        weft_table_free(params);
+    }
+}
+
+static int run(const weft_cli *cli)
+{
+    const char *path = weft_cli_text(cli, "json");
+    char why[256];
+    FILE *to = weft_report_text(path);
+    if (weft_cli_flag(cli, "markdown")) {
+        print_markdown(to);
+    } else if (path == NULL || strcmp(path, "-") != 0) {
+        print_text(to);
+    }
+    if (path != NULL && weft_report_json(path, all_json(), why) != 0) {
+        return weft_cli_refuse(cli, "%s", why);
+    }
+    return WEFT_EXIT_DONE;
+}
+
+const weft_command weft_cmd_info = {
+    .name = "info",
+    .summary = "Version, build, and every codec, algorithm, optimizer, finder and link",
+    .usage = "[OPTIONS]",
+    .example = "weft info --json - | jq '.codecs[].name'",
+    .options = options,
+    .run = run};
