@@ -29,7 +29,7 @@ typedef struct weft_param {
     const char *help;    /**< one line */
 } weft_param;
 
-/** One member of a family. Static storage. */
+/** One member of a family. The strings are static. */
 typedef struct weft_info {
     const char *name;         /**< "qsgd"; for algorithms "ring" */
     const char *scope;        /**< for algorithms the collective, "allreduce"; else "" */
@@ -41,8 +41,8 @@ typedef struct weft_info {
 
 /** "codecs", "algorithms", … Static storage. */
 WEFT_API const char *weft_family_name(weft_family family);
-/** The index-th member of a family, NULL behind the last. */
-WEFT_API const weft_info *weft_info_get(weft_family family, int index);
+/** The index-th member of a family into *ret. @return 1; 0 behind the last, *ret is untouched. */
+WEFT_API int weft_info_get(weft_family family, int index, weft_info *ret);
 /** One line about the build: compiler, CPU features in use, libzmq's version. Static storage. */
 WEFT_API const char *weft_build_info(void);
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Failures and how they spread: every link is told, everybody forwards once.
+ *
+ * ABORT's body: code (i32), rank (i32), then the text. Operation 0 means the group. A failure of an
+ * operation that was not called here yet is kept for the late call.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/engine_state.h"
+
+enum { HEAD = 8 };
+
+static void put32(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+    p[2] = (uint8_t)(v >> 16);
+    p[3] = (uint8_t)(v >> 24);
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void flood(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
+                  int except_rank)
+{
+    uint8_t body[HEAD + WEFT_MESSAGE_BYTES];
+    const size_t len = strlen(why->text);
+    put32(body, (uint32_t)why->code);
+    put32(body + 4, (uint32_t)why->rank);
+    memcpy(body + HEAD, why->text, len);
+    for (int r = 0; r < e->size; r++) {
+        weft_peer *p = &e->peers[r];
+        if (r != except_rank && r != e->rank && (p->state == WEFT_PEER_UP || p->wanted)) {
+            weft_frame f = {.kind = WEFT_FRAME_ABORT, .operation = number};
+            weft_send_control(e, now, r, &f, body, HEAD + len);
+        }
+    }
+}
+
+const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number)
+{
+    for (int i = 0; i < WEFT_FAILURES; i++) {
+        if (e->failures[i].number == number && e->failures[i].problem.code != WEFT_OK) {
+            return &e->failures[i];
+        }
+    }
+    return NULL;
+}
+
+static void remember(weft_engine *e, uint32_t number, const weft_problem *why)
+{
+    e->failures[e->failure_next] = (weft_failure){.number = number, .problem = *why};
+    e->failure_next = (e->failure_next + 1) % WEFT_FAILURES;
+}
+
+void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why,
+                         int except_rank)
+{
+    const uint32_t number = op->number;
+    const weft_problem copy = *why;
+    remember(e, number, &copy);
+    weft_op_end(e, now, op, &copy);
+    weft_flow_discard(e, number);
+    flood(e, now, number, &copy, except_rank);
+}
+
+void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why)
+{
+    remember(e, number, why);
+    weft_flow_discard(e, number);
+    flood(e, now, number, why, -1);
+}
+
+void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank)
+{
+    if (e->broken.code != WEFT_OK || e->stopping) {
+        return;
+    }
+    e->broken = *why;
+    weft_log_write(&e->log, WEFT_LOG_ERROR, "the group is broken: %s", why->text);
+    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
+        if (e->ops[i] != NULL) {
+            weft_op_end(e, now, e->ops[i], why);
+        }
+    }
+    weft_flow_discard_all(e);
+    flood(e, now, 0, why, except_rank);
+}
+
+void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
+                     const weft_message *m)
+{
+    const uint8_t *body = m->data + WEFT_FRAME_HEADER;
+    const size_t len = m->len - WEFT_FRAME_HEADER;
+    if (len < HEAD || len >= HEAD + WEFT_MESSAGE_BYTES) {
+        char who[192];
+        weft_problem bad = {0};
+        weft_problem_set(&bad, WEFT_EPROTO, p->rank, "%s sent a malformed ABORT",
+                         weft_peer_words(e, p->rank, who, sizeof(who)));
+        weft_fail_group(e, now, &bad, -1);
+        return;
+    }
+    weft_problem why = {.code = (int)(int32_t)get32(body), .rank = (int)(int32_t)get32(body + 4)};
+    if (why.code >= 0) {
+        why.code = WEFT_EPROTO;
+    }
+    if (why.rank < -1 || why.rank >= e->size) {
+        why.rank = -1;
+    }
+    for (size_t i = 0; i < len - HEAD; i++) {
+        const uint8_t c = body[HEAD + i];
+        why.text[i] = (char)(c < ' ' || c > '~' ? '?' : c);
+    }
+    if (f->operation == 0) {
+        weft_fail_group(e, now, &why, p->rank);
+        return;
+    }
+    weft_operation *op = weft_op_at(e, f->operation);
+    if (op != NULL) {
+        weft_fail_operation(e, now, op, &why, p->rank);
+        return;
+    }
+    const int32_t ahead = (int32_t)(f->operation - e->called);
+    if (ahead < -WEFT_FAILURES / 2 || ahead > WEFT_FAILURES / 2 ||
+        weft_fail_recall(e, f->operation) != NULL) {
+        return; /* too old to matter, too far to be true, or told already */
+    }
+    remember(e, f->operation, &why);
+    weft_flow_discard(e, f->operation);
+    flood(e, now, f->operation, &why, p->rank);
+}
+
+void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
+                        uint64_t descriptor)
+{
+    const char *theirs = p->heard_words[descriptor % WEFT_DESCRIPTORS];
+    const char *mine = op->request->words;
+    const bool first = e->rank < p->rank;
+    weft_problem why = {0};
+    e->mismatches++;
+    weft_problem_set(&why, WEFT_EMISMATCH, p->rank,
+                     "operation %u: rank %d calls %s; rank %d calls %s%s", op->number,
+                     first ? e->rank : p->rank, first ? mine : theirs, first ? p->rank : e->rank,
+                     first ? theirs : mine,
+                     e->mismatches >= 3 ? " (the third mismatch in a row: one of them has made a "
+                                          "call more or less than the other)"
+                                        : "");
+    weft_fail_operation(e, now, op, &why, -1);
+}

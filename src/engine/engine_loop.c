@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop and its baton. */
+#include "engine/engine_loop.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include <weft/group.h>
+
+/* How long the sockets may be left alone after a caller gave the baton back with nothing to do: a
+ * caller that comes again soon finds it free, and no thread was woken in between. */
+#define LINGER_NS (5 * WEFT_MS)
+enum { SLICES = 16 }; /* of work between two looks at the link */
+
+struct weft_loop {
+    atomic_int refs; /* the group and every request */
+    pid_t pid;
+    weft_engine *engine;
+    weft_link *link;
+    const char *const *dial;
+    void (*roster)(void *user, weft_link *link, uint32_t conn, weft_message *m);
+    void *roster_user;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    bool threaded;
+
+    /* Guarded by the lock. */
+    weft_request *calls, **calls_tail;
+    weft_request *cancels;
+    bool driven;   /* somebody holds the baton */
+    int wanting;   /* callers that wait for it, or for a request that its holder runs */
+    bool busy;     /* operations were at work when it was last put down */
+    bool stop;
+    int64_t left_at;
+
+    atomic_bool news;   /* calls, cancels, wishes for the baton since the driver last looked */
+    atomic_bool asleep; /* the driver is about to wait in the link */
+
+    /* The baton's holder's. */
+    weft_request *running; /* its own request, ended when NULL */
+};
+
+static void tell_driver(weft_loop *l)
+{
+    atomic_store(&l->news, true);
+    if (atomic_load(&l->asleep)) {
+        l->link->type->kick(l->link);
+    }
+}
+
+/* The outlet: called by the engine, with the baton in hand. */
+
+static bool outlet_send(void *user, uint32_t conn, weft_message *m)
+{
+    weft_loop *l = user;
+    if (l->link->type->send(l->link, conn, m) == WEFT_OK) {
+        return true;
+    }
+    weft_message_unref(m);
+    return false;
+}
+
+static void outlet_dial(void *user, uint32_t conn, int rank)
+{
+    weft_loop *l = user;
+    if (l->link->type->dial(l->link, conn, l->dial[rank]) != WEFT_OK) {
+        weft_engine_down(l->engine, weft_now(), conn, "the endpoint cannot be dialled");
+    }
+}
+
+static void outlet_drop(void *user, uint32_t conn)
+{
+    weft_loop *l = user;
+    l->link->type->drop(l->link, conn);
+}
+
+static void outlet_complete(void *user, weft_request *r)
+{
+    weft_loop *l = user;
+    pthread_mutex_lock(&l->lock);
+    r->state = WEFT_REQUEST_DONE;
+    if (l->running == r) {
+        l->running = NULL;
+    } else if (l->wanting > 0) {
+        pthread_cond_broadcast(&l->changed);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void outlet_roster(void *user, uint32_t conn, weft_message *m)
+{
+    weft_loop *l = user;
+    if (l->roster != NULL) {
+        l->roster(l->roster_user, l->link, conn, m);
+    } else {
+        weft_message_unref(m);
+        l->link->type->drop(l->link, conn);
+    }
+}
+
+static void handle(weft_loop *l, const weft_link_event *ev)
+{
+    const int64_t now = weft_now();
+    switch (ev->what) {
+    case WEFT_LINK_UP:
+        weft_engine_up(l->engine, now, ev->conn);
+        break;
+    case WEFT_LINK_DOWN:
+        weft_engine_down(l->engine, now, ev->conn, ev->why);
+        break;
+    case WEFT_LINK_FRAME:
+        weft_engine_frame(l->engine, now, ev->conn, ev->message);
+        break;
+    case WEFT_LINK_PROBE:
+        weft_engine_probe(l->engine, now);
+        break;
+    case WEFT_LINK_KICKED:
+    case WEFT_LINK_NOTHING:
+        break;
+    }
+}
+
+/* Take in what other threads left. false: the baton is to be put down. */
+static bool look(weft_loop *l, bool own_thread)
+{
+    if (!atomic_exchange(&l->news, false)) {
+        return true;
+    }
+    pthread_mutex_lock(&l->lock);
+    const bool leave = l->stop || (own_thread && l->wanting > 0);
+    weft_request *calls = NULL;
+    weft_request *cancels = NULL;
+    if (leave) {
+        atomic_store(&l->news, true); /* for the next driver */
+    } else {
+        calls = l->calls;
+        cancels = l->cancels;
+        l->calls = NULL;
+        l->calls_tail = &l->calls;
+        l->cancels = NULL;
+    }
+    for (weft_request *r = calls; r != NULL; r = r->next) {
+        r->state = WEFT_REQUEST_RUNNING;
+    }
+    pthread_mutex_unlock(&l->lock);
+    const int64_t now = weft_now();
+    while (calls != NULL) {
+        weft_request *r = calls;
+        calls = r->next;
+        weft_engine_call(l->engine, now, r);
+    }
+    while (cancels != NULL) {
+        weft_request *r = cancels;
+        cancels = r->next_cancel;
+        if (r->state == WEFT_REQUEST_RUNNING) { /* only the baton's holder ends it */
+            weft_engine_cancel(l->engine, now, r);
+        }
+    }
+    return !leave;
+}
+
+static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
+{
+    weft_link_event ev = {0};
+    if (!at_once) {
+        atomic_store(&l->asleep, true);
+        if (atomic_load(&l->news)) {
+            at_once = true;
+        }
+    }
+    const int rc = l->link->type->poll(l->link, at_once ? 0 : until, &ev);
+    atomic_store(&l->asleep, false);
+    if (rc != WEFT_OK) {
+        weft_problem why = {0};
+        weft_problem_from_last(&why);
+        weft_engine_broken(l->engine, weft_now(), &why);
+        return;
+    }
+    handle(l, &ev);
+}
+
+/* With the baton: until r has ended (r given), the time has come, or it must be put down. */
+static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
+{
+    l->running = r;
+    while (look(l, own_thread) && (r == NULL || l->running != NULL)) {
+        bool more = true;
+        const int64_t now = weft_now();
+        if (now >= until) {
+            break;
+        }
+        for (int i = 0; i < SLICES && more; i++) {
+            more = weft_engine_work(l->engine, now);
+        }
+        if (r != NULL && l->running == NULL) {
+            break;
+        }
+        const int64_t due = weft_engine_due(l->engine);
+        if (now >= due) {
+            weft_engine_timer(l->engine, now);
+        }
+        wait_for_event(l, due < until ? due : until, more || now >= due);
+    }
+    l->running = NULL;
+}
+
+/* With the lock: drive, and let others know when it is their turn. */
+static void take_turn(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
+{
+    l->driven = true;
+    pthread_mutex_unlock(&l->lock);
+    drive(l, r, until, own_thread);
+    const bool busy = weft_engine_active(l->engine) > 0;
+    pthread_mutex_lock(&l->lock);
+    l->driven = false;
+    l->busy = busy;
+    if (!own_thread) {
+        l->left_at = weft_now();
+    }
+    if (busy || l->wanting > 0 || l->calls != NULL || l->stop) {
+        pthread_cond_broadcast(&l->changed);
+    }
+}
+
+static void sleep_until(weft_loop *l, int64_t until_ns)
+{
+    if (until_ns == WEFT_NEVER) {
+        pthread_cond_wait(&l->changed, &l->lock);
+        return;
+    }
+    const struct timespec at = {.tv_sec = (time_t)(until_ns / (1000 * WEFT_MS)),
+                                .tv_nsec = (long)(until_ns % (1000 * WEFT_MS))};
+    pthread_cond_timedwait(&l->changed, &l->lock, &at);
+}
+
+static void *run(void *arg)
+{
+    weft_loop *l = arg;
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop) {
+        const int64_t now = weft_now();
+        if (l->driven || l->wanting > 0) {
+            sleep_until(l, now + LINGER_NS);
+        } else if (!l->busy && l->calls == NULL && now < l->left_at + LINGER_NS) {
+            sleep_until(l, l->left_at + LINGER_NS);
+        } else {
+            take_turn(l, NULL, WEFT_NEVER, true);
+        }
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+static void release(weft_loop *l)
+{
+    if (atomic_fetch_sub(&l->refs, 1) == 1) {
+        pthread_cond_destroy(&l->changed);
+        pthread_mutex_destroy(&l->lock);
+        weft_free(l);
+    }
+}
+
+static weft_loop *new_loop(const weft_loop_opts *o)
+{
+    weft_loop *l = weft_calloc(1, sizeof(*l));
+    if (l == NULL) {
+        return NULL;
+    }
+    pthread_condattr_t monotonic;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    atomic_init(&l->refs, 1);
+    l->pid = getpid();
+    l->calls_tail = &l->calls;
+    l->dial = o->dial;
+    l->roster = o->roster;
+    l->roster_user = o->roster_user;
+    return l;
+}
+
+/* The host's signals are the host's: ours is a thread that takes none. */
+static int start_thread(weft_loop *l)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int rc = pthread_create(&l->thread, NULL, run, l);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+int weft_loop_open(weft_loop **ret, const weft_loop_opts *o)
+{
+    weft_loop *l = new_loop(o);
+    if (l == NULL) {
+        return weft_fail(WEFT_ENOMEM, "out of memory for the loop");
+    }
+    weft_engine_opts engine = o->engine;
+    engine.outlet = (weft_outlet){.user = l,
+                                  .send = outlet_send,
+                                  .dial = outlet_dial,
+                                  .drop = outlet_drop,
+                                  .complete = outlet_complete,
+                                  .roster = outlet_roster};
+    const int rc = weft_engine_open(&l->engine, &engine);
+    if (rc != WEFT_OK) {
+        release(l);
+        return rc;
+    }
+    l->link = o->link;
+    for (size_t i = 0; i < o->early_count; i++) {
+        handle(l, &o->early[i]);
+    }
+    if (start_thread(l) != 0) {
+        l->link = NULL;
+        weft_engine_close(&l->engine);
+        release(l);
+        return weft_fail(WEFT_EIO, "cannot start a thread");
+    }
+    l->threaded = true;
+    *ret = l;
+    return WEFT_OK;
+}
+
+void weft_loop_close(weft_loop **loop)
+{
+    weft_loop *l = *loop;
+    if (l == NULL) {
+        return;
+    }
+    *loop = NULL;
+    if (l->pid != getpid()) {
+        return; /* in a forked child everything is the parent's */
+    }
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    tell_driver(l);
+    pthread_join(l->thread, NULL);
+    pthread_mutex_lock(&l->lock);
+    while (l->driven) {
+        sleep_until(l, WEFT_NEVER);
+    }
+    l->driven = true;
+    weft_request *calls = l->calls;
+    l->calls = NULL;
+    pthread_mutex_unlock(&l->lock);
+    const int64_t now = weft_now();
+    weft_engine_stop(l->engine, now);
+    while (calls != NULL) {
+        weft_request *r = calls;
+        calls = r->next;
+        weft_engine_call(l->engine, now, r);
+    }
+    weft_link *link = l->link;
+    pthread_mutex_lock(&l->lock);
+    l->link = NULL;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    link->type->close(&link);
+    weft_engine_close(&l->engine);
+    release(l);
+}
+
+static int after_fork(const weft_loop *l)
+{
+    return l->pid == getpid() ? WEFT_OK
+                              : weft_fail(WEFT_EFORKED,
+                                          "the group was opened before fork, in process %ld",
+                                          (long)l->pid);
+}
+
+static int enqueue(weft_loop *l, weft_request *r, bool will_wait)
+{
+    const int rc = after_fork(l);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    atomic_fetch_add(&l->refs, 1);
+    r->loop = l;
+    r->next = NULL;
+    pthread_mutex_lock(&l->lock);
+    *l->calls_tail = r;
+    l->calls_tail = &r->next;
+    if (!l->driven && !will_wait) {
+        pthread_cond_broadcast(&l->changed);
+    }
+    const bool driven = l->driven;
+    pthread_mutex_unlock(&l->lock);
+    if (driven && !will_wait) {
+        tell_driver(l);
+    } else {
+        atomic_store(&l->news, true);
+    }
+    return WEFT_OK;
+}
+
+int weft_loop_submit(weft_loop *l, weft_request *r)
+{
+    return enqueue(l, r, false);
+}
+
+int weft_loop_run(weft_loop *l, weft_request *r)
+{
+    const int rc = enqueue(l, r, true);
+    return rc == WEFT_OK ? weft_loop_wait(l, r, WEFT_FOREVER) : rc;
+}
+
+int weft_loop_wait(weft_loop *l, weft_request *r, int64_t timeout_ms)
+{
+    const int64_t until = weft_deadline(weft_now(), timeout_ms);
+    int rc = WEFT_PENDING;
+    pthread_mutex_lock(&l->lock);
+    while (r->state != WEFT_REQUEST_DONE && (timeout_ms < 0 || weft_now() < until)) {
+        if (!l->driven && !l->stop) {
+            take_turn(l, r, until, false);
+            continue;
+        }
+        l->wanting++;
+        pthread_mutex_unlock(&l->lock);
+        tell_driver(l);
+        pthread_mutex_lock(&l->lock);
+        if (l->driven && r->state != WEFT_REQUEST_DONE) {
+            sleep_until(l, until);
+        }
+        l->wanting--;
+    }
+    if (r->state == WEFT_REQUEST_DONE) {
+        rc = r->problem.code;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return rc;
+}
+
+const weft_error *weft_loop_error(weft_loop *l, weft_request *r)
+{
+    pthread_mutex_lock(&l->lock);
+    const bool failed = r->state == WEFT_REQUEST_DONE && r->problem.code != WEFT_OK;
+    r->error = (weft_error){.code = failed ? r->problem.code : WEFT_OK,
+                            .rank = failed ? r->problem.rank : -1,
+                            .message = failed ? r->problem.text : weft_status_text(WEFT_OK)};
+    pthread_mutex_unlock(&l->lock);
+    return &r->error;
+}
+
+void weft_loop_cancel(weft_loop *l, weft_request *r)
+{
+    pthread_mutex_lock(&l->lock);
+    const bool first = !r->cancel && r->state != WEFT_REQUEST_DONE;
+    if (first) {
+        r->cancel = true;
+        r->next_cancel = l->cancels;
+        l->cancels = r;
+        pthread_cond_broadcast(&l->changed);
+    }
+    pthread_mutex_unlock(&l->lock);
+    if (first) {
+        tell_driver(l);
+    }
+}
+
+void weft_loop_forget(weft_loop *l, weft_request *r)
+{
+    if (l->pid != getpid()) {
+        return;
+    }
+    weft_loop_cancel(l, r);
+    weft_loop_wait(l, r, WEFT_FOREVER);
+    /* A cancel that came too late must not be looked at after the request is gone. */
+    pthread_mutex_lock(&l->lock);
+    for (weft_request **at = &l->cancels; *at != NULL; at = &(*at)->next_cancel) {
+        if (*at == r) {
+            *at = r->next_cancel;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&l->lock);
+    release(l);
+}
+
+weft_counters *weft_loop_counters(weft_loop *l)
+{
+    return weft_engine_counters(l->engine);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A peer's connection: who dials, HELLO both ways, silence.
+ *
+ * One connection a pair. The lower rank dials when a plan first needs the link; the other waits for
+ * it, and dials too when an operation has stalled. A connection that fails is not made again: the
+ * peer is lost. A dial that fails is tried again with back-off, until the peer counts as lost.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/engine_state.h"
+
+enum { BACKOFF_MIN_MS = 10, BACKOFF_MAX_MS = 200 };
+
+const char *weft_peer_words(const weft_engine *e, int rank, char *out, size_t cap)
+{
+    snprintf(out, cap, "rank %d (%s)", rank, e->where[rank]);
+    return out;
+}
+
+static void dial(weft_engine *e, int64_t now, weft_peer *p)
+{
+    p->conn = e->next_conn;
+    e->next_conn += 2;
+    p->state = WEFT_PEER_DIALING;
+    p->dial_at = WEFT_NEVER;
+    if (p->trying_since == WEFT_NEVER) {
+        p->trying_since = now;
+        p->backoff = BACKOFF_MIN_MS * WEFT_MS;
+    }
+    weft_conn_bind(e, p->conn, p->rank);
+    e->outlet.dial(e->outlet.user, p->conn, p->rank);
+}
+
+void weft_peer_want(weft_engine *e, int64_t now, int rank, bool dial_anyway)
+{
+    weft_peer *p = &e->peers[rank];
+    p->wanted = true;
+    if (p->state == WEFT_PEER_IDLE && p->dial_at == WEFT_NEVER &&
+        (e->rank < rank || dial_anyway)) {
+        dial(e, now, p);
+    }
+}
+
+void weft_peer_forget(weft_engine *e, weft_peer *p)
+{
+    if (p->conn != 0) {
+        if (p->state == WEFT_PEER_UP) {
+            atomic_fetch_sub_explicit(&e->counters.connections, 1, memory_order_relaxed);
+        }
+        weft_conn_unbind(e, p->conn);
+        e->outlet.drop(e->outlet.user, p->conn);
+    }
+    p->conn = 0;
+    p->sent_sequence = 0;
+    p->heard_sequence = 0;
+    p->silence = 0;
+    if (p->state != WEFT_PEER_LEFT) {
+        p->state = WEFT_PEER_IDLE;
+    }
+    p->mute = false;
+}
+
+static void greet(weft_engine *e, int64_t now, weft_peer *p)
+{
+    weft_frame f = {.kind = WEFT_FRAME_HELLO,
+                    .destination = (uint16_t)p->rank,
+                    .sequence = ++p->sent_sequence,
+                    .operation = e->called};
+    p->sent_at = now;
+    weft_send_raw(e, p->conn, &f, NULL, 0);
+}
+
+void weft_peer_up(weft_engine *e, int64_t now, weft_peer *p)
+{
+    if (p->state == WEFT_PEER_DIALING) {
+        greet(e, now, p);
+        p->state = WEFT_PEER_GREETED;
+    }
+}
+
+static void join(weft_engine *e, int64_t now, weft_peer *p)
+{
+    p->state = WEFT_PEER_UP;
+    p->heard_sequence = 1;
+    p->silence = 0;
+    p->trying_since = WEFT_NEVER;
+    p->dial_at = WEFT_NEVER;
+    atomic_fetch_add_explicit(&e->counters.connections, 1, memory_order_relaxed);
+    weft_send_flush(e, now, p);
+}
+
+static void lost(weft_engine *e, int64_t now, weft_peer *p, const char *how)
+{
+    char who[192];
+    weft_problem why = {0};
+    weft_problem_set(&why, WEFT_EPEER, p->rank, "%s is lost: %s",
+                     weft_peer_words(e, p->rank, who, sizeof(who)), how);
+    weft_peer_forget(e, p);
+    weft_fail_group(e, now, &why, p->rank);
+}
+
+void weft_peer_down(weft_engine *e, int64_t now, weft_peer *p, const char *why)
+{
+    const weft_peer_state was = p->state;
+    if (was == WEFT_PEER_UP) {
+        lost(e, now, p, why);
+        return;
+    }
+    weft_peer_forget(e, p);
+    if (was != WEFT_PEER_DIALING && was != WEFT_PEER_GREETED) {
+        return;
+    }
+    snprintf(p->why, sizeof(p->why), "%s", why);
+    if (now - p->trying_since >= e->dead_ns / 2) {
+        char how[192];
+        snprintf(how, sizeof(how), "cannot connect for %lld ms: %s",
+                 (long long)((now - p->trying_since) / WEFT_MS), why);
+        lost(e, now, p, how);
+        return;
+    }
+    p->dial_at = now + p->backoff;
+    p->backoff *= 2;
+    if (p->backoff > BACKOFF_MAX_MS * WEFT_MS) {
+        p->backoff = BACKOFF_MAX_MS * WEFT_MS;
+    }
+}
+
+static void refuse(weft_engine *e, uint32_t conn, const char *reason)
+{
+    weft_frame f = {.kind = WEFT_FRAME_REFUSE, .sequence = 1};
+    weft_send_raw(e, conn, &f, reason, strlen(reason));
+    weft_log_write(&e->log, WEFT_LOG_WARN, "refused a connection: %s", reason);
+    atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
+    e->outlet.drop(e->outlet.user, conn);
+}
+
+/* A HELLO on a connection that is nobody's yet. */
+static void welcome(weft_engine *e, int64_t now, uint32_t conn, const weft_frame *f)
+{
+    if (f->group != e->group) {
+        refuse(e, conn, "this peer is in another group");
+        return;
+    }
+    if (f->source >= e->size || f->source == e->rank || f->destination != e->rank ||
+        f->sequence != 1) {
+        refuse(e, conn, "HELLO names wrong ranks");
+        return;
+    }
+    weft_peer *p = &e->peers[f->source];
+    const bool dialling = p->state == WEFT_PEER_DIALING || p->state == WEFT_PEER_GREETED;
+    if (p->state == WEFT_PEER_UP || p->state == WEFT_PEER_LEFT ||
+        (dialling && e->rank < p->rank)) {
+        /* The connection there is stays; of two dials at once the lower rank's counts. */
+        atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
+        e->outlet.drop(e->outlet.user, conn);
+        return;
+    }
+    if (dialling) {
+        weft_peer_forget(e, p);
+    }
+    p->conn = conn;
+    weft_conn_bind(e, conn, p->rank);
+    greet(e, now, p);
+    join(e, now, p);
+    weft_flow_heard(e, now, p, f->operation);
+}
+
+void weft_peer_hello(weft_engine *e, int64_t now, uint32_t conn, const weft_frame *f)
+{
+    weft_peer *p = weft_conn_peer(e, conn);
+    if (p == NULL) {
+        welcome(e, now, conn, f);
+        return;
+    }
+    if (p->state != WEFT_PEER_GREETED || f->source != p->rank || f->destination != e->rank ||
+        f->group != e->group || f->sequence != 1) {
+        lost(e, now, p, "it sent a HELLO out of place");
+        return;
+    }
+    join(e, now, p);
+    weft_flow_heard(e, now, p, f->operation);
+}
+
+void weft_peer_refused(weft_engine *e, weft_peer *p, const weft_message *m)
+{
+    char who[192];
+    weft_problem why = {0};
+    const size_t len = m->len - WEFT_FRAME_HEADER;
+    weft_problem_set(&why, WEFT_EPROTO, p->rank, "%s refused the connection: %.*s",
+                     weft_peer_words(e, p->rank, who, sizeof(who)), len < 200 ? (int)len : 200,
+                     (const char *)m->data + WEFT_FRAME_HEADER);
+    for (char *c = why.text; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~') {
+            *c = '?';
+        }
+    }
+    weft_engine_sicken(e, &why);
+}
+
+void weft_peer_bye(weft_engine *e, int64_t now, weft_peer *p)
+{
+    p->state = WEFT_PEER_LEFT;
+    atomic_fetch_sub_explicit(&e->counters.connections, 1, memory_order_relaxed);
+    if (!e->stopping && weft_op_needs(e, p->rank)) {
+        char who[192];
+        weft_problem why = {0};
+        weft_problem_set(&why, WEFT_EPEER, p->rank, "%s left the group",
+                         weft_peer_words(e, p->rank, who, sizeof(who)));
+        weft_fail_group(e, now, &why, p->rank);
+    }
+}
+
+/* Silence counts only while this engine itself is awake: a process that was stopped does not blame
+ * the others when it wakes. */
+void weft_peer_tick(weft_engine *e, int64_t now, int64_t elapsed)
+{
+    for (int r = 0; r < e->size && e->broken.code == WEFT_OK; r++) {
+        weft_peer *p = &e->peers[r];
+        char how[96];
+        switch (p->state) {
+        case WEFT_PEER_UP:
+            p->silence += elapsed;
+            if (p->silence >= e->dead_ns) {
+                snprintf(how, sizeof(how), "silent for %lld ms",
+                         (long long)(p->silence / WEFT_MS));
+                lost(e, now, p, how);
+            } else if (now - p->sent_at >= e->dead_ns / 4) {
+                weft_send_beat(e, now, p);
+            }
+            break;
+        case WEFT_PEER_DIALING:
+        case WEFT_PEER_GREETED:
+            p->silence += elapsed;
+            if (p->silence >= 2 * e->dead_ns) {
+                snprintf(how, sizeof(how), "no answer to the connection for %lld ms",
+                         (long long)(p->silence / WEFT_MS));
+                lost(e, now, p, how);
+            }
+            break;
+        case WEFT_PEER_IDLE:
+            if (now >= p->dial_at) {
+                dial(e, now, p);
+            }
+            break;
+        case WEFT_PEER_LEFT:
+            break;
+        }
+    }
+}
+
+int64_t weft_peer_due(const weft_engine *e)
+{
+    int64_t due = WEFT_NEVER;
+    for (int r = 0; r < e->size; r++) {
+        const weft_peer *p = &e->peers[r];
+        if (p->dial_at < due) {
+            due = p->dial_at;
+        }
+        if (p->conn != 0 && e->ticked + e->dead_ns / 8 < due) {
+            due = e->ticked + e->dead_ns / 8;
+        }
+    }
+    return due;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's state, for the files of src/engine only.
+ *
+ *   engine.c       open, close, events to their handlers, timers
+ *   engine_peer.c  a peer: its connection, HELLO, sending, silence
+ *   engine_flow.c  descriptors, grants, frames that come early
+ *   engine_op.c    an operation: start, arrivals, end, failure
+ *   exec.c         a lane: the verbs of its plan
+ */
+#ifndef WEFT_ENGINE_ENGINE_STATE_H
+#define WEFT_ENGINE_ENGINE_STATE_H
+
+#include "engine/engine.h"
+#include "wire/frame.h"
+
+enum {
+    WEFT_LANES = 4,            /* F: lanes of an operation at work at one time */
+    WEFT_IN_FLIGHT = 64,       /* operations at work at one time */
+    WEFT_EARLY_OPS = 8,        /* how far ahead a small operation may be sent without a grant */
+    WEFT_SMALL_BYTES = 64 * 1024,       /* what a small operation may send a peer in its lane */
+    WEFT_EARLY_BYTES = 4 * 1024 * 1024, /* sent without a grant, of any operation */
+    WEFT_EARLY_FRAMES = 16384, /* kept for one peer before they are due */
+    WEFT_DESCRIPTORS = 16,     /* remembered on a link, by hash */
+    WEFT_FAILURES = 128,       /* remembered, for late calls and to forward each once */
+};
+#define WEFT_HELLO_NS (20 * INT64_C(1000000)) /* silence after which a small op says it began */
+
+/* A frame on its way out. */
+typedef struct weft_out {
+    struct weft_out *next;
+    weft_message *message;
+    weft_frame frame;        /* sequence, grant and sums are filled when it goes */
+    weft_operation *operation; /* whose pending send it is, or NULL */
+} weft_out;
+
+typedef struct weft_queue {
+    weft_out *head, *tail;
+} weft_queue;
+
+/* A frame that came before it is due. */
+typedef struct weft_early {
+    struct weft_early *next;
+    int rank;
+    weft_frame frame;
+    weft_message *message; /* NULL for START and GRANT */
+} weft_early;
+
+typedef enum weft_peer_state {
+    WEFT_PEER_IDLE,    /* no connection */
+    WEFT_PEER_DIALING, /* dialled, not up */
+    WEFT_PEER_GREETED, /* own HELLO sent on a dialled connection, no answer yet */
+    WEFT_PEER_UP,
+    WEFT_PEER_LEFT,    /* said BYE */
+} weft_peer_state;
+
+typedef struct weft_peer {
+    int rank;
+    weft_peer_state state;
+    uint32_t conn;
+    uint32_t sent_sequence, heard_sequence;
+    int64_t sent_at;       /* last frame out */
+    int64_t silence;       /* nanoseconds without a frame, counted by ticks of this engine */
+    int64_t dial_at;       /* when to try again; WEFT_NEVER: not wanted */
+    int64_t trying_since;  /* first dial of this series; WEFT_NEVER */
+    int64_t backoff;
+    char why[96];          /* last failure to connect */
+    bool wanted;           /* a plan needs this link */
+    bool mute;             /* the link refused a frame: DOWN follows what it still delivers */
+    weft_queue waiting;    /* until the link is up */
+    uint32_t heard_operation; /* newest operation the peer has called, as far as it told */
+    uint32_t told_operation;  /* the same the other way */
+    uint64_t sent_descriptor[WEFT_DESCRIPTORS];
+    uint64_t heard_descriptor[WEFT_DESCRIPTORS];
+    char *heard_words[WEFT_DESCRIPTORS];
+    size_t early_bytes, early_frames; /* kept for it */
+} weft_peer;
+
+/* A cell of the table from connections to ranks; conn 0: free. */
+typedef struct weft_conn_cell {
+    uint32_t conn;
+    int rank;
+} weft_conn_cell;
+
+/* What came for a receive of a lane. */
+typedef struct weft_arrival {
+    weft_message *message;
+    uint32_t fragments;
+    bool whole;
+} weft_arrival;
+
+typedef struct weft_slot {
+    weft_message *message;
+    int from;    /* who sent it, -1: packed here */
+} weft_slot;
+
+typedef struct weft_lane {
+    uint64_t index;
+    bool busy;           /* index is at work */
+    bool queued;         /* on the list of lanes that can go on */
+    size_t pc;           /* next step */
+    uint32_t waiting;    /* receives reached but not here */
+    uint32_t pending;    /* sends not handed to a link yet */
+    weft_slot *slots;
+    weft_arrival *arrivals;
+    struct weft_operation *operation;
+    struct weft_lane *next;
+} weft_lane;
+
+/* A neighbour in the plan. Same order as plan.peers. */
+typedef struct weft_flow {
+    int rank;
+    bool small;            /* one lane, and little of it goes to this peer */
+    bool feeds;            /* it sends to us */
+    bool prompt;           /* we send to it before we wait for anything: that tells the grant */
+    weft_queue blocked;    /* DATA above the grant */
+    uint32_t granted;      /* lanes below this may be sent; 0: none was given yet */
+    uint32_t told;         /* our own grant, as last told */
+    size_t ungranted_bytes;
+    bool contacted;        /* some frame of this operation went to the peer */
+} weft_flow;
+
+struct weft_operation {
+    weft_request *request;
+    uint32_t number;
+    int64_t started, progress;
+    uint64_t lowest, next; /* lowest unfinished lane; next lane to begin */
+    uint64_t done;         /* lanes finished */
+    weft_lane lanes[WEFT_LANES];
+    weft_slot *slots;      /* of all lanes */
+    weft_arrival *arrivals;
+    weft_flow *flows;
+    float *acc, *own;      /* input + residual; decoded own contribution (scratch or the caller's) */
+    bool greeted;          /* every neighbour was told of it */
+    bool prompt;           /* a small operation: neighbours hear of it by its data alone */
+};
+
+typedef struct weft_failure {
+    uint32_t number;
+    weft_problem problem;
+} weft_failure;
+
+struct weft_engine {
+    int rank, size;
+    uint64_t group, seed;
+    int64_t dead_ns;
+    weft_log log;
+    weft_pool *pool;
+    weft_outlet outlet;
+    bool *sum;
+    const char *const *where;
+
+    weft_peer *peers;
+    uint32_t next_conn;
+    weft_conn_cell *conns; /* connection to rank, a hash table of conn_cells (a power of two) */
+    size_t conn_cells;
+
+    weft_operation *ops[WEFT_IN_FLIGHT]; /* by number */
+    int active;
+    uint32_t called;       /* newest operation begun here */
+    weft_request *queue, **queue_tail;
+    weft_early *early;     /* all peers', in order of arrival */
+    weft_early **early_tail;
+    weft_lane *ready, **ready_tail;
+    weft_out *spare;       /* free list */
+
+    weft_failure *failures; /* ring of WEFT_FAILURES */
+    uint32_t failure_next;
+    int mismatches;        /* in a row */
+    weft_problem broken;   /* code WEFT_OK: the group works */
+    weft_problem sick;     /* met in the middle of something: breaks the group when it is safe */
+    bool stopping;
+    int64_t ticked;        /* last look at silence */
+    weft_counters counters;
+};
+
+/* engine.c */
+/* The group cannot go on, but the stack is in the middle of something: break it when that ends. */
+void weft_engine_sicken(weft_engine *e, const weft_problem *why);
+
+/* engine_conn.c: which rank a connection belongs to */
+weft_peer *weft_conn_peer(weft_engine *e, uint32_t conn); /* NULL: nobody's yet */
+void weft_conn_bind(weft_engine *e, uint32_t conn, int rank);
+void weft_conn_unbind(weft_engine *e, uint32_t conn);
+
+/* engine_peer.c: a peer's connection */
+void weft_peer_want(weft_engine *e, int64_t now, int rank, bool dial_anyway);
+void weft_peer_up(weft_engine *e, int64_t now, weft_peer *p);
+void weft_peer_down(weft_engine *e, int64_t now, weft_peer *p, const char *why);
+void weft_peer_hello(weft_engine *e, int64_t now, uint32_t conn, const weft_frame *f);
+void weft_peer_refused(weft_engine *e, weft_peer *p, const weft_message *m);
+void weft_peer_bye(weft_engine *e, int64_t now, weft_peer *p);
+void weft_peer_tick(weft_engine *e, int64_t now, int64_t elapsed);
+void weft_peer_forget(weft_engine *e, weft_peer *p); /* connection and waiting frames */
+int64_t weft_peer_due(const weft_engine *e);
+/* "rank 2 (tcp://10.0.0.3:4000)" */
+const char *weft_peer_words(const weft_engine *e, int rank, char *out, size_t cap);
+
+/* engine_send.c: frames out */
+/* Send now or when the link is up. Takes the message. op: whose pending send it is, or NULL. */
+void weft_send(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_message *m,
+               weft_operation *op);
+void weft_send_flush(weft_engine *e, int64_t now, weft_peer *p); /* the link came up */
+/* A frame with a small body. */
+void weft_send_control(weft_engine *e, int64_t now, int rank, weft_frame *f, const void *body,
+                       size_t len);
+/* The same on a connection that is nobody's yet. */
+void weft_send_raw(weft_engine *e, uint32_t conn, weft_frame *f, const void *body, size_t len);
+void weft_send_beat(weft_engine *e, int64_t now, weft_peer *p);
+weft_out *weft_out_new(weft_engine *e);
+void weft_out_free(weft_engine *e, weft_out *o); /* and its message */
+void weft_queue_push(weft_queue *q, weft_out *o);
+weft_out *weft_queue_pop(weft_queue *q);
+
+/* engine_flow.c: descriptors, grants, early frames */
+weft_flow *weft_flow_of(const weft_operation *op, int rank); /* NULL: no neighbour */
+/* Send DATA when the grant allows, else later. Takes the message. */
+void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow,
+                    const weft_frame *f, weft_message *m);
+void weft_flow_grants(weft_engine *e, int64_t now, weft_operation *op); /* tell what has grown */
+/* Say how far we are in it: START or GRANT. */
+void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank);
+void weft_flow_greet(weft_engine *e, int64_t now, weft_operation *op); /* whom nothing told yet */
+void weft_flow_describe(weft_engine *e, int64_t now, weft_operation *op, int rank);
+uint32_t weft_flow_grant_of(const weft_operation *op); /* what we take now */
+/* START, DATA and GRANT. Takes the message. */
+void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
+                     weft_message *m);
+void weft_flow_heard(weft_engine *e, int64_t now, weft_peer *p, uint32_t number);
+void weft_flow_replay(weft_engine *e, int64_t now, uint32_t number);
+void weft_flow_discard(weft_engine *e, uint32_t number); /* early frames of this operation */
+void weft_flow_discard_all(weft_engine *e);
+
+/* engine_op.c: an operation from call to end */
+weft_operation *weft_op_at(const weft_engine *e, uint32_t number); /* NULL: not at work */
+void weft_op_queue(weft_engine *e, int64_t now, weft_request *r);
+void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
+                  const weft_frame *f, weft_message *m);
+void weft_op_sent(weft_engine *e, weft_operation *op, uint64_t lane); /* one pending send went */
+void weft_op_lane_done(weft_engine *e, int64_t now, weft_lane *lane);
+void weft_op_ready(weft_engine *e, weft_lane *lane);
+void weft_op_end(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why);
+void weft_op_tick(weft_engine *e, int64_t now);
+int64_t weft_op_due(const weft_engine *e);
+bool weft_op_needs(const weft_engine *e, int rank); /* something is still to come or to go */
+
+/* engine_fail.c: failures and how they spread */
+/* An operation fails here; every peer hears of it. */
+void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why,
+                         int except_rank);
+/* The same for one that did not begin here. */
+void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why);
+/* The group is of no use any more: every operation ends, every link hears of it. */
+void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
+const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number);
+void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
+                     const weft_message *m);
+void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
+                        uint64_t descriptor);
+
+/* exec.c: a lane */
+typedef enum weft_ran {
+    WEFT_RAN_STEP,    /* did something, there is more */
+    WEFT_RAN_BLOCKED, /* waits for a receive */
+    WEFT_RAN_DONE,    /* at the end of the plan, and every send has gone */
+    WEFT_RAN_FAILED   /* *why is set */
+} weft_ran;
+const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index);
+/* Most bytes of the encoding that a receive of this lane brings; *exact: no fewer either. */
+size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step *step,
+                       bool *exact);
+/* Run up to one heavy step. */
+weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_problem *why);
+void weft_lane_clear(weft_lane *lane);
+
+#endif

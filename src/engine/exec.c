@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A lane: the verbs of its plan, one heavy one (encode, combine, decode) a call.
+ *
+ * A message that arrived is combined in place, gets a new header and travels on; nothing is copied
+ * but what a second destination or a fragment needs, and what another thread still reads (mem).
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/engine_state.h"
+#include "kernel/kernel.h"
+
+const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index)
+{
+    const weft_request *r = op->request;
+    return index + 1 == r->lane_count ? &r->tail->plan : &r->plan->plan;
+}
+
+static weft_stretch stretch_of(const weft_plan *plan, const weft_span *s)
+{
+    return (weft_stretch){.lane_count = plan->count, .off = s->off, .count = s->count};
+}
+
+static const weft_codec *codec_of(const weft_operation *op, const weft_step *step)
+{
+    return step->raw ? op->request->raw : op->request->codec;
+}
+
+size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step *step, bool *exact)
+{
+    const weft_codec *c = codec_of(op, step);
+    const weft_stretch s = stretch_of(weft_lane_plan(op, index), &step->span);
+    *exact = (c->type->traits & WEFT_CODEC_MERGES) != 0;
+    return c->type->bound(c, &s);
+}
+
+/* The first element of the lane in a block of the input; floats after error feedback. */
+static const char *lane_in(const weft_operation *op, const weft_lane *lane, uint32_t block)
+{
+    const weft_request *r = op->request;
+    const uint64_t at = block * r->in_stride + lane->index * r->lane_length;
+    const char *base = op->acc != NULL ? (const char *)op->acc : (const char *)r->in;
+    return base + at * weft_dtype_bytes(r->dtype);
+}
+
+static char *span_out(const weft_operation *op, const weft_lane *lane, const weft_span *s)
+{
+    const weft_request *r = op->request;
+    const uint64_t at = s->block * r->out_stride + lane->index * r->lane_length + s->off;
+    return (char *)r->out + at * weft_dtype_bytes(r->dtype);
+}
+
+static uint8_t *body(weft_message *m)
+{
+    return m->data + WEFT_FRAME_HEADER;
+}
+
+static bool refill(weft_slot *slot, weft_message *m)
+{
+    weft_message_unref(slot->message);
+    *slot = (weft_slot){.message = m, .from = -1};
+    return m != NULL;
+}
+
+static int out_of_memory(void)
+{
+    return weft_fail(WEFT_ENOMEM, "out of memory for a message");
+}
+
+/* A message of our own with the slot's bytes. */
+static weft_message *copy_of(weft_engine *e, const weft_message *m)
+{
+    weft_message *copy = weft_message_new(e->pool, m->len - WEFT_FRAME_HEADER);
+    if (copy != NULL && m->len > WEFT_FRAME_HEADER) {
+        memcpy(copy->data + WEFT_FRAME_HEADER, m->data + WEFT_FRAME_HEADER,
+               m->len - WEFT_FRAME_HEADER);
+    }
+    return copy;
+}
+
+static int make_writable(weft_engine *e, weft_slot *slot)
+{
+    if (!weft_message_exclusive(slot->message)) {
+        const int from = slot->from;
+        if (!refill(slot, copy_of(e, slot->message))) {
+            return out_of_memory();
+        }
+        slot->from = from;
+    }
+    return WEFT_OK;
+}
+
+/* What the others will decode, for DIANA's message and for error feedback. */
+static int decode_own(const weft_operation *op, const weft_lane *lane, const weft_stretch *s,
+                      const weft_message *m)
+{
+    const weft_codec *c = op->request->codec;
+    if (op->own == NULL || (c->type->traits & WEFT_CODEC_LOSSLESS) != 0) {
+        return WEFT_OK;
+    }
+    float *to = op->own + lane->index * op->request->lane_length + s->off;
+    return c->type->decode(c, s, m->data + WEFT_FRAME_HEADER, m->len - WEFT_FRAME_HEADER, to,
+                           false);
+}
+
+static int pack(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                const weft_step *step)
+{
+    weft_request *r = op->request;
+    const weft_codec *c = r->codec;
+    const weft_stretch s = stretch_of(plan, &step->span);
+    weft_message *m = weft_message_new(e->pool, c->type->bound(c, &s));
+    if (!refill(&lane->slots[step->slot], m)) {
+        return out_of_memory();
+    }
+    const weft_draw draw = {.seed = e->seed,
+                            .member = (uint32_t)e->rank,
+                            .tensor = r->tensor,
+                            .draw = r->draw != 0 ? r->draw : op->number,
+                            .first = lane->index * r->lane_length};
+    size_t len = 0;
+    const int rc = c->type->encode(c, &draw, lane_in(op, lane, step->span.block), &s, body(m),
+                                   m->len - WEFT_FRAME_HEADER, &len);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    m->len = WEFT_FRAME_HEADER + len;
+    r->result.encoded_bytes += len;
+    return decode_own(op, lane, &s, m);
+}
+
+static int reply(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                 const weft_step *step)
+{
+    const weft_request *r = op->request;
+    const weft_codec *c = r->raw;
+    const weft_stretch s = stretch_of(plan, &step->span);
+    char *from = span_out(op, lane, &step->span);
+    if (r->op == WEFT_MEAN) {
+        weft_kernel_divide(r->dtype, from, step->span.count, (double)e->size);
+    }
+    weft_message *m = weft_message_new(e->pool, c->type->bound(c, &s));
+    if (!refill(&lane->slots[step->slot], m)) {
+        return out_of_memory();
+    }
+    const size_t len = step->span.count * weft_dtype_bytes(r->dtype);
+    if (len > 0) {
+        memcpy(body(m), from, len);
+    }
+    m->len = WEFT_FRAME_HEADER + len;
+    return WEFT_OK;
+}
+
+static int fold(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                const weft_step *step)
+{
+    weft_request *r = op->request;
+    weft_slot *slot = &lane->slots[step->slot];
+    const weft_stretch s = stretch_of(plan, &step->span);
+    const int rc = make_writable(e, slot);
+    if (rc == WEFT_OK) {
+        const size_t bytes = step->span.count * weft_dtype_bytes(r->dtype);
+        const char *in = lane_in(op, lane, step->span.block) +
+                         step->span.off * weft_dtype_bytes(r->dtype);
+        r->codec->type->fold(r->codec, &s, body(slot->message), in);
+        r->result.encoded_bytes += bytes;
+    }
+    return rc;
+}
+
+static int merge(weft_engine *e, const weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                 const weft_step *step)
+{
+    const weft_codec *c = op->request->codec;
+    weft_slot *slot = &lane->slots[step->slot];
+    weft_slot *other = &lane->slots[step->other];
+    const weft_stretch s = stretch_of(plan, &step->span);
+    const int rc = make_writable(e, slot);
+    if (rc == WEFT_OK) {
+        const uint8_t *mine = body(slot->message);
+        const uint8_t *theirs = body(other->message);
+        c->type->merge(c, &s, body(slot->message), step->other_first ? theirs : mine,
+                       step->other_first ? mine : theirs);
+        if (step->last) {
+            refill(other, NULL);
+        }
+    }
+    return rc;
+}
+
+static int unpack(const weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                  const weft_step *step)
+{
+    const weft_codec *c = codec_of(op, step);
+    weft_slot *slot = &lane->slots[step->slot];
+    const weft_stretch s = stretch_of(plan, &step->span);
+    const int rc = c->type->decode(c, &s, body(slot->message),
+                                   slot->message->len - WEFT_FRAME_HEADER,
+                                   span_out(op, lane, &step->span), step->verb == WEFT_VERB_ADD);
+    if (rc != WEFT_OK) {
+        return slot->from >= 0 ? weft_fail_context("from rank %d", slot->from) : rc;
+    }
+    if (step->last) {
+        refill(slot, NULL);
+    }
+    return WEFT_OK;
+}
+
+static int send_fragments(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane,
+                          weft_flow *flow, weft_frame *f, const weft_message *m)
+{
+    const size_t total = m->len - WEFT_FRAME_HEADER;
+    for (size_t at = 0; at < total; at += WEFT_FRAME_BODY_MAX) {
+        const size_t part = total - at < WEFT_FRAME_BODY_MAX ? total - at : WEFT_FRAME_BODY_MAX;
+        weft_message *piece = weft_message_new(e->pool, part);
+        if (piece == NULL) {
+            return out_of_memory();
+        }
+        memcpy(body(piece), m->data + WEFT_FRAME_HEADER + at, part);
+        f->flags = at + part == total ? WEFT_FLAG_LAST : 0;
+        lane->pending++;
+        weft_flow_data(e, now, op, flow, f, piece);
+        f->fragment++;
+    }
+    return WEFT_OK;
+}
+
+static int send(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane,
+                const weft_step *step)
+{
+    weft_slot *slot = &lane->slots[step->slot];
+    weft_flow *flow = weft_flow_of(op, step->peer);
+    weft_frame f = {.kind = WEFT_FRAME_DATA,
+                    .flags = WEFT_FLAG_LAST,
+                    .operation = op->number,
+                    .descriptor = op->request->descriptor,
+                    .lane = (uint32_t)lane->index,
+                    .message = (uint16_t)step->message};
+    int rc = WEFT_OK;
+    if (slot->message->len > WEFT_FRAME_HEADER + (size_t)WEFT_FRAME_BODY_MAX) {
+        rc = send_fragments(e, now, op, lane, flow, &f, slot->message);
+    } else {
+        /* Somebody else may read it, header and all: another destination, the sender (mem). */
+        weft_message *m = weft_message_exclusive(slot->message) ? weft_message_ref(slot->message)
+                                                                : copy_of(e, slot->message);
+        if (m == NULL) {
+            return out_of_memory();
+        }
+        lane->pending++;
+        weft_flow_data(e, now, op, flow, &f, m);
+    }
+    if (step->last) {
+        refill(slot, NULL);
+    }
+    return rc;
+}
+
+static void receive(const weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                    const weft_step *step)
+{
+    size_t i = 0;
+    while (plan->peers[i].rank != step->peer) {
+        i++;
+    }
+    (void)op;
+    weft_arrival *arrival = &lane->arrivals[plan->peers[i].first_recv + step->message];
+    if (arrival->whole) {
+        refill(&lane->slots[step->slot], arrival->message);
+        lane->slots[step->slot].from = step->peer;
+        arrival->message = NULL;
+    } else {
+        lane->waiting++;
+    }
+}
+
+/* The last lane's end: what is left to do on the output. */
+static void finish(const weft_engine *e, const weft_operation *op, const weft_lane *lane,
+                   const weft_plan *plan)
+{
+    const weft_request *r = op->request;
+    if (r->op == WEFT_MEAN && !plan->replies && r->out_stride == 0) {
+        const weft_span whole = {.count = plan->count};
+        weft_kernel_divide(r->dtype, span_out(op, lane, &whole), plan->count, (double)e->size);
+    }
+}
+
+static int run_heavy(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                     const weft_step *step)
+{
+    switch (step->verb) {
+    case WEFT_VERB_PACK:
+        return pack(e, op, lane, plan, step);
+    case WEFT_VERB_FOLD:
+        return fold(e, op, lane, plan, step);
+    case WEFT_VERB_MERGE:
+        return merge(e, op, lane, plan, step);
+    case WEFT_VERB_UNPACK:
+    case WEFT_VERB_ADD:
+        return unpack(op, lane, plan, step);
+    case WEFT_VERB_REPLY:
+        return reply(e, op, lane, plan, step);
+    default:
+        return weft_fail(WEFT_EINTERNAL, "no such verb: %d", (int)step->verb);
+    }
+}
+
+weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_problem *why)
+{
+    weft_operation *op = lane->operation;
+    const weft_plan *plan = weft_lane_plan(op, lane->index);
+    int rc = WEFT_OK;
+    while (lane->pc < plan->step_count && rc == WEFT_OK) {
+        const weft_step *step = &plan->steps[lane->pc];
+        if (step->verb == WEFT_VERB_FENCE) {
+            if (lane->waiting > 0) {
+                return WEFT_RAN_BLOCKED;
+            }
+            lane->pc++;
+        } else if (step->verb == WEFT_VERB_RECV) {
+            receive(op, lane, plan, step);
+            lane->pc++;
+        } else if (step->verb == WEFT_VERB_SEND) {
+            lane->pc++;
+            rc = send(e, now, op, lane, step);
+        } else {
+            lane->pc++;
+            rc = run_heavy(e, op, lane, plan, step);
+            if (rc == WEFT_OK) {
+                if (lane->pc == plan->step_count) {
+                    break;
+                }
+                return WEFT_RAN_STEP;
+            }
+        }
+    }
+    if (rc != WEFT_OK) {
+        weft_fail_context("%s (operation %u) on rank %d", op->request->coll, op->number, e->rank);
+        weft_problem_from_last(why);
+        why->rank = e->rank;
+        return WEFT_RAN_FAILED;
+    }
+    if (lane->pending > 0) {
+        return WEFT_RAN_BLOCKED;
+    }
+    finish(e, op, lane, plan);
+    return WEFT_RAN_DONE;
+}
+
+void weft_lane_clear(weft_lane *lane)
+{
+    const weft_plan *plan = weft_lane_plan(lane->operation, lane->index);
+    for (int i = 0; i < plan->slot_count; i++) {
+        weft_message_unref(lane->slots[i].message);
+        lane->slots[i] = (weft_slot){0};
+    }
+    for (size_t i = 0; i < plan->recv_count; i++) {
+        weft_message_unref(lane->arrivals[i].message);
+        lane->arrivals[i] = (weft_arrival){0};
+    }
+    lane->busy = false;
+    lane->pc = 0;
+    lane->waiting = 0;
+    lane->pending = 0;
+}

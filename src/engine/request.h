@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request: one operation with all it needs, from the call to its end.
+ *
+ * The group fills the description and submits it to the loop; the engine owns the run state until
+ * it reports the end; then the caller may free it. Fields behind `state` are guarded by the loop's
+ * lock, the run state belongs to whoever holds the baton.
+ */
+#ifndef WEFT_ENGINE_REQUEST_H
+#define WEFT_ENGINE_REQUEST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "codec/codec.h"
+#include "plan/plan.h"
+#include <weft/collective.h>
+
+typedef struct weft_loop weft_loop;
+
+/* A checked plan, shared by requests and the group's cache. */
+typedef struct weft_shared_plan {
+    atomic_int refs;
+    weft_plan plan;
+} weft_shared_plan;
+
+weft_shared_plan *weft_shared_plan_ref(weft_shared_plan *p);
+void weft_shared_plan_unref(weft_shared_plan *p); /* NULL-safe */
+
+enum { WEFT_DESCRIPTOR_TEXT = 400 };
+
+typedef struct weft_operation weft_operation; /* run state, private to the engine */
+
+struct weft_request {
+    weft_loop *loop;
+
+    /* The description. */
+    char words[WEFT_DESCRIPTOR_TEXT]; /* "allreduce float32 sum count=1000 …": the descriptor */
+    uint64_t descriptor;              /* its hash */
+    const char *coll;                 /* "allreduce", static */
+    const char *algo;                 /* "ring", static */
+    const void *in;
+    void *out;
+    uint64_t count;             /* elements of the vector, of a block where there are blocks */
+    uint64_t in_stride, out_stride; /* elements from block to block, 0: one block */
+    weft_dtype dtype;
+    weft_op op;
+    weft_codec *codec, *raw;    /* owned; raw: the dense codec of dtype and op, for replies */
+    float *own, *residual;
+    uint64_t draw;              /* 0: the operation's number */
+    uint32_t tensor;
+    uint64_t lane_length, lane_count;
+    weft_shared_plan *plan, *tail; /* of full lanes and of the last one; tail may equal plan */
+    int64_t timeout_ns;         /* longest time without progress, WEFT_NEVER: none */
+    weft_receipt *receipt;      /* the caller's, or NULL */
+
+    weft_operation *operation;
+    weft_receipt result;
+    weft_problem problem;
+    weft_error error; /* the problem as the caller sees it */
+
+    /* Guarded by the loop's lock. */
+    enum { WEFT_REQUEST_NEW, WEFT_REQUEST_RUNNING, WEFT_REQUEST_DONE } state;
+    bool cancel;               /* asked for */
+    weft_request *next_cancel;
+    weft_request *next;        /* in the loop's queue, then in the engine's */
+};
+
+/* A zeroed request. NULL: out of memory. */
+weft_request *weft_request_new(void);
+/* Free one that the engine does not hold. NULL-safe. */
+void weft_request_discard(weft_request *r);
+
+#endif

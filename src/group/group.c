@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open, close, and what can be asked of a group. */
+#include "group/group.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+static void on_roster(void *user, weft_link *link, uint32_t conn, weft_message *m)
+{
+    weft_group *g = user;
+    weft_seed_frame(g->roster.seed, link, conn, m);
+}
+
+static void free_group(weft_group *g)
+{
+    weft_roster_free(&g->roster);
+    weft_plancache_close(&g->plans);
+    weft_free(g->where);
+    weft_free(g->dial);
+    weft_free(g->sum);
+    weft_free(g->algo);
+    weft_free(g);
+}
+
+static int start(weft_group *g, const weft_settings *s)
+{
+    weft_link *link = NULL;
+    uint64_t tag = 0;
+    int64_t dead_ms = 0;
+    int rc = weft_group_meet(g, s, &link, &tag, &dead_ms);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    const weft_loop_opts opts = {
+        .engine = {.rank = g->rank,
+                   .size = g->size,
+                   .group = tag,
+                   .seed = g->seed,
+                   .dead_ns = dead_ms * WEFT_MS,
+                   .sum = g->sum,
+                   .where = g->dial,
+                   .log = g->log,
+                   .pool = link->type->pool(link)},
+        .link = link,
+        .dial = g->dial,
+        .roster = on_roster,
+        .roster_user = g,
+        .early = g->roster.early,
+        .early_count = g->roster.early_count,
+    };
+    rc = weft_loop_open(&g->loop, &opts);
+    if (rc != WEFT_OK) {
+        link->type->close(&link);
+        return rc;
+    }
+    g->roster.early_count = 0; /* the engine has them */
+    return WEFT_OK;
+}
+
+int weft_group_open(weft_group **ret, const weft_group_opts *opts)
+{
+    if (ret == NULL) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: nowhere to put the group");
+    }
+    weft_settings s;
+    int rc = weft_settings_read(opts, &s);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    weft_group *g = weft_calloc(1, sizeof(*g));
+    if (g == NULL) {
+        return weft_fail(WEFT_ENOMEM, "out of memory for a group");
+    }
+    g->seed = s.opts.seed;
+    g->timeout_ms = s.opts.timeout_ms;
+    g->log = (weft_log){.line = s.opts.log, .user = s.opts.log_user};
+    if (s.algo[0] != '\0') {
+        g->algo = weft_strdup(s.algo);
+        rc = g->algo == NULL ? weft_fail(WEFT_ENOMEM, "out of memory for a group") : WEFT_OK;
+    }
+    if (rc == WEFT_OK) {
+        rc = weft_plancache_open(&g->plans);
+    }
+    if (rc == WEFT_OK) {
+        rc = start(g, &s);
+    }
+    if (rc != WEFT_OK) {
+        free_group(g);
+        return rc;
+    }
+    *ret = g;
+    return WEFT_OK;
+}
+
+void weft_group_close(weft_group **group)
+{
+    if (group != NULL && *group != NULL) {
+        weft_loop_close(&(*group)->loop);
+        free_group(*group);
+        *group = NULL;
+    }
+}
+
+int weft_group_rank(const weft_group *group)
+{
+    return group->rank;
+}
+
+int weft_group_size(const weft_group *group)
+{
+    return group->size;
+}
+
+uint64_t weft_group_seed(const weft_group *group)
+{
+    return group->seed;
+}
+
+const char *weft_group_endpoint(const weft_group *group, int rank)
+{
+    return rank >= 0 && rank < group->size ? group->where[rank] : NULL;
+}
+
+static uint64_t load(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+int weft_group_get_stats(weft_group *group, weft_group_stats *ret)
+{
+    if (group == NULL || ret == NULL || ret->size < sizeof(ret->size)) {
+        return weft_fail(WEFT_EINVAL, "weft_group_get_stats: set ret->size first");
+    }
+    const weft_counters *c = weft_loop_counters(group->loop);
+    const weft_group_stats all = {.size = ret->size,
+                                  .body_bytes_sent = load(&c->body_sent),
+                                  .body_bytes_received = load(&c->body_received),
+                                  .wire_bytes_sent = load(&c->wire_sent),
+                                  .wire_bytes_received = load(&c->wire_received),
+                                  .operations = load(&c->operations),
+                                  .connections = load(&c->connections),
+                                  .frames_dropped = load(&c->dropped)};
+    memcpy(ret, &all, ret->size < sizeof(all) ? ret->size : sizeof(all));
+    return WEFT_OK;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The group's insides, for the files of src/group. */
+#ifndef WEFT_GROUP_GROUP_INTERNAL_H
+#define WEFT_GROUP_GROUP_INTERNAL_H
+
+#include "base/log.h"
+#include "engine/engine_loop.h"
+#include "group/plancache.h"
+#include "roster/roster.h"
+#include <weft/group.h>
+
+struct weft_group {
+    int rank, size;
+    uint64_t seed;
+    int64_t timeout_ms;
+    char *algo;                /* WEFT_ALGO, or NULL */
+    weft_log log;
+    weft_roster roster;        /* empty on a hub */
+    char (*where)[WEFT_ENDPOINT_TEXT]; /* per rank: the endpoint to dial */
+    const char **dial;         /* per rank: where, as a list for the engine */
+    bool *sum;                 /* per rank: body checksums */
+    weft_plancache *plans;
+    weft_loop *loop;
+};
+
+/* Options with the environment merged in, in their own storage. */
+typedef struct weft_settings {
+    weft_group_opts opts;
+    char link[16], checksum[8], algo[64];
+} weft_settings;
+
+int weft_settings_read(const weft_group_opts *opts, weft_settings *ret);
+
+/* Bind, meet, and fill the group's rank, size, roster, where, dial, sum. On success *ret_link is
+ * bound and *ret_dead_ms the silence after which a peer counts as dead. */
+int weft_group_meet(weft_group *g, const weft_settings *s, weft_link **ret_link, uint64_t *ret_tag,
+                    int64_t *ret_dead_ms);
+
+#endif

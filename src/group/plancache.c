@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "group/plancache.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+
+enum { CELLS = 32 };
+
+typedef struct cell {
+    const weft_algo *algo; /* NULL: free */
+    weft_shape shape;
+    weft_shared_plan *plan;
+    uint64_t used; /* when, by count of uses */
+} cell;
+
+struct weft_plancache {
+    pthread_mutex_t lock;
+    cell cells[CELLS];
+    uint64_t uses;
+};
+
+int weft_plancache_open(weft_plancache **ret)
+{
+    weft_plancache *c = weft_calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return weft_fail(WEFT_ENOMEM, "out of memory for plans");
+    }
+    pthread_mutex_init(&c->lock, NULL);
+    *ret = c;
+    return WEFT_OK;
+}
+
+void weft_plancache_close(weft_plancache **cache)
+{
+    weft_plancache *c = *cache;
+    if (c == NULL) {
+        return;
+    }
+    for (int i = 0; i < CELLS; i++) {
+        weft_shared_plan_unref(c->cells[i].plan);
+    }
+    pthread_mutex_destroy(&c->lock);
+    weft_free(c);
+    *cache = NULL;
+}
+
+static bool same(const cell *c, const weft_algo *algo, const weft_shape *s)
+{
+    return c->algo == algo && c->shape.rank == s->rank && c->shape.size == s->size &&
+           c->shape.count == s->count && c->shape.block == s->block && c->shape.root == s->root;
+}
+
+static int build(const weft_algo *algo, const weft_shape *shape, weft_shared_plan **ret)
+{
+    weft_shared_plan *p = weft_calloc(1, sizeof(*p));
+    if (p == NULL) {
+        return weft_fail(WEFT_ENOMEM, "out of memory for a plan");
+    }
+    atomic_init(&p->refs, 1);
+    const int rc = weft_algo_build(algo, shape, &p->plan);
+    if (rc != WEFT_OK) {
+        weft_free(p);
+        return rc;
+    }
+    *ret = p;
+    return WEFT_OK;
+}
+
+int weft_plancache_get(weft_plancache *cache, const weft_algo *algo, const weft_shape *shape,
+                       weft_shared_plan **ret)
+{
+    int rc = WEFT_OK;
+    pthread_mutex_lock(&cache->lock);
+    cell *oldest = &cache->cells[0];
+    cell *found = NULL;
+    for (int i = 0; i < CELLS && found == NULL; i++) {
+        cell *c = &cache->cells[i];
+        if (same(c, algo, shape)) {
+            found = c;
+        } else if (c->used < oldest->used) {
+            oldest = c;
+        }
+    }
+    if (found == NULL) {
+        weft_shared_plan *plan = NULL;
+        rc = build(algo, shape, &plan);
+        if (rc == WEFT_OK) {
+            weft_shared_plan_unref(oldest->plan);
+            *oldest = (cell){.algo = algo, .shape = *shape, .plan = plan};
+            found = oldest;
+        }
+    }
+    if (found != NULL) {
+        found->used = ++cache->uses;
+        *ret = weft_shared_plan_ref(found->plan);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return rc;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an option leaves open the environment says, else a default. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/spec.h"
+#include "base/status.h"
+#include "group/group.h"
+
+enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000 };
+#define LONGEST_MS INT64_C(31536000000) /* a year */
+
+void weft_group_opts_init(weft_group_opts *opts)
+{
+    *opts = (weft_group_opts){.size = sizeof(*opts), .rank = -1};
+}
+
+static const char *env(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static int number(const char *name, long long min, long long max, int64_t *value, int64_t otherwise)
+{
+    long long parsed = otherwise;
+    if (*value != 0) {
+        return WEFT_OK;
+    }
+    if (env(name) != NULL) {
+        const int rc = weft_parse_int(name, env(name), min, max, &parsed);
+        if (rc != WEFT_OK) {
+            return rc;
+        }
+    }
+    *value = parsed;
+    return WEFT_OK;
+}
+
+static int word(const char *what, const char *given, const char *variable, const char *otherwise,
+                const char *const *choices, char *out, size_t cap)
+{
+    const char *value = given != NULL ? given : env(variable);
+    if (value == NULL) {
+        value = otherwise;
+    }
+    for (size_t i = 0; choices[i] != NULL; i++) {
+        if (strcmp(choices[i], value) == 0) {
+            snprintf(out, cap, "%s", value);
+            return WEFT_OK;
+        }
+    }
+    char list[96] = "";
+    for (size_t i = 0; choices[i] != NULL; i++) {
+        const size_t at = strlen(list);
+        snprintf(list + at, sizeof(list) - at, "%s%s", i > 0 ? ", " : "", choices[i]);
+    }
+    return weft_fail(WEFT_EINVAL, "%s (or %s) is \"%s\": it must be one of %s", what, variable,
+                     value, list);
+}
+
+static int check_range(const weft_group_opts *o)
+{
+    if (o->peers < 0 || o->peers > 65535) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: peers is %d, not 0 ... 65535", o->peers);
+    }
+    if (o->rank < -1 || (o->peers > 0 && o->rank >= o->peers)) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: rank %d of %d peers", o->rank, o->peers);
+    }
+    if (o->open_timeout_ms < WEFT_FOREVER || o->timeout_ms < WEFT_FOREVER || o->dead_ms < 0 ||
+        o->open_timeout_ms > LONGEST_MS || o->timeout_ms > LONGEST_MS || o->dead_ms > LONGEST_MS) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: a timeout is out of range");
+    }
+    return WEFT_OK;
+}
+
+int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
+{
+    static const char *const links[] = {"auto", "tcp", "ipc", "mem", NULL};
+    static const char *const checksums[] = {"auto", "on", "off", NULL};
+    weft_settings s = {0};
+    weft_group_opts_init(&s.opts);
+    if (opts != NULL) {
+        if (opts->size < offsetof(weft_group_opts, meet) || opts->size > 4096) {
+            return weft_fail(WEFT_EINVAL,
+                             "weft_group_open: opts->size is %zu: use weft_group_opts_init()",
+                             opts->size);
+        }
+        memcpy(&s.opts, opts, opts->size < sizeof(s.opts) ? opts->size : sizeof(s.opts));
+        s.opts.size = sizeof(s.opts);
+    }
+    weft_group_opts *o = &s.opts;
+    int64_t seed = (int64_t)o->seed;
+    int rc = check_range(o);
+    if (rc == WEFT_OK) {
+        rc = word("link", o->link, "WEFT_LINK", o->hub != NULL ? "mem" : "auto", links, s.link,
+                  sizeof(s.link));
+    }
+    if (rc == WEFT_OK) {
+        rc = word("checksum", o->checksum, "WEFT_CHECKSUM", "auto", checksums, s.checksum,
+                  sizeof(s.checksum));
+    }
+    if (rc == WEFT_OK) {
+        rc = number("WEFT_TIMEOUT_MS", WEFT_FOREVER, LONGEST_MS, &o->timeout_ms, TIMEOUT_MS);
+    }
+    if (rc == WEFT_OK) {
+        rc = number("WEFT_OPEN_TIMEOUT_MS", WEFT_FOREVER, LONGEST_MS, &o->open_timeout_ms,
+                    OPEN_TIMEOUT_MS);
+    }
+    if (rc == WEFT_OK) {
+        rc = number("WEFT_DEAD_MS", 1, LONGEST_MS, &o->dead_ms, 0);
+    }
+    if (rc == WEFT_OK) {
+        rc = number("WEFT_SEED", 0, INT64_MAX, &seed, 1);
+    }
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    o->seed = (uint64_t)seed;
+    if (strcmp(s.link, "mem") == 0 && o->hub == NULL) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: link mem needs a hub (threads of one "
+                                      "process share it)");
+    }
+    if (strcmp(s.link, "mem") != 0 && o->hub != NULL) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: a hub goes with link mem, not %s", s.link);
+    }
+    const char *algo = env("WEFT_ALGO");
+    if (algo != NULL && strlen(algo) >= sizeof(s.algo)) {
+        return weft_fail(WEFT_EINVAL, "WEFT_ALGO is too long");
+    }
+    snprintf(s.algo, sizeof(s.algo), "%s", algo != NULL ? algo : "");
+    *ret = s;
+    return WEFT_OK;
+}
