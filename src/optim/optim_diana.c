@@ -18,7 +18,8 @@
 #include "optim/optim.h"
 
 /* hbar drifts from mean_i h_i by at most 2^-24 alpha max|D| a step: each so many steps it is
- * computed anew by an exact allreduce of the memories. */
+ * computed anew by an exact allreduce of the memories. With state=f64 the drift is 2^29 times
+ * smaller and is left. */
 enum { REFRESH_STEPS = 10000 };
 
 static const weft_param params[] = {
@@ -27,22 +28,7 @@ static const weft_param params[] = {
      .min = 0.0,
      .max = 1.0,
      .help = "rate at which memories learn; auto: 1/(1+omega), 0 for lossless codecs"},
-    {.key = "momentum",
-     .value = "0",
-     .min = 0.0,
-     .max = 1.0,
-     .help = "beta of v = beta v + ghat, below 1"},
-    {.key = "prox_l1",
-     .value = "0",
-     .min = 0.0,
-     .max = 1e30,
-     .help = "weight of the l1 norm, by proximal step"},
-    {.key = "prox_l2",
-     .value = "0",
-     .min = 0.0,
-     .max = 1e30,
-     .help = "weight of half the squared norm, by proximal step"},
-    {.key = NULL},
+    WEFT_OPTIM_PARAMS,
 };
 
 /* One level of quantization, as the theory of 2019 takes it: the codec's own parameters tell. */
@@ -53,19 +39,19 @@ static int check_one_level(const weft_optim *o)
     int code = weft_spec_name(o->codec, name);
 
     for (int i = 0; code == WEFT_OK; i++) {
-        const weft_info *codec = weft_info_get(WEFT_FAMILY_CODEC, i);
-        if (codec == NULL) {
+        weft_info codec;
+        if (!weft_info_get(WEFT_FAMILY_CODEC, i, &codec)) {
             break;
         }
-        if (strcmp(codec->name, name) != 0) {
+        if (strcmp(codec.name, name) != 0) {
             continue;
         }
-        code = weft_spec_parse("codec", o->codec, codec->params, &spec);
+        code = weft_spec_parse("codec", o->codec, codec.params, &spec);
         if (code != WEFT_OK) {
             return code;
         }
-        for (int k = 0; codec->params[k].key != NULL; k++) {
-            if (strcmp(codec->params[k].key, "levels") == 0 && spec.number[k] == 1.0) {
+        for (int k = 0; codec.params[k].key != NULL; k++) {
+            if (strcmp(codec.params[k].key, "levels") == 0 && spec.number[k] == 1.0) {
                 return WEFT_OK;
             }
         }
@@ -115,11 +101,17 @@ static int reserve(weft_optim *o)
     if (code == WEFT_OK && o->alpha > 0.0) {
         code = weft_optim_reserve(o, &o->hbar);
     }
+    if (code == WEFT_OK && weft_optim_wide(o)) {
+        code = weft_state64_open(o, o->alpha > 0.0);
+    }
     return code;
 }
 
 static int step(weft_optim *o, float *x, const float *gradient)
 {
+    if (o->wide != NULL) {
+        return weft_state64_step(o, x, gradient);
+    }
     if (o->h == NULL) {
         const int code = weft_optim_exchange(o, gradient);
         if (code == WEFT_OK) {
