@@ -86,7 +86,8 @@ WEFT_API const char *weft_optim_algo(const weft_optim *optim);
  * last step, with momentum its state), "q" (own decoded message of the last step; unspecified after
  * a failed one). @return NULL when the method holds none of that name: sgd has no h and hbar, nor
  * has diana with alpha = 0; where a lossless codec is used without memories, the message is the
- * gradient and there is no q. Valid until closed.
+ * gradient and there is no q. With state=f64 the vectors are roundings of the state. Valid until
+ * closed.
  */
 WEFT_API const float *weft_optim_state(const weft_optim *optim, const char *name);
 

@@ -58,6 +58,11 @@ double weft_optim_number(const weft_optim *o, const char *key)
     return o->spec.number[index_of(o, key)];
 }
 
+bool weft_optim_wide(const weft_optim *o)
+{
+    return o->spec.choice[index_of(o, "state")] == 1;
+}
+
 void weft_optim_set_number(weft_optim *o, const char *key, double value)
 {
     o->spec.number[index_of(o, key)] = value;
@@ -272,6 +277,7 @@ void weft_optim_close(weft_optim **optim)
         return;
     }
     weft_optim *o = *optim;
+    weft_state64_close(&o->wide);
     weft_free(o->v);
     weft_free(o->hbar);
     weft_free(o->h);

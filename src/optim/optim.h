@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/spec.h"
+#include "optim/state64.h"
 #include "optim/theory.h"
 #include <weft/info.h>
 #include <weft/optim.h>
@@ -52,12 +53,25 @@ struct weft_optim {
     float *h;                      /* own memory */
     float *hbar;                   /* mean of all h, the same on all peers */
     float *v;                      /* direction of the last step, with momentum its state */
+    weft_state64 *wide;            /* state=f64: what h, hbar and v are roundings of; else NULL */
     weft_step_cost cost, spending; /* of the last step; of the step under way */
     char used[24], using[24];      /* algorithm of the last step; of the step under way */
 };
 
+/* Rows that end the tables of all methods. */
+// clang-format off
+#define WEFT_OPTIM_PARAMS                                                                          \
+    {"momentum", "0", NULL, 0.0, 1.0, 0, "beta of v = beta v + g, below 1"},                       \
+    {"prox_l1", "0", NULL, 0.0, 1e30, 0, "weight of the l1 norm, by proximal step"},               \
+    {"prox_l2", "0", NULL, 0.0, 1e30, 0, "weight of half the squared norm, by proximal step"},     \
+    {"state", "f32", "f32|f64", 0.0, 0.0, 0, "precision of model and memories on the peer"},       \
+    {NULL, NULL, NULL, 0.0, 0.0, 0, NULL}
+// clang-format on
+
 /* Value of a number parameter of this optimizer's SPEC; the key must be in its table. */
 double weft_optim_number(const weft_optim *o, const char *key);
+/* true: the SPEC says state=f64. */
+bool weft_optim_wide(const weft_optim *o);
 /* Put the value in force there. */
 void weft_optim_set_number(weft_optim *o, const char *key, double value);
 

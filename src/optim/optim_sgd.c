@@ -8,22 +8,7 @@
 #include "optim/optim.h"
 
 static const weft_param params[] = {
-    {.key = "momentum",
-     .value = "0",
-     .min = 0.0,
-     .max = 1.0,
-     .help = "beta of v = beta v + g, below 1"},
-    {.key = "prox_l1",
-     .value = "0",
-     .min = 0.0,
-     .max = 1e30,
-     .help = "weight of the l1 norm, by proximal step"},
-    {.key = "prox_l2",
-     .value = "0",
-     .min = 0.0,
-     .max = 1e30,
-     .help = "weight of half the squared norm, by proximal step"},
-    {.key = NULL},
+    WEFT_OPTIM_PARAMS,
 };
 
 static int steps(weft_optim *o)
@@ -40,13 +25,23 @@ static int steps(weft_optim *o)
 
 static int reserve(weft_optim *o)
 {
-    return o->setting.omega > 0.0 ? weft_optim_reserve(o, &o->q) : WEFT_OK;
+    int code = WEFT_OK;
+
+    if (o->setting.omega > 0.0) {
+        code = weft_optim_reserve(o, &o->q);
+    }
+    if (code == WEFT_OK && weft_optim_wide(o)) {
+        code = weft_state64_open(o, false);
+    }
+    return code;
 }
 
 static int step(weft_optim *o, float *x, const float *gradient)
 {
+    if (o->wide != NULL) {
+        return weft_state64_step(o, x, gradient);
+    }
     const int code = weft_optim_exchange(o, gradient);
-
     if (code == WEFT_OK) {
         weft_optim_descend(o, x, o->mean);
     }

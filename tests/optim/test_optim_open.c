@@ -98,6 +98,7 @@ Test(optim_open, unknown_keys_and_values_out_of_range_get_the_choices)
     refused(attempt_of("gd:momentum=0.99999999999", NULL, NULL), WEFT_EINVAL, "momentum",
             "below 1");
     refused(attempt_of("sgd:momentum=-1", NULL, NULL), WEFT_EINVAL, "momentum", "-1");
+    refused(attempt_of("diana:state=f16", NULL, NULL), WEFT_EINVAL, "f16", "f32|f64");
     refused(attempt_of("diana:prox_l1=-1", NULL, NULL), WEFT_EINVAL, "prox_l1", "-1");
 }
 
@@ -187,7 +188,7 @@ static void starve(weft_group *group, int rank, void *user)
         weft_optim *o = NULL;
 
         weft_mem_fail_at(n);
-        code = weft_optim_open(&o, group, "diana", 112, &opts);
+        code = weft_optim_open(&o, group, "diana:state=f64", 112, &opts);
         weft_mem_fail_at(0);
         *tries += code == WEFT_ENOMEM && o == NULL;
         weft_optim_close(&o);
@@ -220,15 +221,15 @@ Test(optim_open, full_spec_has_every_key_with_its_value_in_force)
     attempt a =
         accepted(attempt_of("diana:momentum=0.5", NULL, "qsgd:levels=1,bucket=16,norm=max"));
 
-    cr_expect_str_eq(a.text, "diana:alpha=0.4,momentum=0.5,prox_l1=0,prox_l2=0");
+    cr_expect_str_eq(a.text, "diana:alpha=0.4,momentum=0.5,prox_l1=0,prox_l2=0,state=f32");
     cr_expect_float_eq(a.lr, 0.5 / (2.0 + 6.0 * 1.5 * 5.0), 1e-15);
     a = accepted(attempt_of("diana", NULL, NULL));
-    cr_expect_str_eq(a.text, "diana:alpha=0,momentum=0,prox_l1=0,prox_l2=0");
+    cr_expect_str_eq(a.text, "diana:alpha=0,momentum=0,prox_l1=0,prox_l2=0,state=f32");
     cr_expect_eq(a.lr, 0.5);
     a = attempt_of("gd", NULL, NULL);
     a.opts.l1 = 0.25;
     a = accepted(a);
-    cr_expect_str_eq(a.text, "gd:momentum=0,prox_l1=0.25,prox_l2=0");
+    cr_expect_str_eq(a.text, "gd:momentum=0,prox_l1=0.25,prox_l2=0,state=f32");
     cr_expect_eq(a.lr, 0.5, "1/L where there is l1");
 }
 

@@ -16,8 +16,12 @@
 
 enum { COUNT = 67 }; /* no multiple of any block */
 
-static const char *const specs[] = {"gd", "sgd:momentum=0.9", "diana", "diana:momentum=0.9",
-                                    "diana:prox_l1=0.05,prox_l2=0.1"};
+static const char *const specs[] = {"gd",
+                                    "sgd:momentum=0.9",
+                                    "diana",
+                                    "diana:momentum=0.9",
+                                    "diana:prox_l1=0.05,prox_l2=0.1",
+                                    "diana:momentum=0.5,state=f64"};
 static const char *const codecs[] = {"raw", TERNARY, FOUR_BITS, "qsgd:levels=11,bucket=0,norm=2"};
 
 enum { SPECS = sizeof(specs) / sizeof(specs[0]), CODECS = sizeof(codecs) / sizeof(codecs[0]) };
@@ -165,6 +169,98 @@ Test(optim_steps, sgd_is_the_published_algorithm_on_the_decoded_messages)
     follow("sgd:momentum=0.8,prox_l1=0.3,prox_l2=0.2", FOUR_BITS, 0.8, 0.3, 0.2, 0.0);
 }
 
+/* The same in double, as state=f64 keeps it; what is seen is rounded. */
+static void follow_wide(const char *spec, double beta, double l1, double l2, double alpha)
+{
+    enum { PEERS = 3, STEPS = 40 };
+    const double lr = 0.11;
+    quadratic q;
+
+    quadratic_make(&q, PEERS, COUNT);
+    run r = run_of(&q, spec, "0.11", TERNARY, STEPS);
+    run_all(&r);
+    for (size_t j = 0; j < COUNT; j++) {
+        volatile double x = 0.0, v = 0.0, hbar = 0.0, h = 0.0, ghat, product;
+
+        for (int k = 1; k <= STEPS; k++) {
+            float sum = run_at(&r, r.q, k, 0)[j];
+
+            for (int i = 1; i < PEERS; i++) {
+                sum = rounded(sum + run_at(&r, r.q, k, i)[j]);
+            }
+            const double mean = (double)rounded(sum / (float)PEERS);
+            ghat = hbar + mean;
+            product = alpha * mean;
+            hbar = hbar + product;
+            product = alpha * (double)run_at(&r, r.q, k, 1)[j];
+            h = h + product;
+            product = beta * v;
+            v = product + ghat;
+            product = lr * v;
+            x = x - product;
+            product = fmax(fabs(x) - lr * l1, 0.0);
+            x = copysign(product, x) / (1.0 + lr * l2);
+            cr_assert_eq((float)x, run_at(&r, r.x, k, 0)[j], "%s: x[%zu], step %d", spec, j, k);
+            cr_assert_eq((float)v, run_at(&r, r.v, k, 0)[j], "%s: v[%zu], step %d", spec, j, k);
+            cr_assert(alpha <= 0.0 || (float)h == run_at(&r, r.h, k, 1)[j], "%s: h[%zu], step %d",
+                      spec, j, k);
+            cr_assert(alpha <= 0.0 || (float)hbar == run_at(&r, r.hbar, k, 2)[j],
+                      "%s: hbar[%zu], step %d", spec, j, k);
+        }
+    }
+    run_free(&r);
+    quadratic_free(&q);
+}
+
+Test(optim_steps, state_in_double_follows_the_published_algorithm_in_double)
+{
+    follow_wide("diana:state=f64", 0.0, 0.0, 0.0, 0.4);
+    follow_wide("diana:momentum=0.8,prox_l1=0.3,prox_l2=0.2,state=f64", 0.8, 0.3, 0.2, 0.4);
+    follow_wide("sgd:momentum=0.8,prox_l1=0.3,prox_l2=0.2,state=f64", 0.8, 0.3, 0.2, 0.0);
+}
+
+/* With so small a step binary32 stops where lr v is below half a unit in the last place of x. */
+Test(optim_steps, state_in_double_goes_on_where_binary32_stops)
+{
+    quadratic q;
+    double gap[2];
+    const char *const either[] = {"gd", "gd:state=f64"};
+
+    quadratic_make(&q, 2, COUNT);
+    for (int i = 0; i < 2; i++) {
+        run r = run_of(&q, either[i], "0.02", "raw", 5000);
+        r.keep = 0;
+        run_all(&r);
+        gap[i] = quadratic_gap(&q, r.last[0], 0.0, 0.0);
+        run_free(&r);
+    }
+    cr_expect_gt(gap[0], 20.0 * fabs(gap[1]), "f32 comes to %g, f64 to %g", gap[0], gap[1]);
+    quadratic_free(&q);
+}
+
+static void jump(weft_group *group, int rank, void *user)
+{
+    int *right = user;
+    const weft_optim_opts opts = {.size = sizeof(opts), .lr = "0.25"};
+    weft_optim *o = NULL;
+    float x[2] = {0.0f, 0.0f};
+    const float g[2] = {1.0f, 1.0f};
+
+    *right = weft_optim_open(&o, group, "gd:state=f64", 2, &opts) == WEFT_OK &&
+             weft_optim_step(o, x, g) == WEFT_OK && rank == 0;
+    x[1] = 8.0f; /* another model from here on */
+    *right = *right && weft_optim_step(o, x, g) == WEFT_OK && x[0] == -0.5f && x[1] == 7.75f;
+    weft_optim_close(&o);
+}
+
+Test(optim_steps, state_in_double_takes_a_model_that_the_caller_changed)
+{
+    int right = 0;
+
+    peers_run(1, jump, &right);
+    cr_expect(right);
+}
+
 /* The first message is Q(g), with the random numbers of step 1, this peer and the group's seed. */
 Test(optim_steps, messages_draw_by_step_and_peer)
 {
@@ -215,6 +311,7 @@ static void expect_same_run(const char *spec1, const char *spec2, const char *co
 Test(optim_steps, diana_without_loss_is_proximal_gradient_descent_bit_for_bit)
 {
     expect_same_run("diana", "gd", "raw");
+    expect_same_run("diana:momentum=0.7,state=f64", "gd:momentum=0.7,state=f64", "raw");
     expect_same_run("diana:momentum=0.7,prox_l1=0.1,prox_l2=0.3",
                     "gd:momentum=0.7,prox_l1=0.1,prox_l2=0.3", "raw");
 }
@@ -455,7 +552,8 @@ static void fail_at_6(weft_group *group, int rank, void *user)
 Test(optim_steps, a_failed_step_leaves_everything_and_can_be_tried_again)
 {
     quadratic q;
-    const char *const tried[] = {"sgd:momentum=0.5", "diana", "diana:momentum=0.5"};
+    const char *const tried[] = {"sgd:momentum=0.5", "diana", "diana:momentum=0.5",
+                                 "diana:momentum=0.5,state=f64"};
 
     quadratic_make(&q, 2, COUNT);
     for (size_t s = 0; s < sizeof(tried) / sizeof(tried[0]); s++) {
