@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weft train: logistic regression on a LIBSVM file, by any optimizer, codec and algorithm. */
-#include <math.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,12 +104,14 @@ static int compare_data(weft_peer *peer, const weft_train_settings *s)
     if (weft_allgather(peer->group, own, all, 4, WEFT_U64, &patient) != WEFT_OK)
         status = weft_peer_error(peer, "comparing the data");
     for (int r = 1; r < peer->size && status == 0; r++) {
-        if (memcmp(all, all + 4 * r, sizeof(own)) != 0)
+        const uint64_t *other = all + 4 * (size_t)r;
+
+        if (memcmp(all, other, sizeof(own)) != 0)
             status = weft_peer_fail(peer, WEFT_EXIT_USAGE,
                                     "%s: rank %d holds other data than rank 0 (%llu rows x %llu, "
                                     "%llu rows x %llu)",
-                                    s->data_path, r, (unsigned long long)all[4 * r],
-                                    (unsigned long long)all[4 * r + 1], (unsigned long long)all[0],
+                                    s->data_path, r, (unsigned long long)other[0],
+                                    (unsigned long long)other[1], (unsigned long long)all[0],
                                     (unsigned long long)all[1]);
     }
     free(all);
@@ -250,6 +252,13 @@ static int check(const weft_cli *cli, const weft_launch *launch, const weft_trai
         return weft_cli_refuse(cli, "%s", why);
     if (s->plot != NULL && weft_plot_check(s->plot, why, sizeof(why)) != 0)
         return weft_cli_refuse(cli, "%s", why);
+    if (s->json != NULL && strcmp(s->json, "-") != 0) {
+        FILE *file = fopen(s->json, "ae"); /* keeps what is there until the runs have succeeded */
+
+        if (file == NULL)
+            return weft_cli_refuse(cli, "--json %s: %s", s->json, strerror(errno));
+        (void)fclose(file);
+    }
     if (s->dump != NULL && weft_dump_prepare(s->dump, why, sizeof(why)) != 0)
         return weft_cli_refuse(cli, "%s", why);
     return 0;

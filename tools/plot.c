@@ -13,15 +13,17 @@
 #include <unistd.h>
 
 #define LABEL_MAX 60    /* bytes of a run's name in the key */
+#define LOOKS 8         /* colors and marks, then they come again */
+#define KEY_ROW 24.0    /* height of a line of the key */
 #define GAP_FLOOR 1e-16 /* smallest gap drawn: below, f - f* is rounding */
 
 extern char **environ;
 
 /* Distinct in hue and lightness, also for color-blind eyes (Okabe & Ito 2008, darker yellow). */
-static const char *const colors[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
-                                     "#56B4E9", "#E69F00", "#555555", "#8B6D00"};
+static const char *const colors[LOOKS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                          "#56B4E9", "#E69F00", "#555555", "#8B6D00"};
 /* Marks tell lines apart where they cross and in black and white. */
-static const int marks[] = {7, 5, 9, 13, 6, 4, 8, 12};
+static const int marks[LOOKS] = {7, 5, 9, 13, 6, 4, 8, 12};
 
 static int fail(char *why, size_t cap, const char *path, const char *reason)
 {
@@ -111,24 +113,82 @@ static void put_panel(FILE *to, const weft_plot_line *lines, size_t count, const
     fputs("plot ", to);
     for (size_t i = 0; i < count; i++) {
         const size_t points = lines[i].trace->count;
-        const size_t look = i % (sizeof(colors) / sizeof(*colors));
+        const size_t look = i % LOOKS;
 
         fprintf(to,
-                "%s$d%zu using %s with linespoints lc rgb '%s' lw 2 pt %d ps 0.55 pi %zu title ",
+                "%s$d%zu using %s with linespoints lc rgb '%s' lw 2 pt %d ps 0.55 pi %zu notitle",
                 i == 0 ? "" : ", \\\n     ", i, columns, colors[look], marks[look],
                 points > 24 ? points / 12 : 1);
-        put_text(to, lines[i].name);
-        fputs(" noenhanced", to);
     }
     fputs("\n", to);
 }
 
+/* How many names fit beside each other below the panels. */
+static size_t key_columns(const weft_plot_line *lines, size_t count)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const size_t len = strlen(lines[i].name);
+
+        longest = len > longest ? len : longest;
+    }
+    return longest <= 18 ? 5 : longest <= 38 ? 3 : 2;
+}
+
+/* The key, by hand: gnuplot's own gives up columns when a name is long. height: of the picture. */
+static void put_key(FILE *to, const weft_plot_line *lines, size_t count, double height)
+{
+    const size_t columns = key_columns(lines, count);
+    const size_t rows = (count + columns - 1) / columns;
+
+    for (size_t i = 0; i < count; i++) {
+        const double x = 0.07 + 0.91 * (double)(i % columns) / (double)columns;
+        const size_t below = rows - 1 - i / columns;
+        const double y = (14 + KEY_ROW * (double)below) / height;
+        const size_t look = i % LOOKS;
+
+        fprintf(to,
+                "set arrow %zu from screen %.4f,%.4f to screen %.4f,%.4f nohead lc rgb '%s' lw 2\n"
+                "set label %zu ' ' at screen %.4f,%.4f point pt %d ps 0.7 lc rgb '%s'\n"
+                "set label %zu ",
+                i + 1, x, y, x + 0.03, y, colors[look], 2 * i + 2, x + 0.015, y, marks[look],
+                colors[look], 2 * i + 3);
+        put_text(to, lines[i].name);
+        fprintf(to, " at screen %.4f,%.4f left noenhanced textcolor rgb '#222222'\n", x + 0.037, y);
+    }
+}
+
+static double most_bits(const weft_plot_line *lines, size_t count)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const weft_trace_point *last = weft_trace_last(lines[i].trace);
+
+        most = last != NULL ? fmax(most, last->sent_bits) : most;
+    }
+    return most;
+}
+
+/* The top of the gap axis: a run that blows up must not press the others flat. */
+static double highest(const weft_plot_line *lines, size_t count)
+{
+    double top = GAP_FLOOR;
+
+    for (size_t i = 0; i < count; i++) {
+        if (lines[i].trace->count > 0 && isfinite(lines[i].trace->points[0].gap))
+            top = fmax(top, lines[i].trace->points[0].gap);
+    }
+    return 10 * pow(10, ceil(log10(top)));
+}
+
 static void put_script(FILE *to, const char *title, const weft_plot_line *lines, size_t count)
 {
-    /* Below the panels: the key, one row for two runs. */
-    const size_t rows = (count + 1) / 2;
-    const double height = 520 + 22.0 * (double)rows;
-    const double bottom = (64 + 22.0 * (double)rows) / height;
+    const size_t columns = key_columns(lines, count);
+    const size_t rows = (count + columns - 1) / columns;
+    const double key = KEY_ROW * (double)rows;
+    const double height = 510 + key;
 
     put_data(to, lines, count);
     fprintf(to,
@@ -137,27 +197,24 @@ static void put_script(FILE *to, const char *title, const weft_plot_line *lines,
             height);
     fputs("set encoding utf8\nset multiplot\nset logscale y\nset format y '10^{%L}'\n"
           "set grid ytics xtics lc rgb '#E2E2E2' lw 0.7\nset border 3 lc rgb '#555555'\n"
-          "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
-          "set samples 2\n",
+          "set tics nomirror out scale 0.6 textcolor rgb '#333333'\nset mytics 1\nunset key\n"
+          "set label 1 ",
           to);
-    fprintf(to, "set label 1 ");
     put_text(to, title);
     fprintf(to, " at screen 0.07,%.4f left noenhanced font ',16' textcolor rgb '#111111'\n",
-            1 - 22 / height);
-    fprintf(to, "set bmargin screen %.4f\nset tmargin screen %.4f\n", bottom, 1 - 62 / height);
+            1 - 24 / height);
+    put_key(to, lines, count, height);
+    fprintf(to, "set yrange [*:%.3g]\nset bmargin screen %.4f\nset tmargin screen %.4f\n",
+            highest(lines, count), (72 + key) / height, 1 - 52 / height);
     fputs("set lmargin screen 0.07\nset rmargin screen 0.50\n"
-          "set title 'by steps' offset 0,-0.4\nset ylabel 'f − f*' offset 1,0\n"
-          "set xlabel 'steps'\nunset key\n",
+          "set ylabel 'gap f − f*' offset 1,0\nset xlabel 'steps'\n",
           to);
     put_panel(to, lines, count, "1:3");
-    fputs("unset label 1\nset lmargin screen 0.56\nset rmargin screen 0.98\n"
-          "set title 'by traffic'\nunset ylabel\n"
-          "set xlabel 'Mbit sent by a peer (mean)'\n",
+    fputs("unset label\nunset arrow\nset lmargin screen 0.56\nset rmargin screen 0.98\n"
+          "unset ylabel\nset xlabel 'Mbit sent by a peer (mean)'\n",
           to);
-    fprintf(to,
-            "set key at screen 0.52,%.4f center bottom horizontal maxcols 2 Left reverse "
-            "samplen 2.5 spacing 1.25 width 2 textcolor rgb '#222222'\n",
-            8 / height);
+    /* A group of one sends nothing: an empty range would be an error. */
+    fputs(most_bits(lines, count) > 0 ? "set xrange [0:*]\n" : "set xrange [0:1]\n", to);
     put_panel(to, lines, count, "2:3");
     fputs("unset multiplot\n", to);
 }

@@ -14,13 +14,17 @@
 #define ROUNDS 1000    /* Newton steps */
 #define SWEEPS 300     /* coordinate descent on one quadratic model */
 #define CG_STEPS 5000  /* conjugate gradients on one quadratic model */
+#define HALVINGS 50    /* of a Newton step that does not descend */
+#define RIDGES 10      /* tried, each ten times the one before */
 #define RESOLVED 1e-15 /* a promised decrease below this is not visible in f */
 #define PROMISED 1e-13 /* accuracy of f* */
 
-/* LAPACK: Cholesky factor of a in place, info 0 when a is positive definite; solve with it. */
+/* LAPACK: Cholesky factor of a in place, info 0 when a is positive definite; solve with it.
+ * NOLINTBEGIN(readability-identifier-naming): Fortran's names */
 extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
 extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a,
                     const int *lda, double *b, const int *ldb, int *info);
+/* NOLINTEND(readability-identifier-naming) */
 
 typedef struct newton {
     const weft_logistic *problem;
@@ -28,6 +32,7 @@ typedef struct newton {
     double *x, *gradient, *trial, *step; /* gradient: of f without l1 */
     double *weight;                      /* per used row: second derivative of its loss / N */
     size_t *set, set_size, set_cap;      /* coordinates of the dense model */
+    size_t *pick;                        /* positions in the set that a solve takes */
     int32_t *place;                      /* coordinate to position in the set, -1: outside */
     double ridge; /* smallest addition to the diagonal that is worth trying */
     double *hessian, *factor, *block, *residual, *rhs;
@@ -183,15 +188,17 @@ static void set_hessian(newton *n)
 static bool solve(newton *n, const size_t *pick, size_t k, double *rhs)
 {
     const int size = (int)k, one = 1;
+    double ridge = n->ridge;
     int info = 1;
 
-    for (double ridge = n->ridge; info != 0 && ridge < n->ridge * 1e10; ridge *= 10) {
+    for (int i = 0; i < RIDGES && info != 0; i++) {
         for (size_t a = 0; a < k; a++) {
             for (size_t b = 0; b < k; b++)
                 n->factor[a * k + b] = n->hessian[pick[a] * n->set_size + pick[b]];
             n->factor[a * k + a] += ridge;
         }
         dpotrf_("L", &size, n->factor, &size, &info);
+        ridge *= 10;
     }
     if (info == 0)
         dpotrs_("L", &size, &one, n->factor, &size, rhs, &size, &info);
@@ -234,12 +241,10 @@ static void descend(newton *n)
 static void polish(newton *n)
 {
     const size_t s = n->set_size;
-    size_t *pick = malloc(s * sizeof(*pick));
+    size_t *pick = n->pick;
     size_t k = 0;
     bool same = true;
 
-    if (pick == NULL)
-        return;
     for (size_t a = 0; a < s; a++) {
         if (n->x[n->set[a]] + n->step[n->set[a]] != 0)
             pick[k++] = a;
@@ -260,7 +265,6 @@ static void polish(newton *n)
         for (size_t b = 0; b < k && same; b++)
             n->step[n->set[pick[b]]] += n->rhs[b];
     }
-    free(pick);
 }
 
 /* hp = H p, by products with the rows. */
@@ -332,6 +336,8 @@ static bool find_step(newton *n, bool *ret_whole)
         return true;
     }
     *ret_whole = choose_set(n);
+    if (n->set_size == 0)
+        return true; /* l1 holds every coordinate at 0 */
     set_hessian(n);
     if (n->problem->l1 > 0) {
         descend(n);
@@ -359,13 +365,14 @@ static bool line_search(newton *n, double f, double change)
 {
     double t = 1;
 
-    for (int i = 0; i < 50; i++, t /= 2) {
+    for (int i = 0; i < HALVINGS; i++) {
         for (size_t j = 0; j < n->dim; j++)
             n->trial[j] = n->x[j] + t * n->step[j];
         if (value(n, n->trial, NULL) <= f + 1e-4 * t * change) {
             memcpy(n->x, n->trial, n->dim * sizeof(double));
             return true;
         }
+        t /= 2;
     }
     return false;
 }
@@ -436,14 +443,15 @@ static bool reserve(newton *n)
         return n->cg_r != NULL && n->cg_p != NULL && n->cg_hp != NULL && n->cg_scale != NULL;
     }
     n->set = calloc(n->set_cap, sizeof(*n->set));
+    n->pick = calloc(n->set_cap, sizeof(*n->pick));
     n->place = calloc(n->dim, sizeof(*n->place));
     n->hessian = calloc(n->set_cap * n->set_cap, sizeof(double));
     n->factor = calloc(n->set_cap * n->set_cap, sizeof(double));
     n->block = calloc(BLOCK_ROWS * n->set_cap, sizeof(double));
     n->residual = calloc(n->set_cap, sizeof(double));
     n->rhs = calloc(n->set_cap, sizeof(double));
-    return n->set != NULL && n->place != NULL && n->hessian != NULL && n->factor != NULL &&
-           n->block != NULL && n->residual != NULL && n->rhs != NULL;
+    return n->set != NULL && n->pick != NULL && n->place != NULL && n->hessian != NULL &&
+           n->factor != NULL && n->block != NULL && n->residual != NULL && n->rhs != NULL;
 }
 
 static void release(newton *n)
@@ -455,6 +463,7 @@ static void release(newton *n)
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         free(all[i]);
     free(n->set);
+    free(n->pick);
     free(n->place);
 }
 

@@ -17,9 +17,11 @@
 #define BASIS_BYTES ((size_t)1 << 30)
 #define RESTARTS 500
 
-/* LAPACK: eigenvalues (ascending, in d) and vectors (columns of z) of a tridiagonal matrix. */
+/* LAPACK: eigenvalues (ascending, in d) and vectors (columns of z) of a tridiagonal matrix.
+ * NOLINTBEGIN(readability-identifier-naming): Fortran's name */
 extern void dstev_(const char *jobz, const int *n, double *d, double *e, double *z, const int *ldz,
                    double *work, int *info);
+/* NOLINTEND(readability-identifier-naming) */
 
 typedef struct lanczos {
     const weft_logistic *problem;
