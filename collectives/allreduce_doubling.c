@@ -10,8 +10,9 @@
  * Any P: with Q the largest power of two up to P, the ranks Q … P-1 first give their vector to rank
  * r - Q, and get the result back at the end.
  *
- * lg Q rounds, and 2 more when P is no power of two; the busiest rank sends n w bytes a round, one
- * more at the end where it serves another rank: (lg Q + [P > Q]) n w.
+ * lg Q rounds, and 1 or 2 more when P is no power of two: up to 3 Q / 2 no message back waits for
+ * one that has made all hops. The busiest rank sends n w bytes a hop, and once more where it serves
+ * another rank: (lg Q + [P > Q]) n w.
  * Order of summation: in every merge the operand with the lower ranks stands first, on both sides:
  * same bits everywhere. With x' = x_r + x_(r+Q) where rank r + Q exists: ((x0'+x1')+(x2'+x3'))+…
  * Needs encodings that merge. Best for short vectors; a long one sends lg P times itself.
@@ -39,7 +40,7 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
         levels++;
     /* The rank that serves another one: a merge, a message and a peer more. */
     const double each = levels + extra, bytes = each * (double)s->count * width;
-    return (weft_cost){.rounds = levels + 2 * extra,
+    return (weft_cost){.rounds = levels + extra + (s->size - q > q / 2),
                        .messages = each,
                        .bytes = bytes,
                        .reduced_bytes = bytes,
@@ -94,7 +95,8 @@ const weft_algo weft_algo_allreduce_doubling = {
     .name = "doubling",
     .summary = "whole vectors are exchanged over distances 1, 2, 4, ...",
     .source = "Thakur, Rabenseifner & Gropp 2005",
-    .formula = "lg Q + 2[P>Q] rounds, (lg Q + [P>Q]) n w bytes, Q the power of two up to P",
+    .formula =
+        "lg Q + [P>Q] + [P>3Q/2] rounds, (lg Q + [P>Q]) n w bytes, Q the power of two up to P",
     .needs = WEFT_NEEDS_MERGE,
     .cost = cost,
     .build = build,

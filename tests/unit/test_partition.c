@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "collectives/partition.h"
+
+static weft_shape shape(int size, size_t count, size_t block)
+{
+    return (weft_shape){.size = size, .count = count, .block = block};
+}
+
+static const size_t counts[] = {0, 1, 7, 8, 9, 63, 64, 65, 1000, 1009, 4096, 100000};
+static const size_t blocks[] = {0, 1, 2, 8, 12, 64, 1000};
+
+#define EACH_SHAPE(s)                                                                              \
+    for (int P = 1; P <= 33; P++)                                                                  \
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)                                \
+            for (size_t j = 0; j < sizeof blocks / sizeof *blocks; j++)                            \
+                for (weft_shape s = shape(P, counts[i], blocks[j]), *once = &s; once; once = NULL)
+
+Test(partition, parts_tile_the_lane_in_order)
+{
+    EACH_SHAPE(s)
+    {
+        size_t end = 0;
+        for (int k = 0; k < P; k++) {
+            const weft_span part = weft_part(&s, k);
+            cr_assert_eq(part.off, end, "P=%d n=%zu block=%zu part %d", P, s.count, s.block, k);
+            cr_assert_eq(part.block, 0);
+            end += part.count;
+        }
+        cr_assert_eq(end, s.count, "P=%d n=%zu block=%zu", P, s.count, s.block);
+    }
+}
+
+Test(partition, edges_are_block_edges_where_there_are_blocks_enough_else_eights)
+{
+    EACH_SHAPE(s)
+    {
+        const bool enough = s.block && (s.count + s.block - 1) / s.block >= (size_t)P;
+        const size_t edge = enough ? s.block : 8;
+        for (int k = 1; k < P; k++) {
+            const size_t off = weft_part(&s, k).off;
+            cr_assert(off % edge == 0 || off == s.count, "P=%d n=%zu block=%zu part %d at %zu", P,
+                      s.count, s.block, k, off);
+        }
+    }
+}
+
+Test(partition, parts_differ_by_at_most_one_edge)
+{
+    EACH_SHAPE(s)
+    {
+        const bool enough = s.block && (s.count + s.block - 1) / s.block >= (size_t)P;
+        const size_t edge = enough ? s.block : 8;
+        size_t least = SIZE_MAX, most = 0;
+        for (int k = 0; k < P; k++) {
+            /* in edges: the part at the end of the lane may have a short one */
+            const size_t edges = (weft_part(&s, k).count + edge - 1) / edge;
+            least = edges < least ? edges : least;
+            most = edges > most ? edges : most;
+        }
+        cr_assert_leq(most - least, 1, "P=%d n=%zu block=%zu", P, s.count, s.block);
+    }
+}
+
+Test(partition, index_wraps_both_ways)
+{
+    EACH_SHAPE(s)
+    {
+        for (int k = -2 * P; k <= 2 * P; k++) {
+            const weft_span a = weft_part(&s, k), b = weft_part(&s, ((k % P) + P) % P);
+            cr_assert(a.off == b.off && a.count == b.count, "P=%d index %d", P, k);
+        }
+    }
+}
+
+Test(partition, whole_is_the_lane_of_a_block)
+{
+    const weft_shape s = shape(4, 1000, 8);
+    const weft_span w = weft_whole(&s, 3);
+
+    cr_expect_eq(w.block, 3);
+    cr_expect_eq(w.off, 0);
+    cr_expect_eq(w.count, 1000);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "collectives/algo.h"
+#include "collectives/partition.h"
+
+static weft_choice dense(int size, uint64_t count)
+{
+    return (weft_choice){.coll = WEFT_COLL_ALLREDUCE,
+                         .size = size,
+                         .count = count,
+                         .element_bytes = 4,
+                         .encoded_bytes = 4,
+                         .traits = WEFT_CODEC_LOSSLESS | WEFT_CODEC_MERGES};
+}
+
+static weft_choice lossy(int size, uint64_t count, double bits)
+{
+    weft_choice c = dense(size, count);
+
+    c.encoded_bytes = bits / 8;
+    c.traits = WEFT_CODEC_UNBIASED;
+    return c;
+}
+
+static const char *chosen(weft_choice c)
+{
+    const weft_algo *a = NULL;
+
+    cr_assert_eq(weft_algo_select("auto", &c, &a), 0, "%s", weft_last_error()->message);
+    return a->name;
+}
+
+Test(select, short_vectors_go_by_doubling)
+{
+    for (int P = 2; P <= 32; P++)
+        if (P != 3) /* gather costs the same there */
+            cr_expect_str_eq(chosen(dense(P, 256)), "doubling", "P=%d", P);
+}
+
+Test(select, long_vectors_go_around_the_ring)
+{
+    for (int P = 3; P <= 32; P++)
+        cr_expect_str_eq(chosen(dense(P, 1u << 26)), "ring", "P=%d", P);
+}
+
+Test(select, lossy_codecs_are_gathered_up_to_the_break_even_and_scattered_above)
+{
+    /* P b < b + 32 bits: 1.6 bits up to 20 peers, 4 bits up to 8 */
+    cr_expect_str_eq(chosen(lossy(16, 1u << 24, 1.6)), "gather");
+    cr_expect_str_eq(chosen(lossy(32, 1u << 24, 1.6)), "scatter");
+    cr_expect_str_eq(chosen(lossy(6, 1u << 24, 4)), "gather");
+    cr_expect_str_eq(chosen(lossy(12, 1u << 24, 4)), "scatter");
+}
+
+Test(select, null_means_auto)
+{
+    const weft_choice c = dense(4, 1000);
+    const weft_algo *a, *b;
+
+    cr_assert_eq(weft_algo_select(NULL, &c, &a), 0);
+    cr_assert_eq(weft_algo_select("auto", &c, &b), 0);
+    cr_expect_eq(a, b);
+}
+
+Test(select, names_are_taken_at_their_word)
+{
+    const weft_choice c = dense(4, 1000);
+    const weft_algo *a;
+
+    cr_assert_eq(weft_algo_select("gather", &c, &a), 0);
+    cr_expect_str_eq(a->name, "gather");
+}
+
+Test(select, unknown_name_lists_what_there_is)
+{
+    const weft_choice c = dense(4, 1000);
+    const weft_algo *a = NULL;
+
+    cr_expect_eq(weft_algo_select("rink", &c, &a), WEFT_EINVAL);
+    cr_expect_null(a);
+    const char *const words[] = {"rink", "auto", "ring", "doubling", "gather", "scatter"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        cr_expect(strstr(weft_last_error()->message, words[i]), "%s", words[i]);
+}
+
+Test(select, algorithm_that_merges_is_refused_for_a_codec_that_cannot)
+{
+    weft_choice c = lossy(4, 1000, 2);
+    const weft_algo *a = NULL;
+
+    cr_expect_eq(weft_algo_select("ring", &c, &a), WEFT_ENOTSUP);
+    cr_expect(strstr(weft_last_error()->message, "ring"));
+    c.coll = WEFT_COLL_REDUCE_SCATTER;
+    cr_expect_eq(weft_algo_select(NULL, &c, &a), WEFT_ENOTSUP);
+    cr_expect_null(a);
+}
+
+Test(select, every_collective_has_an_algorithm_for_dense_data)
+{
+    for (int coll = 0; coll < WEFT_COLL_COUNT; coll++)
+        for (int P = 1; P <= 17; P++) {
+            weft_choice c = dense(P, coll == WEFT_COLL_BARRIER ? 0 : 1000);
+            c.coll = (weft_coll)coll;
+            const weft_algo *a = NULL;
+            cr_expect_eq(weft_algo_select(NULL, &c, &a), 0);
+            cr_assert_not_null(a);
+            cr_expect_eq(a->coll, c.coll);
+        }
+}
+
+Test(select, build_refuses_shapes_it_cannot_have)
+{
+    const weft_algo *a;
+    weft_plan p;
+    weft_shape s = {.coll = WEFT_COLL_BROADCAST, .size = 4, .count = 10, .root = 4};
+
+    cr_assert_eq(weft_algo_find(WEFT_COLL_BROADCAST, "tree", &a), 0);
+    cr_expect_eq(weft_algo_build(a, &s, &p), WEFT_EINVAL);
+    s.root = -1;
+    cr_expect_eq(weft_algo_build(a, &s, &p), WEFT_EINVAL);
+    s = (weft_shape){.coll = WEFT_COLL_ALLREDUCE, .size = 4, .count = 10};
+    cr_expect_eq(weft_algo_build(a, &s, &p), WEFT_EINVAL);
+    s = (weft_shape){.coll = WEFT_COLL_BROADCAST, .size = 4, .rank = 4, .count = 10};
+    cr_expect_eq(weft_algo_build(a, &s, &p), WEFT_EINVAL);
+}
+
+static const uint64_t counts[] = {0, 1, 1000, 40000, 1u << 18, 1000003, 1u << 24, 1u << 28};
+static const double bits[] = {1.6, 4, 8.25, 32, 64};
+static const size_t blocks[] = {1, 8, 16, 512, 4096, 1u << 20};
+
+/* Bytes of the longest message and of all that a rank sends in one lane. */
+static double longest(const weft_algo *a, const weft_choice *c, size_t lane)
+{
+    const double part = (double)lane / (a->traits & WEFT_ALGO_PARTS ? (double)c->size : 1);
+    const double wide = a->traits & WEFT_ALGO_REPLIES && (double)c->element_bytes > c->encoded_bytes
+                            ? (double)c->element_bytes
+                            : c->encoded_bytes;
+    return part * wide;
+}
+
+static void check_lane(const weft_algo *a, const weft_choice *c, size_t block)
+{
+    const size_t lane = weft_lane_length(a, c, block);
+    const uint64_t lanes = (c->count + lane - 1) / lane;
+    const double parts = a->traits & WEFT_ALGO_PARTS ? (double)c->size : 1;
+    const double bytes = longest(a, c, lane);
+
+    cr_assert_geq(lane, 1);
+    cr_assert_eq(lane % block, 0, "%s P=%d n=%llu: lane %zu of blocks of %zu", a->name, c->size,
+                 (unsigned long long)c->count, lane, block);
+    cr_assert(lane <= block || bytes <= 262144 + (double)block * c->encoded_bytes,
+              "%s P=%d n=%llu block %zu: messages of %g bytes", a->name, c->size,
+              (unsigned long long)c->count, block, bytes);
+    /* even: the last lane is not a rest, but for the rounding of all the others */
+    const double unit = parts * (double)(block > 64 ? block : block * 64);
+    if (lanes > 1)
+        cr_assert_geq((double)(c->count - (lanes - 1) * lane) + unit * (double)lanes, (double)lane,
+                      "%s P=%d n=%llu block %zu lane %zu", a->name, c->size,
+                      (unsigned long long)c->count, block, lane);
+}
+
+Test(select, lanes_are_whole_blocks_even_and_of_bounded_messages)
+{
+    const weft_algo *a;
+
+    for (int row = 0; (a = weft_algo_at(row)); row++)
+        for (int P = 1; P <= 64; P *= 2)
+            for (size_t n = 0; n < sizeof counts / sizeof *counts; n++)
+                for (size_t w = 0; w < sizeof bits / sizeof *bits; w++)
+                    for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
+                        weft_choice c = lossy(P, counts[n], bits[w]);
+                        c.coll = a->coll;
+                        c.element_bytes = bits[w] > 32 ? 8 : 4;
+                        check_lane(a, &c, blocks[b]);
+                    }
+}
+
+Test(select, mid_size_vectors_are_cut_so_that_they_pipeline)
+{
+    const weft_algo *ring;
+    const weft_choice four_mib = dense(4, 1u << 20), short_one = dense(4, 65536),
+                      long_one = dense(4, 1u << 24);
+
+    cr_assert_eq(weft_algo_find(WEFT_COLL_ALLREDUCE, "ring", &ring), 0);
+    cr_expect_eq(weft_lane_length(ring, &four_mib, 1), 131072, "8 lanes, messages of 128 KiB");
+    cr_expect_eq(weft_lane_length(ring, &short_one, 1), 65536,
+                 "a segment of 64 KiB is one message");
+    cr_expect_eq(weft_lane_length(ring, &long_one, 1), 262144, "messages of 256 KiB");
+}
+
+Test(select, what_a_neighbour_sends_in_a_lane_is_bounded)
+{
+    const weft_algo *a;
+
+    for (int row = 0; (a = weft_algo_at(row)); row++)
+        for (int P = 2; P <= 32; P++) {
+            weft_choice c = dense(P, 1u << 28);
+            c.coll = a->coll;
+            const size_t lane = weft_lane_length(a, &c, 1);
+            const weft_shape s = {.coll = a->coll, .size = P, .count = lane, .block = 1};
+            cr_expect_leq(a->cost(&s, 4, 4).bytes, 4194304 * 1.001, "%s P=%d", a->name, P);
+        }
+}
+
+Test(select, one_block_means_one_lane)
+{
+    const weft_choice c = dense(4, 123457);
+
+    for (int row = 0; weft_algo_at(row); row++)
+        cr_expect_eq(weft_lane_length(weft_algo_at(row), &c, 0), 123457);
+}
