@@ -131,22 +131,26 @@ static void print_runs(FILE *to, const weft_train_settings *s, const weft_train_
     static const double usual[] = {1e-3, 1e-6, 1e-9};
     const double *gaps = s->target >= 0 ? &s->target : usual;
     const size_t gap_count = s->target >= 0 ? 1 : 3;
-    char heads_text[3][CELL];
-    const char *heads[10] = {"<run", "steps", "gap reached"};
+    /* Traffic is compared at this gap: the target, else the middle one. */
+    const double compared = gaps[gap_count / 2];
+    char heads_text[4][CELL];
+    const char *heads[12] = {"<run", "steps", "gap reached"};
     size_t at = 3;
     weft_table *table;
 
     for (size_t i = 0; i < gap_count; i++) {
-        snprintf(heads_text[i], CELL, "steps to %.0e", gaps[i]);
+        snprintf(heads_text[i], CELL, "steps to %g", gaps[i]);
         heads[at++] = heads_text[i];
     }
-    heads[at++] = "sent a peer";
+    snprintf(heads_text[3], CELL, "sent to %g", compared);
+    heads[at++] = heads_text[3];
+    heads[at++] = "sent in all";
     heads[at++] = "own messages";
     heads[at++] = "seconds";
     table = weft_table_new(heads);
     for (size_t r = 0; r < s->run_count; r++) {
         const weft_trace *trace = &results[r].trace;
-        const weft_trace_point *last = weft_trace_last(trace);
+        const weft_trace_point *last = weft_trace_last(trace), *reached;
         char text[CELL];
 
         weft_table_cell(table, "%s", s->runs[r].name);
@@ -159,6 +163,9 @@ static void print_runs(FILE *to, const weft_train_settings *s, const weft_train_
             step_text(trace, gaps[i], text);
             weft_table_cell(table, "%s", text);
         }
+        reached = weft_trace_reached(trace, compared);
+        bits_text(reached != NULL ? reached->sent_bits : 0, text);
+        weft_table_cell(table, "%s", reached != NULL ? text : "-");
         bits_text(last->sent_bits, text);
         weft_table_cell(table, "%s", text);
         bits_text(last->up_bits, text);
