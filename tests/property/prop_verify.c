@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/status.h"
 #include "collectives/partition.h"
 #include "plan/plan_verify.h"
 
@@ -283,5 +285,24 @@ Test(verify, rejects_any_dropped_step)
                           weft_coll_name(a->coll), a->name, i, weft_verb_name(plan.steps[i].verb));
         }
         weft_plan_free(&plan);
+    }
+}
+
+Test(verify, out_of_memory_anywhere_is_reported)
+{
+    const char *const names[] = {"scatter", "doubling"};
+
+    for (int i = 0; i < 2; i++) {
+        scene s = {.shape = {.coll = WEFT_COLL_ALLREDUCE, .size = 3, .count = 100, .block = 8}};
+        int rc = WEFT_ENOMEM;
+        long n = 1;
+        cr_assert_eq(weft_algo_find(WEFT_COLL_ALLREDUCE, names[i], &s.algo), 0);
+        for (; rc; n++) {
+            weft_mem_fail_at(n);
+            rc = verify(&s);
+            weft_mem_fail_at(0);
+            cr_assert(rc == 0 || rc == WEFT_ENOMEM, "%s: allocation %ld gave %d", names[i], n, rc);
+        }
+        cr_expect_gt(n, 30);
     }
 }
