@@ -31,9 +31,9 @@ static int dial(weft_link *link, uint32_t conn, const char *endpoint)
     if (conn == 0 || conn % 2 != 0 || weft_zmq_find_dial(l, conn) != NULL)
         return weft_fail(WEFT_EINVAL, "dial %s: connection number %u %s", endpoint, (unsigned)conn,
                          conn == 0 || conn % 2 != 0 ? "is not even" : "is in use");
-    if (strlen(endpoint) >= WEFT_ZMQ_ENDPOINT ||
-        (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0))
-        return weft_fail(WEFT_EINVAL, "dial %.60s: not a tcp:// or ipc:// endpoint", endpoint);
+    int rc = weft_zmq_check_endpoint("dial", endpoint);
+    if (rc != WEFT_OK)
+        return rc;
     if (!weft_grow((void **)&l->dials, &l->dial_cap, l->dial_count + 1, sizeof(l->dials[0])) ||
         !weft_zmq_reserve(l))
         return weft_fail(WEFT_ENOMEM, "dial %s: out of memory", endpoint);
@@ -43,7 +43,7 @@ static int dial(weft_link *link, uint32_t conn, const char *endpoint)
     d->number = conn;
     d->source.dial = d;
     d->deadline_ns = weft_deadline(weft_now(), l->connect_timeout_ms);
-    const int rc = weft_zmq_open_dealer(l, endpoint, &d->source.socket, &d->monitor);
+    rc = weft_zmq_open_dealer(l, endpoint, &d->source.socket, &d->monitor);
     if (rc != WEFT_OK) {
         weft_free(d);
         return rc;
@@ -62,13 +62,8 @@ static bool down(int error)
 
 static int send_accepted(weft_zmq_link *l, weft_accepted *a, weft_message *m)
 {
-    int sent, error = 0;
-    do
-        sent = zmq_send(l->router.socket, a->id, sizeof(a->id), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    while (sent < 0 && zmq_errno() == EINTR);
-    if (sent < 0) {
-        error = zmq_errno();
-    } else {
+    int error = weft_zmq_send_id(l, a);
+    if (error == 0) {
         do
             error = weft_zmq_send(l->router.socket, m);
         while (error == EINTR);
@@ -76,7 +71,7 @@ static int send_accepted(weft_zmq_link *l, weft_accepted *a, weft_message *m)
     if (error == 0)
         return WEFT_OK;
     if (down(error))
-        weft_zmq_accepted_closing(l, a, "the peer closed the connection, or it was cut");
+        weft_zmq_accepted_closing(l, a, weft_zmq_peer_closed);
     else
         weft_zmq_refuse_accepted(l, a, "ZeroMQ refused to send");
     return WEFT_EPEER;
@@ -88,12 +83,6 @@ static int send_dialled(weft_zmq_link *l, weft_zmq_dial *d, weft_message *m)
     do
         error = weft_zmq_send(d->source.socket, m);
     while (error == EINTR);
-    if (error == EAGAIN) { /* so it seems, until ZeroMQ has looked at its mailbox */
-        int events;
-        size_t len = sizeof(events);
-        zmq_getsockopt(d->source.socket, ZMQ_EVENTS, &events, &len);
-        error = weft_zmq_send(d->source.socket, m);
-    }
     if (error == 0)
         return WEFT_OK;
     weft_zmq_dial_closing(

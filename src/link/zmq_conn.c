@@ -118,10 +118,6 @@ void weft_zmq_dial_up(weft_zmq_link *l, weft_zmq_dial *d)
         return;
     d->up = true;
     weft_zmq_tell(l, WEFT_LINK_UP, d->number, NULL);
-    /* ZeroMQ looks at its mailbox only now and then while sending; the connection is in there. */
-    int events;
-    size_t len = sizeof(events);
-    zmq_getsockopt(d->source.socket, ZMQ_EVENTS, &events, &len);
 }
 
 void weft_zmq_dial_closing(weft_zmq_link *l, weft_zmq_dial *d, const char *why)

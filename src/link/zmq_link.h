@@ -59,7 +59,8 @@ typedef struct weft_zmq_link {
      */
     int orphans[WEFT_ZMQ_ORPHANS];
     int orphan_count; /* -1: too many to tell */
-    int64_t probe_ns; /* WEFT_NEVER: no probe due */
+    int64_t probe_ns; /* when to find out by sending; WEFT_NEVER: nothing to find out */
+    int probes;       /* to come */
 
     weft_zmq_source *first, *last; /* queue of sources to read */
     int turn;                      /* frames read from the first in a row */
@@ -78,6 +79,8 @@ typedef struct weft_zmq_link {
 
 /* zmq_socket.c */
 
+/* 0, or WEFT_EINVAL with `what` before the endpoint. */
+int weft_zmq_check_endpoint(const char *what, const char *endpoint);
 /* Make the ROUTER with its monitor. */
 int weft_zmq_open_router(weft_zmq_link *l);
 /* Bind it, and note the endpoint. */
@@ -93,16 +96,22 @@ void weft_zmq_close_socket(void *socket, void *monitor, int linger_ms);
 /* Send what the message holds and take its reference, or leave both. 0, or errno of zmq_msg_send.
  */
 int weft_zmq_send(void *socket, weft_message *m);
+/* To whom the ROUTER sends next. 0, or errno of zmq_send. */
+int weft_zmq_send_id(weft_zmq_link *l, const weft_accepted *a);
 /* What was received, as a message. Leaves an empty msg. NULL: out of memory. */
 weft_message *weft_zmq_receive(weft_zmq_link *l, zmq_msg_t *msg);
 
 /* zmq_watch.c */
+
+extern const char weft_zmq_peer_closed[];
 
 /* Read what monitors say. A connection that is to end is marked, no more. */
 void weft_zmq_watch_router(weft_zmq_link *l);
 void weft_zmq_watch_dial(weft_zmq_link *l, weft_zmq_dial *d);
 /* The descriptor a frame of a new connection came from, -1 when it is not certain whose it is. */
 int weft_zmq_frame_fd(weft_zmq_link *l, zmq_msg_t *msg);
+/* Find out by sending which of the live connections with unknown descriptor are gone. */
+void weft_zmq_probe(weft_zmq_link *l);
 /* All frames that had come when the monitor was last read were taken. */
 void weft_zmq_router_empty(weft_zmq_link *l);
 

@@ -87,6 +87,15 @@ static int send_shared(void *socket, weft_message *m)
     return 0;
 }
 
+int weft_zmq_send_id(weft_zmq_link *l, const weft_accepted *a)
+{
+    int sent;
+    do
+        sent = zmq_send(l->router.socket, a->id, sizeof(a->id), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    while (sent < 0 && zmq_errno() == EINTR);
+    return sent < 0 ? zmq_errno() : 0;
+}
+
 int weft_zmq_send(void *socket, weft_message *m)
 {
     if (m->len <= COPY_SENT)

@@ -39,6 +39,12 @@ static void skip_parts(void *socket, zmq_msg_t *part)
 
 typedef enum taken { EMPTY, SKIPPED, ENDED, FRAME } taken; /* ENDED: the source is gone */
 
+/* An empty message asks nothing: sending it was the question. */
+static bool is_probe(zmq_msg_t *msg)
+{
+    return zmq_msg_size(msg) == 0 && !zmq_msg_more(msg);
+}
+
 static const char no_memory[] = "out of memory for a frame";
 static const char many_parts[] = "a message of several parts came";
 
@@ -55,6 +61,8 @@ static taken take_dialled(weft_zmq_link *l, weft_zmq_dial *d, weft_link_event *r
     if (!receive_part(d->source.socket, &l->body))
         return EMPTY;
     weft_zmq_dial_up(l, d);
+    if (is_probe(&l->body))
+        return SKIPPED;
     if (zmq_msg_more(&l->body)) {
         skip_parts(d->source.socket, &l->body);
         return refuse_dial(l, d, many_parts);
@@ -71,6 +79,8 @@ static taken take_accepted(weft_zmq_link *l, weft_link_event *ret)
     if (!receive_part(l->router.socket, &l->id))
         return EMPTY;
     if (!zmq_msg_more(&l->id) || !receive_part(l->router.socket, &l->body))
+        return SKIPPED;
+    if (is_probe(&l->body))
         return SKIPPED;
     const bool parts = zmq_msg_more(&l->body);
     weft_accepted *a = weft_zmq_sender(l);
@@ -167,6 +177,8 @@ static void note_ready(weft_zmq_link *l)
 static void note_time(weft_zmq_link *l)
 {
     const int64_t now = weft_now();
+    if (l->probe_ns <= now)
+        weft_zmq_probe(l);
     for (size_t i = 0; i < l->dial_count; i++) {
         weft_zmq_dial *d = l->dials[i];
         if (!d->up && d->deadline_ns <= now)
@@ -212,11 +224,6 @@ static bool next_event(weft_zmq_link *l, weft_link_event *ret)
         atomic_exchange(&l->kicked, false)) {
         clear_wake(l);
         *ret = (weft_link_event){.what = WEFT_LINK_KICKED};
-        return true;
-    }
-    if (l->probe_ns != WEFT_NEVER && l->probe_ns <= weft_now()) {
-        l->probe_ns = WEFT_NEVER;
-        *ret = (weft_link_event){.what = WEFT_LINK_PROBE};
         return true;
     }
     return false;

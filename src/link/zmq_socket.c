@@ -7,12 +7,14 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/spec.h"
 #include "base/status.h"
 #include "link/zmq_link.h"
 
 enum {
     HANDSHAKE_MS = 3000, /* a silent or foreign connection is closed after that */
     BACKLOG = 128,
+    RECONNECT_NEVER_MS = 1000000000,
     /* Keeps NAT entries alive; a dead peer is found by beats long before. */
     KEEPALIVE_IDLE_S = 30,
     KEEPALIVE_INTERVAL_S = 10,
@@ -23,6 +25,24 @@ enum {
 static int zmq_fail(const char *what, const char *endpoint)
 {
     return weft_fail(WEFT_EIO, "%s %s: %s", what, endpoint, zmq_strerror(zmq_errno()));
+}
+
+int weft_zmq_check_endpoint(const char *what, const char *endpoint)
+{
+    const size_t len = strlen(endpoint);
+    const bool tcp = strncmp(endpoint, "tcp://", 6) == 0;
+    if (len >= WEFT_ZMQ_ENDPOINT || len <= 6 || (!tcp && strncmp(endpoint, "ipc://", 6) != 0))
+        return weft_fail(WEFT_EINVAL, "%s %.60s: not a tcp:// or ipc:// endpoint", what, endpoint);
+    const char *port = strrchr(endpoint + 6, ':');
+    if (!tcp)
+        return WEFT_OK;
+    if (port == NULL || port[1] == '\0')
+        return weft_fail(WEFT_EINVAL, "%s %s: no port", what, endpoint);
+    /* ZeroMQ would take a number beyond 65535 modulo 65536. */
+    long long number;
+    char name[WEFT_ZMQ_ENDPOINT + 16];
+    snprintf(name, sizeof(name), "%s %s: port", what, endpoint);
+    return strcmp(port, ":*") == 0 ? WEFT_OK : weft_parse_int(name, port + 1, 0, 65535, &number);
 }
 
 typedef struct option {
@@ -176,10 +196,9 @@ int weft_zmq_listen(weft_zmq_link *l, const char *endpoint)
     if (l->endpoint_count == WEFT_ZMQ_LISTENS)
         return weft_fail(WEFT_EIO, "listen %s: a link listens at %d endpoints at most", endpoint,
                          WEFT_ZMQ_LISTENS);
-    if (strlen(endpoint) >= sizeof(at))
-        return weft_fail(WEFT_EINVAL, "listen %.40s…: endpoint longer than %zu bytes", endpoint,
-                         sizeof(at) - 1);
-    int rc = WEFT_OK;
+    int rc = weft_zmq_check_endpoint("listen", endpoint);
+    if (rc != WEFT_OK)
+        return rc;
     if (strcmp(endpoint, "ipc://*") == 0) {
         rc = random_name(name);
         snprintf(at, sizeof(at), "ipc://@weft-%s", name);
@@ -207,10 +226,11 @@ int weft_zmq_open_dealer(weft_zmq_link *l, const char *endpoint, void **ret_sock
                          void **ret_monitor)
 {
     const option options[] = {
-        /* ZeroMQ must not connect again behind our back: frames would be lost, come twice to
-         * another incarnation, or come out of order. */
-        {ZMQ_RECONNECT_IVL, -1},
-        {ZMQ_IMMEDIATE, 1}, /* nothing is accepted for a connection that is not there */
+        /* ZeroMQ must not connect again behind our back: frames would be lost, or come to another
+         * incarnation. -1 forbids it but makes ZeroMQ throw away, when the connection ends, frames
+         * that came and were not read yet, as IMMEDIATE 1 does. So it may, in eleven days, and the
+         * socket is closed when its monitor tells of the end; nothing is sent before it is up. */
+        {ZMQ_RECONNECT_IVL, RECONNECT_NEVER_MS},
         {ZMQ_CONNECT_TIMEOUT, l->connect_timeout_ms},
     };
     const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |

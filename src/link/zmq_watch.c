@@ -5,9 +5,10 @@
  * A monitor of a DEALER speaks of its one connection. The ROUTER's speaks of all that were accepted
  * and names them by descriptor, which every received frame knows too (ZMQ_SRCFD). The system gives
  * descriptors out again, so a new connection gets one only after the monitor was read, when no
- * earlier connection can have it (ZeroMQ tells of an end before it closes the descriptor); where
- * that is not certain the descriptor counts as unknown, and the end of an unknown one is told as
- * PROBE.
+ * earlier connection can have it (ZeroMQ tells of an end before it closes the descriptor). Where
+ * that is not certain, because a connection ended before its first frame was read, the descriptor
+ * counts as unknown; whether such a connection is still there is found out by sending it an empty
+ * message, which a link ignores and the ROUTER refuses where nobody is.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,8 +16,12 @@
 #include "base/clock.h"
 #include "link/zmq_link.h"
 
-/* The end is told a moment before the ROUTER refuses to send there; a probe goes out after it. */
-#define PROBE_AFTER_NS (50 * WEFT_MS)
+/* The end is told a moment before the ROUTER refuses to send there. That moment is microseconds,
+ * and more on a machine that is busy. */
+#define PROBE_EVERY_NS (50 * WEFT_MS)
+enum { PROBES = 4 };
+
+const char weft_zmq_peer_closed[] = "the peer closed the connection, or it was cut";
 
 /* Two parts: event (16 bits, host order) and value (32 bits); endpoint. */
 static bool next_event(void *monitor, uint16_t *event, int32_t *value)
@@ -85,8 +90,24 @@ static bool is_orphan(const weft_zmq_link *l, int fd)
 
 static void probe_later(weft_zmq_link *l)
 {
+    l->probes = PROBES;
     if (l->probe_ns == WEFT_NEVER)
-        l->probe_ns = weft_now() + PROBE_AFTER_NS;
+        l->probe_ns = weft_now() + PROBE_EVERY_NS;
+}
+
+void weft_zmq_probe(weft_zmq_link *l)
+{
+    for (size_t i = 0; i < weft_accepted_slots(l->accepted); i++) {
+        weft_accepted *a = weft_accepted_at(l->accepted, i);
+        if (a->state != WEFT_ACCEPTED_LIVE || a->fd >= 0)
+            continue;
+        if (weft_zmq_send_id(l, a) == 0)
+            zmq_send(l->router.socket, NULL, 0, ZMQ_DONTWAIT);
+        else
+            weft_zmq_accepted_closing(l, a, weft_zmq_peer_closed);
+    }
+    l->probes--;
+    l->probe_ns = l->probes > 0 ? weft_now() + PROBE_EVERY_NS : WEFT_NEVER;
 }
 
 void weft_zmq_watch_router(weft_zmq_link *l)
@@ -96,7 +117,7 @@ void weft_zmq_watch_router(weft_zmq_link *l)
     while (next_event(l->router_monitor, &event, &fd)) {
         weft_accepted *a = NULL;
         if (weft_accepted_by_fd(l->accepted, fd, &a) > 0) {
-            weft_zmq_accepted_closing(l, a, "the peer closed the connection, or it was cut");
+            weft_zmq_accepted_closing(l, a, weft_zmq_peer_closed);
             continue;
         }
         note_orphan(l, fd);
