@@ -295,8 +295,9 @@ bool weft_engine_work(weft_engine *e, int64_t now)
     if (e->ready == NULL) {
         e->ready_tail = &e->ready;
     }
+    const weft_ran ran = weft_lane_run(e, now, lane, &why);
     lane->queued = false;
-    switch (weft_lane_run(e, now, lane, &why)) {
+    switch (ran) {
     case WEFT_RAN_STEP:
         /* Go on with the same lane: its data are in the cache. */
         lane->queued = true;

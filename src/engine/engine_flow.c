@@ -80,8 +80,8 @@ void weft_flow_grants(weft_engine *e, int64_t now, weft_operation *op)
     }
     for (size_t i = 0; i < op->request->plan->plan.peer_count; i++) {
         weft_flow *flow = &op->flows[i];
-        if (flow->feeds && flow->told < op->request->lane_count &&
-            grant >= flow->told + WEFT_LANES / 2) {
+        if (flow->feeds && grant > flow->told &&
+            (grant >= flow->told + WEFT_LANES / 2 || grant == op->request->lane_count)) {
             weft_flow_tell(e, now, op, flow->rank);
         }
     }

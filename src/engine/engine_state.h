@@ -97,7 +97,7 @@ typedef struct weft_slot {
 typedef struct weft_lane {
     uint64_t index;
     bool busy;           /* index is at work */
-    bool queued;         /* on the list of lanes that can go on */
+    bool queued;         /* on the list of lanes that can go on, or running just now */
     size_t pc;           /* next step */
     uint32_t waiting;    /* receives reached but not here */
     uint32_t pending;    /* sends not handed to a link yet */

@@ -35,6 +35,13 @@ size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step
     return c->type->bound(c, &s);
 }
 
+/* The element at a position of a buffer. An operation of no elements may have no buffer, and C
+ * allows no arithmetic on NULL. */
+static size_t bytes_to(const void *base, uint64_t at, weft_dtype dtype)
+{
+    return base != NULL ? at * weft_dtype_bytes(dtype) : 0;
+}
+
 /* The first element of the lane in a block of the input; floats after error feedback. */
 static const char *lane_in(const weft_operation *op, const weft_lane *lane, uint32_t block)
 {
