@@ -37,9 +37,9 @@ size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step
 
 /* The element at a position of a buffer. An operation of no elements may have no buffer, and C
  * allows no arithmetic on NULL. */
-static size_t bytes_to(const void *base, uint64_t at, weft_dtype dtype)
+static const char *element(const void *base, uint64_t at, weft_dtype dtype)
 {
-    return base != NULL ? at * weft_dtype_bytes(dtype) : 0;
+    return base == NULL ? NULL : (const char *)base + at * weft_dtype_bytes(dtype);
 }
 
 /* The first element of the lane in a block of the input; floats after error feedback. */
@@ -47,15 +47,14 @@ static const char *lane_in(const weft_operation *op, const weft_lane *lane, uint
 {
     const weft_request *r = op->request;
     const uint64_t at = block * r->in_stride + lane->index * r->lane_length;
-    const char *base = op->acc != NULL ? (const char *)op->acc : (const char *)r->in;
-    return base + at * weft_dtype_bytes(r->dtype);
+    return element(op->acc != NULL ? op->acc : r->in, at, r->dtype);
 }
 
 static char *span_out(const weft_operation *op, const weft_lane *lane, const weft_span *s)
 {
     const weft_request *r = op->request;
     const uint64_t at = s->block * r->out_stride + lane->index * r->lane_length + s->off;
-    return (char *)r->out + at * weft_dtype_bytes(r->dtype);
+    return r->out == NULL ? NULL : (char *)r->out + at * weft_dtype_bytes(r->dtype);
 }
 
 static uint8_t *body(weft_message *m)
