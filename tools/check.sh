@@ -4,7 +4,7 @@
 #   full      everything below; what continuous integration runs
 #   quick     the inner loop: one build, the suites without real processes
 #   gcc       gcc build, every suite
-#   asan      clang build with ASan and UBSan: unit, property and one run of real processes
+#   asan      clang build with ASan and UBSan: unit, property, optim, and real processes
 #   tsan      the stress programs under ThreadSanitizer
 #   lint      clang-format and clang-tidy
 #   fuzz      replay of the corpus, then FUZZ_SECONDS (20) of fresh input for each target
@@ -16,6 +16,8 @@ cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 mode=${1:-full}
 jobs=$(getconf _NPROCESSORS_ONLN)
+# A few lengths, from one element to several fragments, are enough to touch every path.
+bench_sizes='-b 4 -e 1M -f 64 -i 2 -w 1'
 passed=0 failed=0 started=$(date +%s)
 
 say() {
@@ -95,7 +97,7 @@ sources() {
 check_gcc() {
     CC=gcc step 'gcc build, warnings are errors' build gcc || return
     suites gcc "$jobs" --suite unit --suite property --suite conventions --suite headers \
-        --suite fuzz --suite link --suite optim
+        --suite fuzz --suite link --suite optim --suite train
     # Real processes with deadlines: one test at a time.
     suites gcc 1 --suite integration --suite cli --suite stress
 }
@@ -109,8 +111,12 @@ check_quick() {
 check_asan() {
     CC=clang step 'clang build with ASan and UBSan, warnings are errors' build clang \
         -Db_sanitize=address,undefined -Db_lundef=false || return
-    suites clang "$jobs" --setup asan --suite unit --suite property --suite fuzz
-    suites clang 1 --setup asan test_train_peers
+    suites clang "$jobs" --setup asan --suite unit --suite property --suite optim --suite fuzz
+    step 'three peers under ASan and UBSan' sh tests/support/leakguard.sh \
+        build/clang/tools/weft bench allreduce -n 3 --link tcp $bench_sizes
+    step 'three peers under ASan and UBSan, ternary' sh tests/support/leakguard.sh \
+        build/clang/tools/weft bench allreduce -n 3 --link ipc $bench_sizes \
+        --codec qsgd:levels=1,bucket=64
 }
 
 check_tsan() {
@@ -149,7 +155,7 @@ check_valgrind() {
     CC=gcc step 'gcc build for valgrind' build gcc || return
     step 'three peers under valgrind' valgrind --quiet --trace-children=yes --error-exitcode=99 \
         --leak-check=full --errors-for-leak-kinds=definite \
-        build/gcc/tools/weft bench allreduce -n 3 --link tcp -b 4K -e 64K -f 16 -i 2 -w 1
+        build/gcc/tools/weft bench allreduce -n 3 --link tcp $bench_sizes
 }
 
 mkdir -p build
