@@ -12,7 +12,7 @@
 void *weft_alloc(size_t bytes);                /* malloc; 0 bytes give a pointer too */
 void *weft_calloc(size_t count, size_t bytes); /* zeroed, overflow checked */
 void *weft_realloc(void *old, size_t bytes);
-char *weft_strdup(const char *text);           /* NULL gives NULL */
+char *weft_strdup(const char *text); /* NULL gives NULL */
 void weft_free(void *p);
 
 /* Grow *array (of *cap elements of `bytes` each) so that it holds `need`. false: out of memory,

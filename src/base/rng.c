@@ -13,7 +13,8 @@
 #define WEYL0 UINT32_C(0x9E3779B9)
 #define WEYL1 UINT32_C(0xBB67AE85)
 
-enum { ROUNDS = 10, GROUP = 8 /* elements of one block */, WIDE = 4 /* blocks side by side */ };
+enum { ROUNDS = 10, WIDE = 4 /* blocks side by side */, GROUP = 8 /* elements of one block */ };
+static const size_t wide_group = (size_t)WIDE * GROUP;
 
 void weft_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
@@ -46,7 +47,7 @@ static void draw_words(const weft_draw *draw, uint32_t counter[4], uint32_t key[
 
 static void put_halves(const uint32_t word[4], uint16_t out[GROUP])
 {
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         out[2 * i] = (uint16_t)word[i];
         out[2 * i + 1] = (uint16_t)(word[i] >> 16);
     }
@@ -77,7 +78,7 @@ static void philox_wide(const uint32_t counter[4], const uint32_t key[2], uint16
         k0 += WEYL0;
         k1 += WEYL1;
     }
-    for (int i = 0; i < WIDE; i++) {
+    for (size_t i = 0; i < WIDE; i++) {
         uint32_t word[4] = {(uint32_t)c0[i], (uint32_t)c1[i], (uint32_t)c2[i], (uint32_t)c3[i]};
         put_halves(word, out + GROUP * i);
     }
@@ -92,9 +93,9 @@ void weft_draw_u16(const weft_draw *draw, uint64_t first, size_t count, uint16_t
         counter[0] = (uint32_t)(first / GROUP);
         size_t skip = (size_t)(first % GROUP);
         size_t n = GROUP - skip;
-        if (skip == 0 && count >= GROUP * WIDE) {
+        if (skip == 0 && count >= wide_group) {
             philox_wide(counter, key, out);
-            n = GROUP * WIDE;
+            n = wide_group;
         } else {
             if (n > count)
                 n = count;

@@ -26,8 +26,8 @@ typedef struct weft_rng {
     uint64_t state;
 } weft_rng;
 uint64_t weft_rng_u64(weft_rng *rng);
-double weft_rng_unit(weft_rng *rng);                      /* [0, 1), 53 bits */
-uint64_t weft_rng_below(weft_rng *rng, uint64_t limit);   /* unbiased, limit > 0 */
+double weft_rng_unit(weft_rng *rng);                    /* [0, 1), 53 bits */
+uint64_t weft_rng_below(weft_rng *rng, uint64_t limit); /* unbiased, limit > 0 */
 
 /* 16 bytes from the kernel, for names and incarnations only. 0 or WEFT_EIO. */
 int weft_random_bytes(void *out, size_t len);

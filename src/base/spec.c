@@ -249,7 +249,7 @@ int weft_spec_parse(const char *what, const char *spec, const weft_param *params
         return weft_fail(WEFT_EINVAL, "%s: SPEC is longer than %d characters", label,
                          WEFT_SPEC_TEXT - 1);
     if (*rest == ':') {
-        strcpy(text, rest + 1);
+        snprintf(text, sizeof(text), "%s", rest + 1);
         for (char *pair = text, *next; pair; pair = next) {
             next = strchr(pair, ',');
             if (next)

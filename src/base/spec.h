@@ -15,9 +15,9 @@ enum { WEFT_SPEC_NAME = 32, WEFT_SPEC_PARAMS = 16, WEFT_SPEC_TEXT = 512 };
 /* Values in the order of the table. */
 typedef struct weft_spec {
     char name[WEFT_SPEC_NAME];
-    double number[WEFT_SPEC_PARAMS];            /* of number parameters */
-    int choice[WEFT_SPEC_PARAMS];               /* index into choices of word parameters */
-    unsigned char given[WEFT_SPEC_PARAMS];      /* 1: written in the SPEC, 0: the default */
+    double number[WEFT_SPEC_PARAMS];       /* of number parameters */
+    int choice[WEFT_SPEC_PARAMS];          /* index into choices of word parameters */
+    unsigned char given[WEFT_SPEC_PARAMS]; /* 1: written in the SPEC, 0: the default */
 } weft_spec;
 
 /* The part before ':' into name. 0, or WEFT_EINVAL when empty, too long or not [a-z0-9_]. */

@@ -28,33 +28,34 @@ const weft_codec_type *weft_codec_type_at(int index)
     return index >= 0 && index < TYPES ? types[index] : NULL;
 }
 
-static int find_type(const char *spec, const weft_codec_type **ret)
+/* The row a SPEC names; NULL, with WEFT_EINVAL, when there is none. */
+static const weft_codec_type *find_type(const char *spec)
 {
     char name[WEFT_SPEC_NAME], all[WEFT_SPEC_TEXT] = "";
     const char *names[TYPES];
-    if (weft_spec_name(spec, name) != WEFT_OK)
-        return weft_fail_context("codec");
+    if (weft_spec_name(spec, name) != WEFT_OK) {
+        weft_fail_context("codec");
+        return NULL;
+    }
     size_t len = 0;
     for (int i = 0; i < TYPES; i++) {
         names[i] = types[i]->name;
-        if (!strcmp(name, names[i])) {
-            *ret = types[i];
-            return WEFT_OK;
-        }
+        if (!strcmp(name, names[i]))
+            return types[i];
         int n = snprintf(all + len, sizeof(all) - len, "%s%s", i ? ", " : "", names[i]);
         len += len + (size_t)n < sizeof(all) ? (size_t)n : 0;
     }
     const char *near = weft_nearest(name, names, TYPES);
-    return weft_fail(WEFT_EINVAL, "codec \"%s\" is unknown%s%s%s; codecs: %s", name,
-                     near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", all);
+    weft_fail(WEFT_EINVAL, "codec \"%s\" is unknown%s%s%s; codecs: %s", name,
+              near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", all);
+    return NULL;
 }
 
 int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_op op)
 {
-    const weft_codec_type *type = NULL;
-    int code = find_type(spec, &type);
-    if (code != WEFT_OK)
-        return code;
+    const weft_codec_type *type = find_type(spec);
+    if (!type)
+        return WEFT_EINVAL;
     if (!weft_dtype_bytes(dtype) || (unsigned)op >= WEFT_OP_COUNT)
         return weft_fail(WEFT_EINVAL, "codec %s: dtype %d, op %d: no such type or operation",
                          type->name, (int)dtype, (int)op);
@@ -68,7 +69,7 @@ int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_o
     c->type = type;
     c->dtype = dtype;
     c->op = lossless ? op : WEFT_SUM;
-    code = weft_spec_parse("codec", spec, type->params, &c->spec);
+    int code = weft_spec_parse("codec", spec, type->params, &c->spec);
     if (code == WEFT_OK && type->check)
         code = type->check(c);
     if (code != WEFT_OK) {

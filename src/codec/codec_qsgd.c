@@ -21,6 +21,7 @@
  */
 #include <assert.h>
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -137,8 +138,8 @@ static int measure(const weft_codec *c, const any_float *v, size_t count, uint64
         size_t i = 0;
         while (isfinite(v[i]))
             i++;
-        return weft_fail(WEFT_ENONFINITE, "codec qsgd: element %llu is %s",
-                         (unsigned long long)(index + i), isnan(v[i]) ? "NaN" : "infinite");
+        return weft_fail(WEFT_ENONFINITE, "codec qsgd: element %" PRIu64 " is %s", index + i,
+                         isnan(v[i]) ? "NaN" : "infinite");
     }
     if (c->spec.choice[NORM] == NORM_1)
         norm = (float)weft_kernel_sumabs(p, count);
@@ -147,9 +148,9 @@ static int measure(const weft_codec *c, const any_float *v, size_t count, uint64
     float step = norm / (float)s;
     if (!isfinite(norm) || !top_is_finite(step, s))
         return weft_fail(WEFT_ENONFINITE,
-                         "codec qsgd: the norm of the block of elements %llu to %llu overflows "
-                         "float32",
-                         (unsigned long long)index, (unsigned long long)(index + count - 1));
+                         "codec qsgd: the norm of the block of elements %" PRIu64 " to %" PRIu64
+                         " overflows float32",
+                         index, index + count - 1);
     *ret = step_is_normal(step) && isfinite((float)s / norm) ? norm : 0.0f;
     return WEFT_OK;
 }
