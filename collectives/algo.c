@@ -16,6 +16,8 @@ static const weft_algo *const rows[] = {
 #undef X
 };
 
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+
 const char *weft_coll_name(weft_coll coll)
 {
     static const char *const names[WEFT_COLL_COUNT] = {
@@ -30,7 +32,7 @@ const char *weft_coll_name(weft_coll coll)
 
 const weft_algo *weft_algo_at(int index)
 {
-    return index >= 0 && (size_t)index < sizeof rows / sizeof *rows ? rows[index] : NULL;
+    return index >= 0 && index < ROWS ? rows[index] : NULL;
 }
 
 static void list_names(weft_coll coll, char *text, size_t cap)
@@ -38,7 +40,7 @@ static void list_names(weft_coll coll, char *text, size_t cap)
     size_t len = 0;
 
     text[0] = '\0';
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (int i = 0; i < ROWS; i++) {
         if (rows[i]->coll != coll || len >= cap)
             continue;
         const int got = snprintf(text + len, cap - len, "%s%s", len ? ", " : "", rows[i]->name);
@@ -50,7 +52,7 @@ int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret)
 {
     char names[160];
 
-    for (size_t i = 0; name && i < sizeof rows / sizeof *rows; i++) {
+    for (int i = 0; name && i < ROWS; i++) {
         if (rows[i]->coll == coll && strcmp(rows[i]->name, name) == 0) {
             *ret = rows[i];
             return WEFT_OK;
@@ -71,9 +73,11 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret)
                          weft_coll_name(a->coll), weft_coll_name(s->coll));
     if (s->coll == WEFT_COLL_BROADCAST && (s->root < 0 || s->root >= s->size))
         return weft_fail(WEFT_EINVAL, "broadcast: root %d of %d peers", s->root, s->size);
-    if ((rc = weft_plan_init(&p, s->rank, s->size, s->count)))
+    rc = weft_plan_init(&p, s->rank, s->size, s->count);
+    if (rc)
         return rc;
-    if ((rc = a->build(&p, s))) {
+    rc = a->build(&p, s);
+    if (rc) {
         weft_plan_free(&p);
         return weft_fail_context("%s %s", weft_coll_name(a->coll), a->name);
     }

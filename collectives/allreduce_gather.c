@@ -29,17 +29,17 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const int P = s->size, r = s->rank, next = (r + 1) % P, prev = (r + P - 1) % P;
+    const int size = s->size, r = s->rank, next = (r + 1) % size, prev = (r + size - 1) % size;
     const weft_span whole = weft_whole(s, 0);
 
     weft_plan_pack(p, r, whole); /* slot i: rank i's encoding */
-    for (int t = 0; t < P - 1; t++) {
-        weft_plan_send(p, (r - t + P) % P, next);
-        weft_plan_recv(p, (r - t - 1 + P) % P, prev, whole);
+    for (int t = 0; t < size - 1; t++) {
+        weft_plan_send(p, (r - t + size) % size, next);
+        weft_plan_recv(p, (r - t - 1 + size) % size, prev, whole);
         weft_plan_fence(p);
     }
     weft_plan_unpack(p, 0, whole);
-    for (int i = 1; i < P; i++)
+    for (int i = 1; i < size; i++)
         weft_plan_add(p, i, whole);
     return weft_plan_check(p);
 }

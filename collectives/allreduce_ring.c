@@ -38,11 +38,11 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const int P = s->size, r = s->rank, next = (r + 1) % P, prev = (r + P - 1) % P;
+    const int size = s->size, r = s->rank, next = (r + 1) % size, prev = (r + size - 1) % size;
     int have = 0, got = 1;
 
     weft_plan_pack(p, have, weft_part(s, r));
-    for (int t = 0; t < P - 1; t++) { /* what arrives takes mine in and travels on */
+    for (int t = 0; t < size - 1; t++) { /* what arrives takes mine in and travels on */
         const weft_span span = weft_part(s, r - t - 1);
         weft_plan_send(p, have, next);
         weft_plan_recv(p, got, prev, span);
@@ -53,7 +53,7 @@ static int build(weft_plan *p, const weft_shape *s)
         got = spare;
     }
     weft_plan_unpack(p, have, weft_part(s, r + 1)); /* the owner keeps what the others decode */
-    for (int t = 0; t < P - 1; t++) {
+    for (int t = 0; t < size - 1; t++) {
         const weft_span span = weft_part(s, r - t);
         weft_plan_send(p, have, next);
         weft_plan_recv(p, got, prev, span);

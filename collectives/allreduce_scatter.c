@@ -38,15 +38,15 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const int P = s->size, r = s->rank;
+    const int size = s->size, r = s->rank;
     const weft_span mine = weft_part(s, r);
 
-    for (int d = 1; d < P; d++) {
+    for (int d = 1; d < size; d++) {
         weft_plan_pack(p, OUT, weft_part(s, r + d));
-        weft_plan_send(p, OUT, (r + d) % P);
+        weft_plan_send(p, OUT, (r + d) % size);
     }
     weft_plan_pack(p, OWN, mine);
-    for (int i = 0; i < P; i++) {
+    for (int i = 0; i < size; i++) {
         if (i != r) {
             weft_plan_recv(p, GOT, i, mine);
             weft_plan_fence(p);
@@ -56,13 +56,13 @@ static int build(weft_plan *p, const weft_shape *s)
         else
             weft_plan_add(p, i == r ? OWN : GOT, mine);
     }
-    if (P > 1)
+    if (size > 1)
         weft_plan_reply(p, OUT, mine);
-    for (int d = 1; d < P; d++)
-        weft_plan_send(p, OUT, (r + d) % P);
-    for (int d = 1; d < P; d++) {
+    for (int d = 1; d < size; d++)
+        weft_plan_send(p, OUT, (r + d) % size);
+    for (int d = 1; d < size; d++) {
         const weft_span part = weft_part(s, r - d);
-        weft_plan_recv_raw(p, GOT, (r - d + P) % P, part);
+        weft_plan_recv_raw(p, GOT, (r - d + size) % size, part);
         weft_plan_fence(p);
         weft_plan_unpack(p, GOT, part);
     }

@@ -29,21 +29,21 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const int P = s->size, v = (s->rank - s->root + P) % P;
+    const int size = s->size, v = (s->rank - s->root + size) % size;
     const weft_span whole = weft_whole(s, 0);
     int bit = 1;
 
-    while (bit < P && !(v & bit))
+    while (bit < size && !(v & bit))
         bit *= 2;
     if (v == 0) {
         weft_plan_pack(p, 0, whole);
     } else {
-        weft_plan_recv(p, 0, (v - bit + s->root) % P, whole);
+        weft_plan_recv(p, 0, (v - bit + s->root) % size, whole);
         weft_plan_fence(p);
     }
     for (int m = bit / 2; m > 0; m /= 2)
-        if (v + m < P)
-            weft_plan_send(p, 0, (v + m + s->root) % P);
+        if (v + m < size)
+            weft_plan_send(p, 0, (v + m + s->root) % size);
     weft_plan_unpack(p, 0, whole);
     return weft_plan_check(p);
 }

@@ -6,7 +6,8 @@ enum { SMALL_EDGE = 8 }; /* elements; a whole number of bytes in any packed widt
 weft_span weft_part(const weft_shape *s, int index)
 {
     const size_t parts = (size_t)s->size;
-    const size_t i = (size_t)(index % s->size + (index < 0 && index % s->size ? s->size : 0));
+    const int wrapped = index % s->size;
+    const size_t i = (size_t)(wrapped < 0 ? wrapped + s->size : wrapped);
     const size_t blocks = s->block ? s->count / s->block + (s->count % s->block != 0) : 1;
     const size_t edge = s->block && blocks >= parts ? s->block : SMALL_EDGE;
     const size_t edges = s->count / edge + (s->count % edge != 0);

@@ -29,13 +29,13 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const int P = s->size, r = s->rank, next = (r + 1) % P, prev = (r + P - 1) % P;
+    const int size = s->size, r = s->rank, next = (r + 1) % size, prev = (r + size - 1) % size;
     int have = 0, got = 1;
 
-    weft_plan_blocks(p, P, 1);
+    weft_plan_blocks(p, size, 1);
     weft_plan_pack(p, have, weft_whole(s, (uint32_t)prev));
-    for (int t = 0; t < P - 1; t++) {
-        const weft_span block = weft_whole(s, (uint32_t)((r - t - 2 + 2 * P) % P));
+    for (int t = 0; t < size - 1; t++) {
+        const weft_span block = weft_whole(s, (uint32_t)((r - t - 2 + 2 * size) % size));
         weft_plan_send(p, have, next);
         weft_plan_recv(p, got, prev, block);
         weft_plan_fence(p);

@@ -76,7 +76,7 @@ size_t weft_lane_length(const weft_algo *a, const weft_choice *c, size_t block)
         return whole;
 
     /* Edges of the lane and of its parts lie on blocks, unless parts of one block are too long. */
-    const size_t grain = round_up(GRAIN, block) / block * block;
+    const size_t grain = round_up(GRAIN, block);
     const size_t part = (size_t)elements / grain * grain;
     const size_t unit = part ? grain * parts : block;
     const size_t fits = (size_t)(elements * (double)parts) / block * block;
@@ -89,7 +89,8 @@ size_t weft_lane_length(const weft_algo *a, const weft_choice *c, size_t block)
 static double price(const weft_algo *a, const weft_choice *c)
 {
     const size_t count = (size_t)c->count, lane = weft_lane_length(a, c, GRAIN);
-    const double lanes = count ? (double)(count / lane + (count % lane != 0)) : 1;
+    const size_t whole = count / lane;
+    const double lanes = count ? (double)(whole + (count % lane != 0)) : 1;
     const weft_shape s = shape(c, count);
     const weft_cost k = a->cost(&s, c->encoded_bytes, (double)c->element_bytes);
     const double others = k.peers > 1 ? k.peers - 1 : 0;

@@ -131,40 +131,41 @@ static int fill(sim *s, const weft_sim_at *at)
     return WEFT_OK;
 }
 
-/* What the receiver's plan says of this message must be what it is. */
-static int match(const sim *s, const weft_sim_at *at, message **ret)
+/* Where the message goes; NULL: the receiver's plan says of it something else than it is. */
+static message *match(const sim *s, const weft_sim_at *at)
 {
     rank_state *to = &s->ranks[at->step->peer];
     const weft_plan_peer *me = find_peer(to->plan, at->rank);
     const weft_step *send = at->step;
 
-    if (!me || send->message >= me->recvs)
-        return weft_fail(WEFT_EINTERNAL, "rank %d receives no message %" PRIu32 " from rank %d",
-                         send->peer, send->message, at->rank);
+    if (!me || send->message >= me->recvs) {
+        weft_fail(WEFT_EINTERNAL, "rank %d receives no message %" PRIu32 " from rank %d",
+                  send->peer, send->message, at->rank);
+        return NULL;
+    }
     const uint32_t index = me->first_recv + send->message;
     const weft_step *recv = &to->plan->steps[to->plan->recvs[index]];
     if (recv->raw != send->raw || recv->span.block != send->span.block ||
-        recv->span.off != send->span.off || recv->span.count != send->span.count)
-        return weft_fail(WEFT_EINTERNAL,
-                         "%s block %" PRIu32 " elements %zu+%zu is sent where step %" PRIu32
-                         " of rank %d receives %s block %" PRIu32 " elements %zu+%zu",
-                         send->raw ? "raw" : "encoded", send->span.block, send->span.off,
-                         send->span.count, to->plan->recvs[index], send->peer,
-                         recv->raw ? "raw" : "encoded", recv->span.block, recv->span.off,
-                         recv->span.count);
-    *ret = &to->inbox[index];
-    return WEFT_OK;
+        recv->span.off != send->span.off || recv->span.count != send->span.count) {
+        weft_fail(WEFT_EINTERNAL,
+                  "%s block %" PRIu32 " elements %zu+%zu is sent where step %" PRIu32
+                  " of rank %d receives %s block %" PRIu32 " elements %zu+%zu",
+                  send->raw ? "raw" : "encoded", send->span.block, send->span.off, send->span.count,
+                  to->plan->recvs[index], send->peer, recv->raw ? "raw" : "encoded",
+                  recv->span.block, recv->span.off, recv->span.count);
+        return NULL;
+    }
+    return &to->inbox[index];
 }
 
 static int send(sim *s, const weft_sim_at *at)
 {
     buffer *body = s->ranks[at->rank].slots[at->step->slot];
     weft_sim_count *count = &s->counts[at->rank];
-    message *m = NULL;
-    int rc = match(s, at, &m);
+    message *m = match(s, at);
 
-    if (rc)
-        return rc;
+    if (!m)
+        return WEFT_EINTERNAL;
     const size_t cap = s->ops->bound(s->user, at->step->span, at->step->raw);
     if (body->len > cap)
         return weft_fail(WEFT_EINTERNAL, "%zu bytes where rank %d takes at most %zu", body->len,
