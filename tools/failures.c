@@ -3,7 +3,6 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,24 +17,37 @@ typedef struct record {
 } record;
 _Static_assert(sizeof(record) <= PIPE_BUF, "records are written at once");
 
+/* A record that came in pieces. */
+typedef struct partial {
+    char bytes[sizeof(record)];
+    size_t len;
+} partial;
+
 struct weft_failures {
     const char *command;
     int wire;
     pthread_mutex_t lock;
     record *records;
     size_t count, cap;
-    char partial[sizeof(record)]; /* of a record that came in pieces */
-    size_t partial_len;
+    partial *partials; /* of each child */
 };
 
-weft_failures *weft_failures_new(const char *command, int wire)
+weft_failures *weft_failures_new(const char *command, int wire, int pipes)
 {
     weft_failures *f = calloc(1, sizeof(*f));
-    if (f != NULL) {
-        f->command = command;
-        f->wire = wire;
-        (void)pthread_mutex_init(&f->lock, NULL);
+    if (f == NULL) {
+        return NULL;
     }
+    f->command = command;
+    f->wire = wire;
+    if (pipes > 0) {
+        f->partials = calloc((size_t)pipes, sizeof(*f->partials));
+        if (f->partials == NULL) {
+            free(f);
+            return NULL;
+        }
+    }
+    (void)pthread_mutex_init(&f->lock, NULL);
     return f;
 }
 
@@ -44,6 +56,7 @@ void weft_failures_free(weft_failures *f)
     if (f != NULL) {
         (void)pthread_mutex_destroy(&f->lock);
         free(f->records);
+        free(f->partials);
         free(f);
     }
 }
@@ -90,23 +103,36 @@ void weft_failures_note(weft_failures *f, int rank, int status, const char *text
     keep(f, &r);
 }
 
-void weft_failures_take(weft_failures *f, const char *bytes, size_t len)
+void weft_failures_take(weft_failures *f, int rank, const char *bytes, size_t len)
 {
+    partial *p = &f->partials[rank];
     while (len > 0) {
-        const size_t lack = sizeof(record) - f->partial_len;
+        const size_t lack = sizeof(p->bytes) - p->len;
         const size_t part = len < lack ? len : lack;
-        (void)memcpy(f->partial + f->partial_len, bytes, part);
-        f->partial_len += part;
+        (void)memcpy(p->bytes + p->len, bytes, part);
+        p->len += part;
         bytes += part;
         len -= part;
-        if (f->partial_len == sizeof(record)) {
+        if (p->len == sizeof(record)) {
             record r;
-            (void)memcpy(&r, f->partial, sizeof(r));
+            (void)memcpy(&r, p->bytes, sizeof(r));
             r.text[sizeof(r.text) - 1] = '\0';
+            r.rank = r.rank < 0 ? rank : r.rank; /* it failed before it knew */
             keep(f, &r);
-            f->partial_len = 0;
+            p->len = 0;
         }
     }
+}
+
+bool weft_failures_has(weft_failures *f, int rank)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < f->count; i++) {
+        found |= f->records[i].rank == rank;
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    return found;
 }
 
 static int by_rank(const void *a, const void *b)

@@ -8,19 +8,25 @@
 #define WEFT_TOOLS_FAILURES_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct weft_failures weft_failures;
 
-/* command: for the lines' beginning. wire: a descriptor that failures are written to, -1: kept. */
-weft_failures *weft_failures_new(const char *command, int wire);
+/* command: for the lines' beginning. wire: a descriptor that failures are written to, -1: kept.
+ * pipes: how many children write to this process, 0: none. */
+weft_failures *weft_failures_new(const char *command, int wire, int pipes);
 void weft_failures_free(weft_failures *f);
 
 /* From any thread. rank -1: not known. */
-void weft_failures_tell(weft_failures *f, int rank, int status, const char *format, va_list args);
+void weft_failures_tell(weft_failures *f, int rank, int status, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
 void weft_failures_note(weft_failures *f, int rank, int status, const char *text);
-/* Bytes that a process with the other end of the wire wrote; whole records or pieces of them. */
-void weft_failures_take(weft_failures *f, const char *bytes, size_t len);
+/* Bytes that the child `rank` wrote into its wire: whole records or pieces of them. */
+void weft_failures_take(weft_failures *f, int rank, const char *bytes, size_t len);
+
+/* Has this rank told a failure? */
+bool weft_failures_has(weft_failures *f, int rank);
 
 /* Print all that was kept on stderr, and forget it. peers: how many there are, 0: one of many. */
 void weft_failures_print(weft_failures *f, int peers);

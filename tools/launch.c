@@ -170,9 +170,8 @@ out:
 static void take_record(void *user, int rank, int pipe, const char *bytes, size_t len)
 {
     const local_run *run = user;
-    (void)rank;
     (void)pipe;
-    weft_failures_take(run->failures, bytes, len);
+    weft_failures_take(run->failures, rank, bytes, len);
 }
 
 static void child_ended(void *user, weft_crew *crew, int rank)
@@ -194,9 +193,10 @@ static void child_ended(void *user, weft_crew *crew, int rank)
             weft_failures_note(run->failures, rank, WEFT_EXIT_LOST, text);
         }
         weft_crew_end(crew, quiet ? 0.0 : grace);
-    } else if (WEXITSTATUS(child->status) == WEFT_EXIT_USAGE ||
-               WEXITSTATUS(child->status) == WEFT_EXIT_LOST) {
-        weft_crew_end(crew, grace);
+    } else if (WEXITSTATUS(child->status) > WEFT_EXIT_WRONG ||
+               weft_failures_has(run->failures, rank)) {
+        weft_crew_end(crew,
+                      grace); /* not when it only found a wrong result: all go on to the end */
     }
 }
 
@@ -294,7 +294,8 @@ int weft_launch_run(const weft_launch *launch, weft_peer_body *body, void *user)
     if (pipe != NULL && !weft_cli_read_whole(pipe, 0, 1 << 20, &wire)) {
         return weft_cli_refuse(launch->cli, "%s='%s' is no descriptor", pipe_variable, pipe);
     }
-    run.failures = weft_failures_new(weft_cli_command(launch->cli), (int)wire);
+    run.failures =
+        weft_failures_new(weft_cli_command(launch->cli), (int)wire, wire < 0 ? launch->peers : 0);
     if (run.failures == NULL) {
         (void)weft_cli_refuse(launch->cli, "out of memory");
         return WEFT_EXIT_WRONG;

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weft bench: tables and JSON on every link, element types, operations, codecs."""
+import json
+import math
+import re
+import tempfile
+
+from program import check, done, weft
+
+LINKS = ("mem", "tcp", "ipc")
+
+
+def bench(collective, *words, peers=3, link="mem"):
+    process = weft("bench", collective, "-n", peers, "--link", link, *words, "--json", "-")
+    data = json.loads(process.stdout)
+    check(data["collective"] == collective and data["peers"] == peers and data["link"] == link, "what ran", process)
+    check(data["wrong"] == 0, "no wrong element", process)
+    check("# wrong elements       : 0 OK" in process.stderr, "the text goes to stderr", process)
+    for row in data["rows"]:
+        for way in ("out_of_place", "in_place"):
+            if way in row:
+                t = row[way]
+                check(0 < t["min_us"] <= t["p50_us"] <= t["p99_us"], f"order of times {t}", process)
+                check(t["wrong"] == 0 and t["iters"] >= 1, f"iterations {t}", process)
+                check(math.isclose(t["algbw_gbs"], row["size"] / t["p50_us"] / 1e3, rel_tol=1e-9), "algbw", process)
+    return data
+
+
+# Every collective on every link; counts that do not divide by the peers.
+for link in LINKS:
+    for collective in ("allreduce", "allgather", "reduce_scatter", "broadcast", "barrier"):
+        sizes = [] if collective == "barrier" else ["-b", "0", "-e", "1K"]
+        rows = bench(collective, *sizes, "-i", "2", link=link)["rows"]
+        check(len(rows) == 1, "size 0 is one row")
+        if collective != "barrier":
+            ways = [] if collective == "broadcast" else ["--inplace"]
+            rows = bench(collective, "-b", "1000", "-e", "100000", "-f", "10", "-i", "2", *ways, link=link)["rows"]
+            cell = 12 if collective in ("allgather", "reduce_scatter") else 4
+            check([row["size"] for row in rows] == [n // cell * cell for n in (1000, 10000, 100000)], f"sizes of {rows}")
+            check([row["count"] for row in rows] == [n // cell for n in (1000, 10000, 100000)], f"counts of {rows}")
+            check(all(("in_place" in row) == bool(ways) for row in rows), "in place when asked")
+
+# Bus bandwidth as nccl-tests define it.
+for collective, factor in (("allreduce", 1.5), ("allgather", 0.75), ("reduce_scatter", 0.75), ("broadcast", 1.0)):
+    row = bench(collective, "-b", "64K", "-i", "1", peers=4)["rows"][0]["out_of_place"]
+    check(math.isclose(row["busbw_gbs"], factor * row["algbw_gbs"], rel_tol=1e-9), f"bus factor of {collective}")
+
+# Every type and operation: integers wrap, means are of floating types.
+for dtype in ("float32", "float64", "int8", "uint8", "int32", "uint32", "int64", "uint64"):
+    for op in ("sum", "prod", "min", "max", "mean"):
+        words = ["--dtype", dtype, "--op", op, "-b", "8K", "-i", "1", "-w", "0"]
+        if op == "mean" and not dtype.startswith("float"):
+            weft("bench", "allreduce", "-n", 3, "--link", "mem", *words, status=2, says="mean")
+        else:
+            bench("allreduce", *words, "--inplace", peers=5)
+
+# Algorithms by name, and what a peer sends with each: the closed forms, for a count that divides.
+P, SIZE = 4, 64 << 10
+for algo, sent in (("ring", 2 * (P - 1) / P), ("doubling", math.log2(P)), ("gather", P - 1), ("scatter", 2 * (P - 1) / P)):
+    row = bench("allreduce", "-b", SIZE, "-i", "1", "--algo", algo, peers=P)["rows"][0]
+    check(row["algo"] == algo, f"{algo} ran: {row}")
+    check(row["body_bytes_sent"] == sent * SIZE, f"{algo} sends {sent} times the vector: {row}")
+    check(row["wire_bytes_sent"] > row["body_bytes_sent"], "headers count")
+
+# Lossy codecs: checked against what the contributions were decoded to.
+for spec in ("qsgd:levels=7,bucket=512", "qsgd:levels=1,bucket=16,norm=max", "qsgd:levels=4,bucket=0,norm=2"):
+    for op in ("sum", "mean"):
+        row = bench("allreduce", "-b", "40000", "-i", "2", "--inplace", "--codec", spec, "--op", op, peers=4)["rows"][0]
+        check(row["dense_ratio"] > 1.5, f"{spec} sends less than a dense ring: {row}")
+        check(row["encoded_bytes"] < row["size"] / 4, f"{spec} is short: {row}")
+bench("allreduce", "-b", "40000", "-i", "1", "--codec", "qsgd", "--algo", "scatter", link="tcp")
+
+# Adaptive iterations, memory, JSON into a file next to the table on stdout.
+rows = bench("allreduce", "-b", "1K")["rows"]
+check(rows[0]["out_of_place"]["iters"] >= 5, "at least five iterations")
+row = bench("allreduce", "-b", "4M", "-i", "3", "--rss", link="tcp")["rows"][0]
+check(0 < row["peak_rss_growth_bytes"] < 64 << 20, f"memory grows by frames, not by vectors: {row}")
+with tempfile.TemporaryDirectory() as folder:
+    process = weft("bench", "allreduce", "-n", 2, "-b", "1K", "-i", 1, "--json", folder + "/b.json")
+    check(json.load(open(folder + "/b.json"))["rows"][0]["size"] == 1024, "JSON in a file", process)
+    check(re.search(r"^ +1024 +256 +float32 +sum +-1 \|", process.stdout, flags=re.M), "the row on stdout", process)
+    check(process.stderr == "", "no progress where there is no terminal", process)
+done()

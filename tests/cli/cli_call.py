@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weft call: results against sums made here, byte counts, bad files, peers that disagree."""
+import json
+import math
+import os
+import random
+import tempfile
+
+from program import check, done, read_floats, weft, write_floats
+
+KINDS = {"float32": "f", "float64": "d", "int32": "i", "int64": "q", "uint8": "B"}
+OPS = {"sum": sum, "min": min, "max": max, "prod": math.prod}
+root = tempfile.TemporaryDirectory()
+os.chdir(root.name)
+
+
+def inputs(peers, count, dtype="float32", name="in", seed=1):
+    """Whole numbers, exact in every type, one file a rank."""
+    random.seed(seed)
+    vectors = [[random.randint(0, 5) for _ in range(count)] for _ in range(peers)]
+    for rank, vector in enumerate(vectors):
+        write_floats(f"{name}{rank}.raw", vector, KINDS[dtype])
+    return vectors
+
+
+def call(collective, peers, *words, link="mem", dtype="float32", outputs=True):
+    """The results of all ranks."""
+    for rank in range(peers):
+        if os.path.exists(f"out{rank}.raw"):
+            os.remove(f"out{rank}.raw")
+    process = weft("call", collective, "-n", peers, "--link", link, "--dtype", dtype, "--in", "in%d.raw",
+                   "--out", "out%d.raw", *words)
+    check(process.stdout == "" or "--sent" in words, "silent", process)
+    return [read_floats(f"out{rank}.raw", KINDS[dtype]) for rank in range(peers)] if outputs else process
+
+
+# Every collective equals what is computed here, on each link, for awkward peers and counts.
+for link, sizes in (("mem", (1, 2, 3, 5)), ("tcp", (3,)), ("ipc", (2,))):
+    for peers in sizes:
+        for count in (0, 1, peers + 1, 1000):
+            vectors = inputs(peers, count)
+            total = [sum(column) for column in zip(*vectors)]
+            check(call("allreduce", peers, link=link) == [total] * peers, f"allreduce {link} {peers} {count}")
+            everything = [x for vector in vectors for x in vector]
+            check(call("allgather", peers, link=link) == [everything] * peers, f"allgather {link} {peers} {count}")
+            last = peers - 1
+            check(call("broadcast", peers, "--root", last, link=link) == [vectors[last]] * peers, f"broadcast {link}")
+        vectors = inputs(peers, 7 * peers)
+        total = [sum(column) for column in zip(*vectors)]
+        check(call("reduce_scatter", peers, link=link) == [total[7 * r:7 * r + 7] for r in range(peers)],
+              f"reduce_scatter {link} {peers}")
+weft("call", "barrier", "-n", 3)
+for dtype in KINDS:
+    for op, oracle in OPS.items():
+        vectors = inputs(3, 50, dtype)
+        check(call("allreduce", 3, "--op", op, dtype=dtype) == [[oracle(c) for c in zip(*vectors)]] * 3, f"{op} {dtype}")
+vectors = inputs(4, 50, "float64")
+check(call("allreduce", 4, "--op", "mean", dtype="float64") == [[sum(c) / 4 for c in zip(*vectors)]] * 4, "mean")
+
+# A broadcast reads the root's file only.
+vectors = inputs(3, 20)
+os.remove("in0.raw"), os.remove("in2.raw")
+check(call("broadcast", 3, "--root", 1) == [vectors[1]] * 3, "the other ranks need no input")
+
+# Lossy: the result is the sum of the decoded contributions, residuals are what encoding lost.
+random.seed(2)
+vectors = [[random.gauss(0, 1) for _ in range(300)] for _ in range(3)]
+for rank, vector in enumerate(vectors):
+    write_floats(f"in{rank}.raw", vector)
+stored = [read_floats(f"in{rank}.raw") for rank in range(3)]
+LOSSY = ["--codec", "qsgd:levels=3,bucket=64", "--own-out", "own%d.raw", "--residual-out", "res%d.raw", "--draw", 7]
+first = call("allreduce", 3, *LOSSY)
+own = [read_floats(f"own{rank}.raw") for rank in range(3)]
+lost = [read_floats(f"res{rank}.raw") for rank in range(3)]
+check(first[0] == first[1] == first[2], "the same bits on all ranks")
+check(all(math.isclose(x, sum(c), abs_tol=1e-5) for x, *c in zip(first[0], *own)), "sum of the decoded contributions")
+check(own != stored and all(math.isclose(a - b, c, abs_tol=1e-6) for r in range(3)
+                            for a, b, c in zip(stored[r], own[r], lost[r])), "residual = input - decoded")
+check(call("allreduce", 3, *LOSSY, link="tcp") == first, "the same draw gives the same bits on another link")
+check(call("allreduce", 3, *LOSSY[:-1], 8) != first, "another draw gives others")
+check(call("allreduce", 3, *LOSSY, "--seed", 2) != first, "another seed gives others")
+call("allreduce", 3, *LOSSY, "--residual-in", "res%d.raw")
+again = [read_floats(f"own{rank}.raw") for rank in range(3)]
+fresh = [read_floats(f"res{rank}.raw") for rank in range(3)]
+check(all(math.isclose(a + e - b, c, abs_tol=1e-5) for r in range(3)
+          for a, e, b, c in zip(stored[r], lost[r], again[r], fresh[r])), "residuals are added to the input")
+
+# Bytes: the closed forms of ring and gather, and what one sends another takes.
+inputs(4, 1024)
+process = call("allreduce", 4, "--algo", "ring", "--sent", "-", outputs=False)
+sent = json.loads(process.stdout)
+check(sent["algo"] == "ring" and sent["peers"] == 4 and sent["count"] == 1024, "what ran", process)
+check([rank["body_bytes_sent"] for rank in sent["ranks"]] == [2 * 3 * 1024] * 4, "ring sends 2 (P-1)/P n w", process)
+call("allreduce", 4, "--algo", "gather", "--codec", "qsgd", "--sent", "sent.json")
+sent = json.load(open("sent.json"))
+check(all(rank["body_bytes_sent"] == 3 * rank["encoded_bytes"] for rank in sent["ranks"]), f"gather sends P-1: {sent}")
+check(sum(rank["body_bytes_sent"] for rank in sent["ranks"]) == sum(rank["body_bytes_received"] for rank in sent["ranks"]),
+      f"what is sent is received: {sent}")
+
+# Inputs of different lengths: every rank is told at once, with both calls; exit 2.
+inputs(3, 10)
+write_floats("in1.raw", [1.0] * 11)
+for link in ("mem", "tcp"):
+    process = weft("call", "allreduce", "-n", 3, "--link", link, "--in", "in%d.raw", "--out", "no%d.raw", status=2)
+    check("10" in process.stderr and "11" in process.stderr, "both counts", process)
+    check("0-2" in process.stderr or "all ranks" in process.stderr or
+          all(f"rank {r}" in process.stderr or f"{r}," in process.stderr for r in range(3)), "told of every rank", process)
+    check(not os.path.exists("no0.raw"), "no result is written")
+
+# Bad files are told before anything starts.
+inputs(2, 8)
+for words, says in [
+    (["--in", "none%d.raw", "--out", "o%d"], "none0.raw: No such file"),
+    (["--in", "in%d.raw", "--out", "same"], "put %d into it"),
+    (["--in", "in%d%d.raw", "--out", "o%d"], "at most one %d"),
+    (["--in", "in%s.raw", "--out", "o%d"], "at most one %d"),
+    (["--in", ".", "--out", "o%d"], "no regular file"),
+    (["--out", "o%d"], "needs --in"),
+    (["--in", "in%d.raw", "--out", "o%d", "--root", "2"], "not among 2 peers"),
+    (["--in", "in%d.raw", "--out", "nowhere/o%d"], "nowhere/o0: No such file"),
+]:
+    weft("call", "allreduce", "-n", 2, "--link", "mem", *words, status=2, says=says)
+open("in1.raw", "ab").write(b"x")
+weft("call", "allreduce", "-n", 2, "--in", "in%d.raw", "--out", "o%d", status=2, says=["rank 1: in1.raw: 33 bytes"])
+inputs(3, 10)
+weft("call", "reduce_scatter", "-n", 3, "--link", "mem", "--in", "in%d.raw", "--out", "o%d", status=2, says="multiple of 3")
+write_floats("in1.raw", [1.0] * 9 + [math.nan])
+weft("call", "allreduce", "-n", 3, "--link", "mem", "--in", "in%d.raw", "--codec", "qsgd", status=2, says="NaN")
+os.chdir("/")
+done()
