@@ -34,7 +34,7 @@ typedef struct find_file {
     int64_t backoff_ns;
     uint64_t seen;                      /* the board's clock after the last scan */
     size_t malformed, foreign;          /* files of the last scan that are none of ours */
-    char odd[WEFT_PEER_FILE_NAME + 80]; /* one of the malformed, and why */
+    char odd[256 + 80]; /* one of the malformed, and why */
     bool published;
 } find_file;
 
@@ -355,9 +355,12 @@ static int finish(weft_finder *finder, weft_roster *ret)
     return WEFT_OK;
 }
 
-/* Nobody waits any more for this one's word. */
+/* Nobody waits any more for this one's word. Peers whose entries cannot be taken, of another
+ * version or for another number, are not on the board: nothing is known of them. */
 static bool all_left(const weft_board *b)
 {
+    if (b->known[0].code == WEFT_EINVAL || b->known[0].code == WEFT_EVERSION)
+        return false;
     for (size_t i = 1; i < b->count; i++)
         if (b->known[i].state == WEFT_KNOWN_HERE)
             return false;
@@ -374,8 +377,7 @@ static void leave(weft_finder *finder, bool urgent)
     while (told && !all_left(f->board) && weft_now() < until) {
         pause_until(weft_now() + BACKOFF_MIN_NS);
         weft_board_reap(f->board, weft_now(), false);
-        if (scan(f) != WEFT_OK)
-            break;
+        scan(f); /* what it finds changes nothing any more */
     }
     path_of(f, f->name, path);
     unlink(path);

@@ -58,9 +58,10 @@ typedef struct weft_meeting {
 
 /* Meet. `self` is the own entry (uuid, host, rank, endpoints filled in); link is the bound link,
  * used by the seed finder for as long as this runs (a file meeting leaves it alone, NULL will do).
- * A group of one needs no place. 0; WEFT_ETIMEDOUT naming the missing ranks or how many, and what
- * was tried; WEFT_EDUPLICATE; WEFT_EVERSION; WEFT_EINVAL place malformed, or peers that disagree on
- * their number; WEFT_EIO; WEFT_EPEER one gave up after the list was agreed; WEFT_ENOMEM. */
+ * A group of one needs no place. At a "hub" self->rank is the seat taken there, and nothing is
+ * waited for. 0; WEFT_ETIMEDOUT naming the missing ranks or how many, and what was tried;
+ * WEFT_EDUPLICATE; WEFT_EVERSION; WEFT_EINVAL place malformed, or peers that disagree on their
+ * number; WEFT_EIO; WEFT_EPEER one gave up after the list was agreed; WEFT_ENOMEM. */
 int weft_roster_meet(weft_roster *ret, const weft_meeting *m, const weft_entry *self,
                      weft_link *link);
 void weft_roster_free(weft_roster *r);
