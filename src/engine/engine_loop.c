@@ -2,6 +2,7 @@
 /* The loop and its baton. */
 #include "engine/engine_loop.h"
 
+#include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -185,9 +186,13 @@ static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
     handle(l, &ev);
 }
 
-/* With the baton: until r has ended (r given), the time has come, or it must be put down. */
+/* With the baton: until r has ended (r given), the time has come, or it must be put down. The
+ * caller's rounding mode and flush-to-zero are put aside: bits must not depend on them. */
 static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
 {
+    fenv_t callers;
+    fegetenv(&callers);
+    fesetenv(FE_DFL_ENV);
     l->running = r;
     while (look(l, own_thread) && (r == NULL || l->running != NULL)) {
         bool more = true;
@@ -208,6 +213,7 @@ static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
         wait_for_event(l, due < until ? due : until, more || now >= due);
     }
     l->running = NULL;
+    fesetenv(&callers);
 }
 
 /* With the lock: drive, and let others know when it is their turn. */

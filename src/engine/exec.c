@@ -42,6 +42,13 @@ static const char *element(const void *base, uint64_t at, weft_dtype dtype)
     return base == NULL ? NULL : (const char *)base + at * weft_dtype_bytes(dtype);
 }
 
+/* A buffer may be NULL when there is no element in it. */
+static char *advance(const void *base, uint64_t elements, weft_dtype dtype)
+{
+    const size_t bytes = (size_t)elements * weft_dtype_bytes(dtype);
+    return bytes == 0 ? (char *)(uintptr_t)base : (char *)(uintptr_t)base + bytes;
+}
+
 /* The first element of the lane in a block of the input; floats after error feedback. */
 static const char *lane_in(const weft_operation *op, const weft_lane *lane, uint32_t block)
 {
@@ -167,8 +174,7 @@ static int fold(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_
     const int rc = make_writable(e, slot);
     if (rc == WEFT_OK) {
         const size_t bytes = step->span.count * weft_dtype_bytes(r->dtype);
-        const char *in = lane_in(op, lane, step->span.block) +
-                         step->span.off * weft_dtype_bytes(r->dtype);
+        const char *in = advance(lane_in(op, lane, step->span.block), step->span.off, r->dtype);
         r->codec->type->fold(r->codec, &s, body(slot->message), in);
         r->result.encoded_bytes += bytes;
     }
