@@ -105,7 +105,7 @@ static int bind_link(const weft_settings *s, const weft_meeting *m, weft_link **
         lo.listen[n++] = listen;
     }
     if (strcmp(s->link, "tcp") != 0) {
-        lo.listen[n++] = "ipc://@*";
+        lo.listen[n++] = "ipc://*";
     }
     return type->open(ret, &lo);
 }
