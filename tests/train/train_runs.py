@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of `weft train` on small data: same bits everywhere, bits counted, figures, dumps, plots."""
+import json
+import pathlib
+import unittest
+
+from trainer import figures, floats, folder, small_data, steps_to, train
+
+TERNARY = "qsgd:levels=1,bucket=8,norm=max"
+DIM = 48
+
+
+class Runs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.path = pathlib.Path(cls.folder.name)
+        cls.data = cls.path / "data"
+        cls.rows = small_data(cls.data, dim=DIM)
+
+    def figures(self, *args, **kw):
+        return figures("--data", self.data, "--l2", "auto", *args, **kw)
+
+    def test_models_are_equal_on_all_peers_links_and_runs(self):
+        for peers in 1, 2, 3, 4, 7:
+            sums = set()
+            for link in "tcp", "ipc", "mem", "tcp":
+                done = self.figures("-n", peers, "--link", link, "--steps", 25, "--optimizer", "diana",
+                                    "--codec", TERNARY, "--algo", "gather")
+                got = done["runs"][0]["x_crc32c"]
+                self.assertEqual(len(got), peers)
+                sums.update(got)
+            self.assertEqual(len(sums), 1, f"{peers} peers: {sums}")
+
+    def test_other_seeds_draw_other_numbers(self):
+        sums = {self.figures("-n", 2, "--link", "mem", "--steps", 5, "--seed", seed, "--optimizer",
+                             "diana", "--codec", TERNARY)["runs"][0]["x_crc32c"][0] for seed in (1, 2)}
+        self.assertEqual(len(sums), 2)
+
+    def test_bits_are_those_of_the_closed_forms(self):
+        peers, steps = 3, 10
+        # A chunk of 16 elements: one byte for the form, two scales, 16 trits at 5 a byte.
+        chunk = 8 * (1 + 2 * 4 + 4)
+        whole = 8 * (1 + 6 * 4 + 10)
+        dense = 32 * DIM
+        share = (peers - 1) / peers
+        done = self.figures("-n", peers, "--steps", steps, "--run", "codec=raw algo=ring",
+                            "--run", f"optimizer=sgd codec={TERNARY} algo=gather",
+                            "--run", f"optimizer=sgd codec={TERNARY} algo=scatter")
+        want = [
+            ("ring", dense, 2 * share * dense),
+            ("gather", whole, (peers - 1) * whole),
+            ("scatter", peers * chunk, share * (peers * chunk + dense)),
+        ]
+        for run, (algo, up, sent) in zip(done["runs"], want):
+            last = run["trace"][-1]
+            self.assertEqual(run["algo"], algo)
+            self.assertEqual(last["up_bits"], steps * up, algo)
+            self.assertAlmostEqual(last["sent_bits"], steps * sent, places=6, msg=algo)
+            self.assertGreaterEqual(last["sent_bits_max"], last["sent_bits"])
+            self.assertGreater(last["wire_bytes"] * 8, last["sent_bits"])
+
+    def test_figures_have_the_documented_shape(self):
+        done = self.figures("-n", 3, "--steps", 7, "--every", 3, "--run", "name=mine lr=0.1",
+                            "--run", "steps=2")
+        self.assertEqual(set(done), {"weft", "data", "peers", "problem", "runs"})
+        self.assertEqual(done["data"]["rows"], 62)
+        self.assertEqual(done["data"]["used"], 60)
+        self.assertEqual(done["data"]["dim"], DIM)
+        self.assertEqual(done["data"]["classes"], [3, 7])
+        problem = done["problem"]
+        self.assertAlmostEqual(problem["f0"], 0.6931471805599453, places=15)
+        self.assertAlmostEqual(problem["L"] / problem["l2"], 100, places=9)
+        self.assertEqual(problem["mu"], problem["l2"])
+        self.assertGreaterEqual(problem["Lmax"], problem["L"] * (1 - 1e-12))
+        self.assertLess(problem["fstar"], problem["f0"])
+        mine, other = done["runs"]
+        self.assertEqual((mine["name"], mine["lr"], other["name"]), ("mine", 0.1, "steps=2"))
+        self.assertEqual([p["step"] for p in mine["trace"]], [0, 3, 6, 7])
+        self.assertEqual([p["step"] for p in other["trace"]], [0, 2])
+        self.assertEqual(len(mine["model"]), DIM)
+        for point in mine["trace"]:
+            self.assertEqual(set(point), {"step", "f", "gap", "grad_norm", "up_bits", "sent_bits",
+                                          "sent_bits_max", "wire_bytes", "seconds"})
+            self.assertAlmostEqual(point["gap"], point["f"] - problem["fstar"], places=15)
+
+    def test_a_target_ends_a_run(self):
+        done = self.figures("-n", 2, "--link", "mem", "--every", 1, "--target", 1e-4)
+        trace = done["runs"][0]["trace"]
+        self.assertLessEqual(trace[-1]["gap"], 1e-4)
+        self.assertGreater(trace[-2]["gap"], 1e-4)
+
+    def test_l1_converges_to_its_own_minimum(self):
+        done = self.figures("-n", 2, "--link", "mem", "--steps", 3000, "--l1", 0.01, "--optimizer",
+                            "diana", "--codec", TERNARY, "--lr", "theory*4")
+        run = done["runs"][0]
+        self.assertLess(abs(run["trace"][-1]["gap"]), 1e-9)
+        self.assertGreater(run["model"].count(0), 5)
+
+    def test_minibatches_are_the_same_on_the_next_run(self):
+        sums = {self.figures("-n", 2, "--link", link, "--steps", 50, "--optimizer", "sgd", "--batch", 4)
+                ["runs"][0]["x_crc32c"][0] for link in ("mem", "mem", "tcp")}
+        self.assertEqual(len(sums), 1)
+
+    def test_a_run_that_diverges_says_where_and_the_others_go_on(self):
+        done = train("--data", self.data, "-n", 2, "--l2", "auto", "--steps", 400, "--json", "-",
+                     "--run", "name=wild optimizer=sgd lr=1e4", "--run", f"name=noisy optimizer=sgd lr=1e4 codec={TERNARY}",
+                     "--run", "name=tame")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("run 'wild' diverged: f is not finite after step", done.stderr)
+        self.assertIn("run 'noisy' diverged", done.stderr)
+        wild, noisy, tame = json.loads(done.stdout)["runs"]
+        self.assertGreater(wild["diverged"], 0)
+        self.assertGreater(noisy["diverged"], 0)
+        self.assertIsNone(tame["diverged"])
+        self.assertLess(tame["trace"][-1]["gap"], 1e-3)
+
+    def test_every_order_of_shards_has_the_same_minimum_of_the_same_rows(self):
+        got = [figures("--data", self.data, "-n", 2, "--link", "mem", "--steps", 1, "--l2", 0.1,
+                       "--shards", order) for order in ("file", "label", "shuffle")]
+        for done in got[1:]:  # 62 rows on 2 peers: all are used
+            self.assertAlmostEqual(done["problem"]["fstar"], got[0]["problem"]["fstar"], places=12)
+        self.assertNotEqual(got[0]["problem"]["Lmax"], got[1]["problem"]["Lmax"])
+
+    def test_a_dump_is_the_method_step_by_step(self):
+        peers, steps = 3, 12
+        out = self.path / "dump"
+        done = self.figures("-n", peers, "--steps", steps, "--dump", out, "--optimizer", "diana",
+                            "--codec", TERNARY)
+        run = done["runs"][0]
+        shapes = json.loads((out / "shapes.json").read_text())
+        self.assertEqual(shapes, {
+            "x": [steps + 1, DIM], "g": [steps, peers, DIM], "h": [steps + 1, peers, DIM],
+            "q": [steps, peers, DIM], "hbar": [steps + 1, DIM], "v": [steps, DIM],
+            "xs": [peers, steps + 1, DIM]})
+        v = {name: floats(out / f"{name}.f32") for name in shapes}
+        row = lambda name, *at: v[name][DIM * sum(  # noqa: E731
+            i * m for i, m in zip(at, [shapes[name][1], 1] if len(at) == 2 else [1])):][:DIM]
+        for r in range(peers):
+            for k in range(steps + 1):
+                self.assertEqual(row("xs", r, k), row("x", k))
+        self.assertEqual(row("x", steps), run["model"])
+        self.assertEqual(row("x", 0), [0.0] * DIM)
+        # At 0 every row weighs 1/2: the gradient of the first shard by hand.
+        m = done["data"]["used"] // peers
+        want = [sum(-s * a.get(j, 0) / 2 for s, a in self.rows[:m]) / m for j in range(DIM)]
+        for got, expected in zip(row("g", 0, 0), want):
+            self.assertAlmostEqual(got, expected, places=6)
+        alpha = float(run["optimizer"].split("alpha=")[1].split(",")[0])
+        for k in range(steps):
+            mean_q = [sum(c) / peers for c in zip(*(row("q", k, r) for r in range(peers)))]
+            for j in range(DIM):
+                self.assertAlmostEqual(row("v", k)[j], row("hbar", k)[j] + mean_q[j], places=5)
+                self.assertAlmostEqual(row("x", k + 1)[j], row("x", k)[j] - run["lr"] * row("v", k)[j], places=5)
+                self.assertAlmostEqual(row("hbar", k + 1)[j],
+                                       sum(row("h", k + 1, r)[j] for r in range(peers)) / peers, places=6)
+            for r in range(peers):
+                for got, h, q in zip(row("h", k + 1, r), row("h", k, r), row("q", k, r)):
+                    self.assertAlmostEqual(got, h + alpha * q, places=5)
+
+    def test_several_runs_dump_into_a_folder_each(self):
+        out = self.path / "dumps"
+        self.figures("-n", 2, "--steps", 2, "--dump", out, "--run", "lr=0.1", "--run", "lr=0.2")
+        self.assertEqual(sorted(p.name for p in out.iterdir()), ["1", "2"])
+        self.assertEqual(json.loads((out / "2" / "shapes.json").read_text())["x"], [3, DIM])
+        self.assertFalse((out / "1" / "xs.part").exists())
+
+    def test_a_plot_names_its_runs(self):
+        picture = self.path / "gap.svg"
+        done = train("--data", self.data, "-n", 2, "--link", "mem", "--steps", 40, "--plot", picture,
+                     "--run", "name=Ada's", "--run", f"name=Bo optimizer=diana codec={TERNARY}")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        text = picture.read_text(encoding="utf-8")
+        self.assertIn("<svg", text)
+        self.assertIn("</svg>", text)
+        for word in "Ada's", "Bo", "steps", "Mbit sent by a peer":
+            self.assertIn(word, text.replace("&apos;", "'").replace("&#39;", "'"))
+
+    def test_a_group_of_one_trains_and_plots_without_traffic(self):
+        done = train("--data", self.data, "-n", 1, "--steps", 100, "--plot", self.path / "one.svg")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIsNotNone(steps_to(figures("--data", self.data, "-n", 1, "--l2", 1)["runs"][0], 1e-6))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
