@@ -265,7 +265,8 @@ static void apply(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
 void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      weft_message *m)
 {
-    if (f->kind == WEFT_FRAME_START && !learn(e, p, f, m)) {
+    if (e->broken.code != WEFT_OK ||
+        (f->kind == WEFT_FRAME_START && !learn(e, p, f, m))) {
         weft_message_unref(m);
         return;
     }

@@ -67,12 +67,10 @@ static bool outlet_send(void *user, uint32_t conn, weft_message *m)
     return false;
 }
 
-static void outlet_dial(void *user, uint32_t conn, int rank)
+static bool outlet_dial(void *user, uint32_t conn, int rank)
 {
     weft_loop *l = user;
-    if (l->link->type->dial(l->link, conn, l->dial[rank]) != WEFT_OK) {
-        weft_engine_down(l->engine, weft_now(), conn, "the endpoint cannot be dialled");
-    }
+    return l->link->type->dial(l->link, conn, l->dial[rank]) == WEFT_OK;
 }
 
 static void outlet_drop(void *user, uint32_t conn)

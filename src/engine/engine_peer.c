@@ -20,6 +20,16 @@ const char *weft_peer_words(const weft_engine *e, int rank, char *out, size_t ca
     return out;
 }
 
+static void try_later(int64_t now, weft_peer *p, const char *why)
+{
+    snprintf(p->why, sizeof(p->why), "%s", why);
+    p->dial_at = now + p->backoff;
+    p->backoff *= 2;
+    if (p->backoff > BACKOFF_MAX_MS * WEFT_MS) {
+        p->backoff = BACKOFF_MAX_MS * WEFT_MS;
+    }
+}
+
 static void dial(weft_engine *e, int64_t now, weft_peer *p)
 {
     p->conn = e->next_conn;
@@ -31,7 +41,10 @@ static void dial(weft_engine *e, int64_t now, weft_peer *p)
         p->backoff = BACKOFF_MIN_MS * WEFT_MS;
     }
     weft_conn_bind(e, p->conn, p->rank);
-    e->outlet.dial(e->outlet.user, p->conn, p->rank);
+    if (!e->outlet.dial(e->outlet.user, p->conn, p->rank)) {
+        weft_peer_forget(e, p);
+        try_later(now, p, "the endpoint cannot be dialled");
+    }
 }
 
 void weft_peer_want(weft_engine *e, int64_t now, int rank, bool dial_anyway)
@@ -98,8 +111,21 @@ static void lost(weft_engine *e, int64_t now, weft_peer *p, const char *how)
     weft_problem why = {0};
     weft_problem_set(&why, WEFT_EPEER, p->rank, "%s is lost: %s",
                      weft_peer_words(e, p->rank, who, sizeof(who)), how);
+    weft_fail_group(e, now, &why, -1); /* it hears of it too, if it is only slow */
     weft_peer_forget(e, p);
-    weft_fail_group(e, now, &why, p->rank);
+}
+
+static bool beyond_hope(const weft_engine *e, int64_t now, const weft_peer *p)
+{
+    return p->trying_since != WEFT_NEVER && now - p->trying_since >= e->dead_ns / 2;
+}
+
+static void give_up(weft_engine *e, int64_t now, weft_peer *p)
+{
+    char how[192];
+    snprintf(how, sizeof(how), "cannot connect for %lld ms: %s",
+             (long long)((now - p->trying_since) / WEFT_MS), p->why);
+    lost(e, now, p, how);
 }
 
 void weft_peer_down(weft_engine *e, int64_t now, weft_peer *p, const char *why)
@@ -113,18 +139,9 @@ void weft_peer_down(weft_engine *e, int64_t now, weft_peer *p, const char *why)
     if (was != WEFT_PEER_DIALING && was != WEFT_PEER_GREETED) {
         return;
     }
-    snprintf(p->why, sizeof(p->why), "%s", why);
-    if (now - p->trying_since >= e->dead_ns / 2) {
-        char how[192];
-        snprintf(how, sizeof(how), "cannot connect for %lld ms: %s",
-                 (long long)((now - p->trying_since) / WEFT_MS), why);
-        lost(e, now, p, how);
-        return;
-    }
-    p->dial_at = now + p->backoff;
-    p->backoff *= 2;
-    if (p->backoff > BACKOFF_MAX_MS * WEFT_MS) {
-        p->backoff = BACKOFF_MAX_MS * WEFT_MS;
+    try_later(now, p, why);
+    if (beyond_hope(e, now, p)) {
+        give_up(e, now, p);
     }
 }
 
@@ -241,7 +258,12 @@ void weft_peer_tick(weft_engine *e, int64_t now, int64_t elapsed)
             }
             break;
         case WEFT_PEER_IDLE:
-            if (now >= p->dial_at) {
+            if (now < p->dial_at) {
+                break;
+            }
+            if (beyond_hope(e, now, p)) {
+                give_up(e, now, p);
+            } else {
                 dial(e, now, p);
             }
             break;

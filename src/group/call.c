@@ -9,8 +9,11 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "kernel/kernel.h"
+#include "wire/frame.h"
 
 #define COUNT_MOST (UINT64_C(1) << 40)
+/* Fragments of a message are numbered with 16 bits. */
+#define MESSAGE_MOST (UINT64_C(65536) * WEFT_FRAME_BODY_MAX)
 #define DRAW_MOST ((UINT64_C(1) << 48) - 1)
 
 typedef struct region {
@@ -156,8 +159,11 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
     r->algo = algo->name;
     r->lane_length = weft_lane_length(algo, &choice, block);
     r->lane_count = c->count == 0 ? 1 : (c->count + r->lane_length - 1) / r->lane_length;
-    if (r->lane_count > UINT32_MAX) {
-        return weft_fail(WEFT_ENOTSUP, "%s: too many lanes", weft_coll_name(c->coll));
+    if (r->lane_count > UINT32_MAX ||
+        weft_codec_bound(r->codec, (size_t)r->lane_length) > MESSAGE_MOST) {
+        return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
+                         weft_coll_name(c->coll), (unsigned long long)c->count,
+                         weft_codec_spec(r->codec));
     }
     weft_shape shape = {.coll = c->coll,
                         .rank = g->rank,
