@@ -210,7 +210,13 @@ static int operate(weft_peer *peer, const call_settings *s, call_data *d)
         break;
     }
     if (code != WEFT_OK) {
-        return weft_peer_error(peer, kind_names[s->kind]);
+        const int status = weft_peer_error(peer, kind_names[s->kind]);
+        /* Peers that disagree all learn of it, and the next operation works: nobody leaves before
+         * the slowest has heard. */
+        if (code == WEFT_EMISMATCH) {
+            (void)weft_barrier(peer->group, NULL);
+        }
+        return status;
     }
     (void)weft_group_get_stats(peer->group, &after);
     d->wire_received = after.wire_bytes_received - before.wire_bytes_received;
@@ -378,7 +384,7 @@ static int run(const weft_cli *cli)
 
 const weft_command weft_cmd_call = {
     .name = "call",
-    .summary = "Run one collective on files",
+    .summary = "run one collective on files",
     .usage = "COLLECTIVE [-n N] --in PATTERN --out PATTERN [OPTIONS]",
     .about =
         "COLLECTIVE is allreduce, allgather, reduce_scatter, broadcast or barrier. Files hold\n"

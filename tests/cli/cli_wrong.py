@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weft bench sees a wrong result: one bit of one element on one rank. Argument: the library that spoils it."""
+import json
+import sys
+
+from program import check, done, weft
+
+for codec in ("raw", "qsgd"):
+    for rank in (0, 2):
+        process = weft("bench", "allreduce", "-n", 3, "-b", "1K", "-e", "16K", "-f", "16", "-i", 1, "--codec", codec,
+                       "--json", "-", status=1, env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": rank})
+        data = json.loads(process.stdout)
+        short, long = (row["out_of_place"]["wrong"] for row in data["rows"])
+        check(short == 0, f"the short vector is right: {data}", process)
+        # A lossy result is compared with rank 0's: its own spoilt element is every other's difference.
+        check(long >= 1 if codec == "qsgd" else long == 1, f"the spoilt element is counted: {data}", process)
+        check(data["wrong"] == long and "FAILED" in process.stderr, "and told", process)
+done()
