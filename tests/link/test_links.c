@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weft/group.h>
 #include <weft/status.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "link/link_kit.h"
 #include "wire/frame.h"
 
@@ -378,6 +380,62 @@ EACH_LINK(many_connections_are_read_in_turn)
     }
     kit_expect_silence(&k, 1);
     kit_close(&k);
+}
+
+/* As far as it comes when every allocation from the n-th on fails. */
+static void try_all(int kind, long n)
+{
+    weft_hub *hub = NULL;
+    weft_link *l[2] = {NULL, NULL};
+    weft_link_event e;
+    if (kind == KIT_MEM)
+        cr_assert_eq(weft_hub_open(&hub, 2), WEFT_OK);
+    const weft_link_type *type = weft_link_type_for(kind == KIT_MEM ? "mem" : "tcp");
+    weft_mem_fail_at(n);
+    for (int i = 0; i < 2; i++) {
+        const weft_link_opts o = {.listen = {kind == KIT_TCP   ? "tcp://127.0.0.1:*"
+                                             : kind == KIT_IPC ? "ipc://*"
+                                                               : NULL},
+                                  .hub = hub,
+                                  .hub_seat = i,
+                                  .frame_max = KIT_FRAME_MAX,
+                                  .connect_timeout_ms = KIT_CONNECT_MS};
+        const int rc = type->open(&l[i], &o);
+        cr_assert(rc == WEFT_OK || rc == WEFT_ENOMEM, "%d", rc);
+        if (rc != WEFT_OK)
+            goto out;
+    }
+    const int rc = type->dial(l[0], 2, type->endpoint(l[1], 0));
+    cr_assert(rc == WEFT_OK || rc == WEFT_ENOMEM, "%d", rc);
+    if (rc != WEFT_OK || type->poll(l[0], weft_now() + KIT_CONNECT_MS * WEFT_MS, &e) != WEFT_OK)
+        goto out;
+    cr_assert(e.what == WEFT_LINK_UP || e.what == WEFT_LINK_DOWN);
+    for (size_t body = 10; body < 100000; body *= 10) {
+        weft_message *m = weft_message_new(type->pool(l[0]), body);
+        if (m != NULL && type->send(l[0], 2, m) != WEFT_OK)
+            weft_message_unref(m);
+    }
+    /* A frame that finds no memory may vanish with its connection. */
+    do {
+        if (type->poll(l[1], weft_now() + 20 * WEFT_MS, &e) != WEFT_OK)
+            break;
+        if (e.what == WEFT_LINK_FRAME)
+            weft_message_unref(e.message);
+    } while (e.what != WEFT_LINK_NOTHING);
+out:
+    weft_mem_fail_at(0);
+    for (int i = 0; i < 2; i++) {
+        if (l[i] != NULL)
+            type->close(&l[i]);
+    }
+    weft_hub_close(&hub);
+}
+
+EACH_LINK(out_of_memory_at_any_point_is_an_error_and_leaks_nothing)
+{
+    try_all(w->kind, 0);
+    for (long n = 1; n < 40; n++)
+        try_all(w->kind, n);
 }
 
 Test(links, every_scheme_is_found_and_no_other)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -416,6 +417,29 @@ Test(zmq_link, context_ends_with_the_last_link)
         exchange(&k, 2, &accepted);
         kit_close(&k);
     }
+}
+
+Test(zmq_link, no_descriptors_left_is_an_error_and_harms_no_open_connection)
+{
+    kit k = kit_open(KIT_TCP, 2);
+    uint32_t accepted = 0;
+    kit_dial(&k, 0, 2, 1);
+    exchange(&k, 2, &accepted);
+    struct rlimit files;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    const int next = dup(0);
+    cr_assert_geq(next, 0);
+    close(next);
+    const struct rlimit tight = {.rlim_cur = (rlim_t)next, .rlim_max = files.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    cr_expect_eq(k.links[0]->type->dial(k.links[0], 4, kit_endpoint(&k, 1)), WEFT_EIO);
+    weft_link *more = NULL;
+    const weft_link_opts o = {.frame_max = KIT_FRAME_MAX, .listen = {"tcp://127.0.0.1:*"}};
+    cr_expect_eq(k.links[0]->type->open(&more, &o), WEFT_EIO);
+    exchange(&k, 2, &accepted);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    kit_dial(&k, 0, 4, 1);
+    kit_close(&k);
 }
 
 Test(zmq_link, options_out_of_range_are_refused)
