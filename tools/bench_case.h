@@ -10,7 +10,7 @@
 #include <weft/collective.h>
 
 #include "bench_data.h"
-#include "launch.h"
+#include "peers.h"
 
 typedef enum weft_bench_kind {
     WEFT_BENCH_ALLREDUCE,

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,8 @@ static size_t find(const weft_cli *cli, const char *name)
     return i;
 }
 
-static void complain(const char *command, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void complain(const char *command, const char *format,
+                                                           va_list args)
 {
     char text[1024];
     (void)vsnprintf(text, sizeof(text), format, args);
@@ -82,7 +84,8 @@ static void help(const weft_command *command)
 {
     static const weft_cli_option self = {
         .name = "help", .letter = 'h', .kind = WEFT_CLI_FLAG, .help = "show this text"};
-    printf("usage: weft %s %s\n\n%s.\n", command->name, command->usage, command->summary);
+    printf("usage: weft %s %s\n\n%c%s.\n", command->name, command->usage,
+           toupper((unsigned char)command->summary[0]), command->summary + 1);
     if (command->about != NULL) {
         printf("\n%s", command->about);
     }

@@ -4,7 +4,7 @@
  * --help. A command line that does not fit is told on stderr with the nearest valid name, exit 2.
  *
  *     static const weft_cli_option options[] = {
- *         WEFT_LAUNCH_OPTIONS,                                    (launch.h: -n --link --timeout …)
+ *         WEFT_LAUNCH_OPTIONS,                                    (peers.h: -n --link --timeout …)
  *         {.name = "begin", .letter = 'b', .kind = WEFT_CLI_SIZE, .metavar = "BYTES",
  *          .value = "1K", .min = 0, .max = 1e12, .help = "smallest size"},
  *         {0}};

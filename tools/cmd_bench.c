@@ -9,7 +9,7 @@
 
 #include "bench_case.h"
 #include "cli.h"
-#include "launch.h"
+#include "peers.h"
 #include "report.h"
 
 static const char *const kind_names[] = {"allreduce", "allgather", "reduce_scatter",
@@ -61,9 +61,9 @@ static bool has_vector(const weft_bench_settings *s)
 
 static void print_head(const weft_bench_settings *s, const weft_peer *peer, FILE *to)
 {
-    (void)fprintf(to, "# weft %s: %s, %d peers, link %s, codec %s, algorithm %s\n", weft_version(),
-                  s->kind_name, peer->size, peer->launch->link, s->codec,
-                  s->algo != NULL ? s->algo : "auto");
+    (void)fprintf(to, "# weft %s: %s, %d peer%s, link %s, codec %s, algorithm %s\n",
+                  weft_version(), s->kind_name, peer->size, peer->size == 1 ? "" : "s",
+                  peer->launch->link, s->codec, s->algo != NULL ? s->algo : "auto");
     (void)fprintf(to, "# time: median over the iterations of the slowest peer's\n");
     if (s->inplace) {
         (void)fprintf(to, "#%46s| %-44s | %s\n", "", "out-of-place", "in-place");
@@ -343,7 +343,7 @@ static int run(const weft_cli *cli)
 
 const weft_command weft_cmd_bench = {
     .name = "bench",
-    .summary = "Time and check a collective over a range of sizes",
+    .summary = "time and check a collective over a range of sizes",
     .usage = "COLLECTIVE [-n N] [OPTIONS]",
     .about = "COLLECTIVE is allreduce, allgather, reduce_scatter, broadcast or barrier. algbw is\n"
              "size / time, busbw what a link carries for it: algbw times 2(n-1)/n for allreduce,\n"

@@ -7,7 +7,7 @@
 #include <weft/collective.h>
 
 #include "cli.h"
-#include "launch.h"
+#include "peers.h"
 #include "rankfile.h"
 #include "report.h"
 

@@ -154,7 +154,7 @@ static int run(const weft_cli *cli)
 
 const weft_command weft_cmd_info = {
     .name = "info",
-    .summary = "Version, build, and every codec, algorithm, optimizer, finder and link",
+    .summary = "version, build, and every codec, algorithm, optimizer, finder and link",
     .usage = "[OPTIONS]",
     .example = "weft info --json - | jq '.codecs[].name'",
     .options = options,

@@ -219,7 +219,7 @@ static int run_command(const weft_cli *cli)
 
 const weft_command weft_cmd_run = {
     .name = "run",
-    .summary = "Start N peers of any program on this machine",
+    .summary = "start N peers of any program on this machine",
     .usage = "[-n N] [OPTIONS] -- PROGRAM [ARGUMENTS...]",
     .about = "Each process gets WEFT_RANK, WEFT_SIZE, WEFT_MEET, WEFT_JOB, WEFT_LINK and RANK,\n"
              "WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE. Lines of its output begin with [rank].\n"

@@ -8,8 +8,8 @@
 #include <weft/collective.h>
 
 #include "cli.h"
-#include "launch.h"
 #include "libsvm.h"
+#include "peers.h"
 #include "plot.h"
 #include "problem_minimum.h"
 #include "problem_spectrum.h"

@@ -16,7 +16,7 @@
 
 #include <weft/optim.h>
 
-#include "launch.h"
+#include "peers.h"
 
 typedef struct weft_dump weft_dump;
 

@@ -3,7 +3,7 @@
 #ifndef WEFT_TOOLS_TRAIN_LOOP_H
 #define WEFT_TOOLS_TRAIN_LOOP_H
 
-#include "launch.h"
+#include "peers.h"
 #include "problem_logistic.h"
 #include "problem_spectrum.h"
 #include "trace.h"

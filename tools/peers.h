@@ -23,8 +23,8 @@
  * so that bad input is told once. It must not print to stdout. Rank 0 prints and writes JSON; the
  * other ranks say nothing but errors, which the parent collects and tells once.
  */
-#ifndef WEFT_TOOLS_LAUNCH_H
-#define WEFT_TOOLS_LAUNCH_H
+#ifndef WEFT_TOOLS_PEERS_H
+#define WEFT_TOOLS_PEERS_H
 
 #include <stdbool.h>
 #include <stdint.h>
