@@ -3,31 +3,25 @@
 import os
 import pathlib
 
+from reference import FSTAR, PEERS, ROWS
 from trainer import figures, skip, steps_to
 
 data = pathlib.Path(os.environ.get("WEFT_DATA", "../shared/data")) / "mushrooms"
 if not data.exists():
     skip(f"no {data} (WEFT_DATA names the folder)")
 
-# name: the run, steps to 1e-3, to 1e-6, floor
-TABLE = {
-    "GD": ("optimizer=gd", 60, 200, None),
-    "DIANA2019": ("optimizer=diana codec=qsgd:levels=1,bucket=0,norm=max lr=theory2019", 150, 540, None),
-    "DIANA": ("optimizer=diana codec=qsgd:levels=1,bucket=16,norm=max", 240, 870, None),
-    "DIANAx8": ("optimizer=diana codec=qsgd:levels=1,bucket=16,norm=max lr=theory*8", 40, 120, None),
-    "QSGD": ("optimizer=sgd codec=qsgd:levels=11,bucket=0,norm=2", 140, None, 4.6e-5),
-    "TernGrad": ("optimizer=sgd codec=qsgd:levels=1,bucket=0,norm=max", 275, None, 2.0e-4),
-}
+TABLE = {row[0]: row[1:] for row in ROWS if row[0] in
+         ("GD", "DIANA-2019", "DIANA-block16", "DIANA-block16-x8", "QSGD11", "TernGrad")}
 words = []
-for name, (run, _, _, _) in TABLE.items():
+for name, (run, *_) in TABLE.items():
     words += ["--run", f"name={name} {run}"]
-done = figures("--data", data, "-n", 10, "--link", "mem", "--l2", "auto", "--steps", 1400,
+done = figures("--data", data, "-n", PEERS, "--link", "mem", "--l2", "auto", "--steps", 1400,
                "--every", 2, *words, timeout=280)
 problem = done["problem"]
-assert abs(problem["fstar"] - 0.217159361878) < 1e-12, problem
+assert abs(problem["fstar"] - FSTAR) < 1e-12, problem
 failed = 0
 for run in done["runs"]:
-    _, to_3, to_6, floor = TABLE[run["name"]]
+    _, _, to_3, to_6, _, _, floor = TABLE[run["name"]]
     assert len(set(run["x_crc32c"])) == 1, run["name"]
     for gap, want in ((1e-3, to_3), (1e-6, to_6)):
         got = steps_to(run, gap)
