@@ -61,9 +61,9 @@ static bool has_vector(const weft_bench_settings *s)
 
 static void print_head(const weft_bench_settings *s, const weft_peer *peer, FILE *to)
 {
-    (void)fprintf(to, "# weft %s: %s, %d peer%s, link %s, codec %s, algorithm %s\n",
-                  weft_version(), s->kind_name, peer->size, peer->size == 1 ? "" : "s",
-                  peer->launch->link, s->codec, s->algo != NULL ? s->algo : "auto");
+    (void)fprintf(to, "# weft %s: %s, %d peer%s, link %s, codec %s, algorithm %s\n", weft_version(),
+                  s->kind_name, peer->size, peer->size == 1 ? "" : "s", peer->launch->link,
+                  s->codec, s->algo != NULL ? s->algo : "auto");
     (void)fprintf(to, "# time: median over the iterations of the slowest peer's\n");
     if (s->inplace) {
         (void)fprintf(to, "#%46s| %-44s | %s\n", "", "out-of-place", "in-place");
