@@ -175,7 +175,7 @@ static void resolve_host(const char *endpoint, char out[WEFT_ZMQ_ENDPOINT])
 
     const struct addrinfo want = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    if (getaddrinfo(name, NULL, &want, &found) != 0)
+    if (getaddrinfo(name, NULL, &want, &found) != 0 || found == NULL)
         return;
     const struct addrinfo *best = found;
     while (best != NULL && best->ai_family != AF_INET)
