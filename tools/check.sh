@@ -57,6 +57,7 @@ build() {
         }
     fi
     if [ -n "${targets:-}" ]; then
+        ninja -C "$folder" --quiet build.ninja || return 1 # configured anew if sources came
         wanted=$(ninja -C "$folder" -t targets all | sed -n "s,^\($targets[a-z0-9_]*\):.*,\1,p")
         [ -n "$wanted" ] || {
             echo "$folder: no target $targets*"
