@@ -118,6 +118,7 @@ static void flush(weft_engine *e, int64_t now, weft_operation *op, weft_flow *fl
         weft_message *m = o->message;
         o->message = NULL;
         flow->ungranted_bytes += m->len;
+        weft_flow_describe(e, now, op, flow->rank); /* others took its place meanwhile */
         weft_send(e, now, flow->rank, &o->frame, m, op);
         weft_out_free(e, o);
     }
