@@ -22,7 +22,7 @@
 static struct sockaddr_in address_of(const char *endpoint)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    a.sin_port = htons((uint16_t)atoi(strrchr(endpoint, ':') + 1));
+    a.sin_port = htons((uint16_t)strtol(strrchr(endpoint, ':') + 1, NULL, 10));
     return a;
 }
 
@@ -47,7 +47,8 @@ static size_t greeting(uint8_t out[64])
     out[8] = 1;
     out[9] = 0x7f;
     out[10] = 3;
-    memcpy(out + 12, "NULL", 4);
+    static const uint8_t mechanism[] = {'N', 'U', 'L', 'L'};
+    memcpy(out + 12, mechanism, sizeof(mechanism));
     return 64;
 }
 
