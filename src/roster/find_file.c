@@ -32,9 +32,9 @@ typedef struct find_file {
     weft_board *board;
     char folder[512], prefix[WEFT_PEER_FILE_NAME], name[WEFT_PEER_FILE_NAME];
     int64_t backoff_ns;
-    uint64_t seen;                      /* the board's clock after the last scan */
-    size_t malformed, foreign;          /* files of the last scan that are none of ours */
-    char odd[256 + 80]; /* one of the malformed, and why */
+    uint64_t seen;             /* the board's clock after the last scan */
+    size_t malformed, foreign; /* files of the last scan that are none of ours */
+    char odd[256 + 80];        /* one of the malformed, and why */
     bool published;
 } find_file;
 
@@ -151,6 +151,20 @@ static ssize_t read_file(const char *path, char out[WEFT_PEER_FILE_MAX + 1], con
     return len;
 }
 
+/* Written by a process of this host that is no more. */
+static bool is_stale(const find_file *f, const weft_known *k)
+{
+    return memcmp(k->entry.host, f->board->known[0].entry.host, sizeof(k->entry.host)) == 0 &&
+           weft_process_dead(&k->process);
+}
+
+static void remove_stale(const find_file *f, const char *path)
+{
+    unlink(path);
+    weft_log_write(f->board->m->log, WEFT_LOG_INFO, "meeting: removed %s of a process that is gone",
+                   path);
+}
+
 /* Read one file of this job. 1: an entry; 0: none; negative: what ends the meeting. */
 static int load(find_file *f, const char *name, weft_known *ret)
 {
@@ -161,6 +175,10 @@ static int load(find_file *f, const char *name, weft_known *ret)
     int status = 0;
     if (len >= 0)
         status = weft_peer_file_parse(text, (size_t)len, f->board->m, ret, &why);
+    if (status == WEFT_EINVAL && is_stale(f, ret)) {
+        remove_stale(f, path);
+        return 0;
+    }
     if (status > 0) {
         weft_peer_file_name(f->board->m->job, ret->entry.uuid, expected);
         if (strcmp(expected, name) != 0) {
@@ -253,29 +271,20 @@ static int scan(find_file *f)
     return status;
 }
 
-/* Before this peer shows itself, entries of dead processes are of runs that ended. */
+/* Before this peer shows itself, entries of dead processes are of runs that ended. An entry that
+ * ends the meeting ends it later, when the others can see that this peer was here. */
 static int sweep(find_file *f)
 {
     int status = scan(f);
-    if (status != WEFT_OK)
+    if (status != WEFT_OK && status != WEFT_EINVAL && status != WEFT_EVERSION)
         return status;
-    weft_board_reap(f->board, weft_now(), true);
     for (size_t i = 1; i < f->board->count; i++) {
-        weft_known *k = &f->board->known[i];
         char name[WEFT_PEER_FILE_NAME], path[PATH_TEXT];
-        bool gone = k->state == WEFT_KNOWN_DEAD ||
-                    (k->state == WEFT_KNOWN_GAVE_UP &&
-                     memcmp(k->entry.host, f->board->known[0].entry.host, 16) == 0 &&
-                     weft_process_dead(&k->process));
-        if (!gone)
+        if (!is_stale(f, &f->board->known[i]))
             continue;
-        weft_peer_file_name(f->board->m->job, k->entry.uuid, name);
+        weft_peer_file_name(f->board->m->job, f->board->known[i].entry.uuid, name);
         path_of(f, name, path);
-        unlink(path);
-        weft_log_write(f->board->m->log, WEFT_LOG_INFO,
-                       "meeting folder: removed %s of a process "
-                       "that is gone",
-                       name);
+        remove_stale(f, path);
         f->board->known[i] = f->board->known[--f->board->count];
         i--;
     }

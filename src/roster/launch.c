@@ -280,18 +280,6 @@ int weft_launch_read(const weft_group_opts *o, weft_getenv_fn *getenv_fn, void *
     m->rank = -1;
     m->deadline_ns =
         weft_deadline(weft_now(), o && o->open_timeout_ms ? o->open_timeout_ms : OPEN_TIMEOUT_MS);
-    if (o && o->hub) {
-        m->peers = o->peers;
-        m->rank = o->rank;
-        strcpy(m->meet, "hub");
-        strcpy(m->job, "weft");
-        if (o->peers < 0 || o->peers > PEERS_MAX || o->rank < -1 ||
-            (o->peers > 0 && o->rank >= o->peers))
-            return weft_fail(WEFT_EINVAL, "options peers=%d and rank=%d are not possible", o->peers,
-                             o->rank);
-        *ret = *m;
-        return WEFT_OK;
-    }
     int status = read_explicit(&l, o);
     if (status != WEFT_OK)
         return status;

@@ -280,6 +280,7 @@ int weft_peer_file_parse(const char *text, size_t len, const weft_meeting *m, we
             k.entry.rank = rank;
             char name[192];
             weft_known_name(&k, name, sizeof(name));
+            *ret = k;
             return weft_fail(WEFT_EINVAL, "%s expects %d peers, this one %d", name, peers,
                              m->peers);
         }

@@ -19,7 +19,7 @@ size_t weft_peer_file_format(const weft_known *k, const weft_meeting *m,
                              char out[WEFT_PEER_FILE_MAX]);
 /* Read it, every byte checked. 1: read; 0: none of ours, *why says why (static storage);
  * WEFT_EVERSION: of this job, but of another protocol; WEFT_EINVAL: of this job, but for another
- * number of peers. */
+ * number of peers (ret is filled). */
 int weft_peer_file_parse(const char *text, size_t len, const weft_meeting *m, weft_known *ret,
                          const char **why);
 

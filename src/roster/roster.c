@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "roster/finder.h"
 
@@ -94,11 +93,6 @@ static int give_up(weft_board *b, weft_finder *f)
     return weft_fail_problem(&problem);
 }
 
-static bool at_hub(const weft_meeting *m)
-{
-    return strcmp(m->meet, "hub") == 0;
-}
-
 static int check(const weft_meeting *m, const weft_entry *self)
 {
     if (m->peers < 1 || m->peers > UINT16_MAX)
@@ -110,7 +104,7 @@ static int check(const weft_meeting *m, const weft_entry *self)
         if (memchr(self->endpoint[i], '\0', WEFT_ENDPOINT_TEXT) == NULL)
             return weft_fail(WEFT_EINVAL, "meeting: endpoint longer than %d characters",
                              WEFT_ENDPOINT_TEXT - 1);
-    if (m->peers > 1 && !at_hub(m) && !weft_finder_type_for(m->meet))
+    if (m->peers > 1 && !weft_finder_type_for(m->meet))
         return weft_fail(
             WEFT_EINVAL,
             "meeting place \"%s\": expected file:///FOLDER or tcp://HOST:PORT (several "
@@ -125,30 +119,6 @@ static int meet_alone(weft_roster *ret, weft_board *b)
     return status == WEFT_OK ? weft_board_list(b, ret) : status;
 }
 
-/* Threads met when they took their seats: the seat is the rank and the endpoint. */
-static int meet_at_hub(weft_roster *ret, const weft_meeting *m, const weft_entry *self)
-{
-    weft_board board = {.m = m, .tag = weft_hash64(m->job, strlen(m->job))};
-    if (self->rank < 0)
-        return weft_fail(WEFT_EINVAL, "meeting at a hub: take a seat first");
-    for (int i = 0; i < m->peers; i++) {
-        weft_known k = {.stamp = 1, .state = WEFT_KNOWN_HERE, .listed = true};
-        k.entry.rank = i;
-        memcpy(k.entry.host, self->host, sizeof(k.entry.host));
-        snprintf((char *)k.entry.uuid, sizeof(k.entry.uuid), "seat %d", i);
-        snprintf(k.entry.endpoint[0], sizeof(k.entry.endpoint[0]), "mem:%d", i);
-        if (!weft_grow((void **)&board.known, &board.cap, board.count + 1, sizeof(k))) {
-            weft_board_close(&board);
-            return weft_fail(WEFT_ENOMEM, "meeting: out of memory for %d peers", m->peers);
-        }
-        board.known[board.count++] = k;
-    }
-    int status = weft_board_list(&board, ret);
-    ret->rank = self->rank;
-    weft_board_close(&board);
-    return status;
-}
-
 int weft_roster_meet(weft_roster *ret, const weft_meeting *m, const weft_entry *self,
                      weft_link *link)
 {
@@ -158,8 +128,6 @@ int weft_roster_meet(weft_roster *ret, const weft_meeting *m, const weft_entry *
     int status = check(m, self);
     if (status != WEFT_OK)
         return status;
-    if (at_hub(m))
-        return meet_at_hub(ret, m, self);
     status = weft_board_open(&board, m, self);
     if (status != WEFT_OK)
         return status;

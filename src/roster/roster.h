@@ -48,7 +48,7 @@ typedef struct weft_roster {
 typedef struct weft_meeting {
     int peers, rank; /* rank -1: by order */
     char job[WEFT_JOB_TEXT];
-    char meet[512];  /* "file:///dir", "tcp://a:1,tcp://b:2", "hub" */
+    char meet[512];  /* "file:///dir", "tcp://a:1,tcp://b:2" */
     char tried[512]; /* how options and environment were read, for error texts */
     bool own_folder; /* meet is a folder of this job alone, made by its launcher's */
                      /* name: private to the user, removed once empty */
@@ -58,17 +58,16 @@ typedef struct weft_meeting {
 
 /* Meet. `self` is the own entry (uuid, host, rank, endpoints filled in); link is the bound link,
  * used by the seed finder for as long as this runs (a file meeting leaves it alone, NULL will do).
- * A group of one needs no place. At a "hub" self->rank is the seat taken there, and nothing is
- * waited for. 0; WEFT_ETIMEDOUT naming the missing ranks or how many, and what was tried;
- * WEFT_EDUPLICATE; WEFT_EVERSION; WEFT_EINVAL place malformed, or peers that disagree on their
- * number; WEFT_EIO; WEFT_EPEER one gave up after the list was agreed; WEFT_ENOMEM. */
+ * A group of one needs no place. 0; WEFT_ETIMEDOUT naming the missing ranks or how many, and what
+ * was tried; WEFT_EDUPLICATE; WEFT_EVERSION; WEFT_EINVAL place malformed, or peers that disagree on
+ * their number; WEFT_EIO; WEFT_EPEER one gave up after the list was agreed; WEFT_ENOMEM. */
 int weft_roster_meet(weft_roster *ret, const weft_meeting *m, const weft_entry *self,
                      weft_link *link);
 void weft_roster_free(weft_roster *r);
 
-/* Merge options with the environment: WEFT_* first, then torchrun, mpirun, srun. With a hub only
- * the options count, and peers may stay 0 for the hub to fill in. `log` stays NULL, for the caller
- * to set. 0 or WEFT_EINVAL that names the variables. getenv_fn: for tests; NULL: getenv. */
+/* Merge options with the environment: WEFT_* first, then torchrun, mpirun, srun. Threads that meet
+ * at a hub do not come here. `log` stays NULL, for the caller to set. 0 or WEFT_EINVAL that names
+ * the variables. getenv_fn: for tests; NULL: getenv. */
 typedef const char *weft_getenv_fn(void *user, const char *name);
 struct weft_group_opts;
 int weft_launch_read(const struct weft_group_opts *opts, weft_getenv_fn *getenv_fn, void *user,

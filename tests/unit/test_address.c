@@ -14,17 +14,15 @@
 
 Test(address, private_ranges_are_known)
 {
-    static const char *const yes[] = {"tcp://10.1.2.3:4",   "tcp://172.16.0.1:4",
-                                      "tcp://172.31.9.9:4", "tcp://192.168.0.1:4",
-                                      "tcp://127.0.1.1:4",  "tcp://169.254.1.1:4",
-                                      "tcp://[::1]:4",      "tcp://[fe80::1]:4",
-                                      "tcp://[fd00::2]:4",  "tcp://localhost:4",
-                                      "ipc://@weft-1",      "mem:3"};
-    static const char *const no[] = {"tcp://11.1.2.3:4",     "tcp://172.15.0.1:4",
-                                     "tcp://172.32.0.1:4",   "tcp://192.169.0.1:4",
-                                     "tcp://8.8.8.8:4",      "tcp://[2001:db8::1]:4",
-                                     "tcp://example.org:4",  "tcp://:4",
-                                     "http://10.0.0.1:4",    "tcp://10.0.0.1.evil.org:4"};
+    static const char *const yes[] = {
+        "tcp://10.1.2.3:4",  "tcp://172.16.0.1:4",  "tcp://172.31.9.9:4", "tcp://192.168.0.1:4",
+        "tcp://127.0.1.1:4", "tcp://169.254.1.1:4", "tcp://[::1]:4",      "tcp://[fe80::1]:4",
+        "tcp://[fd00::2]:4", "tcp://localhost:4",   "ipc://@weft-1",      "mem:3"};
+    static const char *const no[] = {"tcp://11.1.2.3:4",    "tcp://172.15.0.1:4",
+                                     "tcp://172.32.0.1:4",  "tcp://192.169.0.1:4",
+                                     "tcp://8.8.8.8:4",     "tcp://[2001:db8::1]:4",
+                                     "tcp://example.org:4", "tcp://:4",
+                                     "http://10.0.0.1:4",   "tcp://10.0.0.1.evil.org:4"};
     for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
         cr_assert(weft_address_private(yes[i]), "%s", yes[i]);
     for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
@@ -52,11 +50,24 @@ Test(address, seed_lists_are_cut_into_places)
 
 Test(address, malformed_seeds_are_refused_with_the_text)
 {
-    static const char *const bad[] = {
-        "tcp://",          "tcp://a",          "tcp://a:",     "tcp://a:0",   "tcp://a:65536",
-        "tcp://a:7x",      "tcp://:7000",      "tcp://*:7000", "tcp://0.0.0.0:7", "tcp://[::]:7",
-        "tcp://fd00::2:3", "tcp://a:7,",       "udp://a:7",    "a:7",         "tcp://a:-7",
-        "tcp://a:7,b:8",   "tcp://a:7,,tcp://b:8", "tcp://a:*"};
+    static const char *const bad[] = {"tcp://",
+                                      "tcp://a",
+                                      "tcp://a:",
+                                      "tcp://a:0",
+                                      "tcp://a:65536",
+                                      "tcp://a:7x",
+                                      "tcp://:7000",
+                                      "tcp://*:7000",
+                                      "tcp://0.0.0.0:7",
+                                      "tcp://[::]:7",
+                                      "tcp://fd00::2:3",
+                                      "tcp://a:7,",
+                                      "udp://a:7",
+                                      "a:7",
+                                      "tcp://a:-7",
+                                      "tcp://a:7,b:8",
+                                      "tcp://a:7,,tcp://b:8",
+                                      "tcp://a:*"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         weft_seed_place p;
         int got;

@@ -198,9 +198,9 @@ Test(launch, openmpi_on_one_host_meets_in_a_private_folder)
 {
     char meet[512];
     weft_meeting m;
-    const char **env = ENV("OMPI_COMM_WORLD_RANK=1", "OMPI_COMM_WORLD_SIZE=4",
-                           "OMPI_COMM_WORLD_LOCAL_SIZE=4", "PMIX_NAMESPACE=prterun-x@1",
-                           "TMPDIR=/", "XDG_RUNTIME_DIR=/no/such/folder");
+    const char **env =
+        ENV("OMPI_COMM_WORLD_RANK=1", "OMPI_COMM_WORLD_SIZE=4", "OMPI_COMM_WORLD_LOCAL_SIZE=4",
+            "PMIX_NAMESPACE=prterun-x@1", "TMPDIR=/", "XDG_RUNTIME_DIR=/no/such/folder");
     reads(env, NULL, 1, 4, own_folder(meet, "/", "prterun-x_1"), "prterun-x@1");
     cr_assert_eq(launch(env, NULL, &m), WEFT_OK);
     cr_assert(m.own_folder);
@@ -253,15 +253,14 @@ Test(launch, srun_place_errors_name_the_variables)
     fails_naming(ENV("SLURM_PROCID=2", "SLURM_NTASKS=8", "SLURM_STEP_ID=0", "SLURM_JOB_ID=19",
                      "SLURM_STEP_NODELIST=a[1"),
                  NULL, "SLURM_STEP_NODELIST,a[1");
-    fails_naming(ENV("SLURM_PROCID=2", "SLURM_NTASKS=8", "SLURM_STEP_ID=0",
-                     "SLURM_STEP_NODELIST=a"),
-                 NULL, "SLURM_JOB_ID,WEFT_MEET_PORT");
+    fails_naming(
+        ENV("SLURM_PROCID=2", "SLURM_NTASKS=8", "SLURM_STEP_ID=0", "SLURM_STEP_NODELIST=a"), NULL,
+        "SLURM_JOB_ID,WEFT_MEET_PORT");
 }
 
 Test(launch, a_batch_script_is_no_step)
 {
-    fails_naming(ENV("SLURM_PROCID=0", "SLURM_NTASKS=8", "SLURM_JOB_ID=19",
-                     "SLURM_JOB_NODELIST=a"),
+    fails_naming(ENV("SLURM_PROCID=0", "SLURM_NTASKS=8", "SLURM_JOB_ID=19", "SLURM_JOB_NODELIST=a"),
                  NULL, "WEFT_SIZE");
 }
 
@@ -281,14 +280,6 @@ Test(launch, peers_option_that_contradicts_a_launcher_needs_a_rank)
     reads(ENV("RANK=1", "WORLD_SIZE=2"), &o, 1, 2, "file:///x", "weft");
 }
 
-Test(launch, a_hub_takes_only_options)
-{
-    weft_group_opts o = defaults();
-    o.hub = (weft_hub *)&o;
-    o.rank = 1;
-    reads(ENV("RANK=3", "WEFT_SIZE=2"), &o, 1, 0, "hub", "weft");
-}
-
 Test(launch, the_account_names_what_was_read)
 {
     weft_meeting m;
@@ -296,8 +287,12 @@ Test(launch, the_account_names_what_was_read)
                             "TORCHELASTIC_RUN_ID=abc"),
                         NULL, &m),
                  WEFT_OK);
-    const char *words[] = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT + 1",
-                           "TORCHELASTIC_RUN_ID", "tcp://node0:29501"};
+    const char *words[] = {"RANK",
+                           "WORLD_SIZE",
+                           "MASTER_ADDR",
+                           "MASTER_PORT + 1",
+                           "TORCHELASTIC_RUN_ID",
+                           "tcp://node0:29501"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         cr_assert_not_null(strstr(m.tried, words[i]), "%s is not in %s", words[i], m.tried);
 }
@@ -351,9 +346,9 @@ Test(hostlist, brackets_commas_and_ranges_expand_in_order)
 
 Test(hostlist, malformed_lists_are_refused)
 {
-    static const char *const bad[] = {"",     "a[1",   "a]",        "a[]",    "a[1-]", "a[3-1]", "a,",
-                                      ",a",   "a[x]",  "a b",       "a[1,,2]", "a[1]]",
-                                      "a[0-1000000000]", "a[1-2-3]", "a[[1]]"};
+    static const char *const bad[] = {
+        "",     "a[1", "a]",      "a[]",   "a[1-]",           "a[3-1]",   "a,",    ",a",
+        "a[x]", "a b", "a[1,,2]", "a[1]]", "a[0-1000000000]", "a[1-2-3]", "a[[1]]"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char host[64] = "kept";
         cr_assert_eq(weft_hostlist_get(bad[i], 0, host, sizeof(host)), WEFT_EINVAL, "%s gives %s",

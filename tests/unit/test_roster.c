@@ -496,8 +496,7 @@ static void close_fake(void)
 
 static weft_voice voice(int peers)
 {
-    return (weft_voice){
-        .link = &fake_link, .tag = 99, .job = "job", .peers = peers, .uuid = {1}};
+    return (weft_voice){.link = &fake_link, .tag = 99, .job = "job", .peers = peers, .uuid = {1}};
 }
 
 /* The body of a frame that was kept, checked. */
@@ -549,8 +548,7 @@ Test(peer_frame, what_is_told_is_read, .init = open_fake, .fini = close_fake)
     cr_assert_not(weft_telling_next(&t, &back));
 }
 
-Test(peer_frame, only_news_are_told_and_not_to_their_teller, .init = open_fake,
-     .fini = close_fake)
+Test(peer_frame, only_news_are_told_and_not_to_their_teller, .init = open_fake, .fini = close_fake)
 {
     weft_voice v = voice(5);
     weft_known all[3] = {peer(1, 0), peer(2, 1), peer(3, 2)};
@@ -662,29 +660,10 @@ Test(roster, one_peer_meets_alone)
     cr_assert_null(r.entries);
 }
 
-Test(roster, seats_of_a_hub_are_the_list)
-{
-    weft_meeting m = meeting(3);
-    uint64_t hash[3];
-    strcpy(m.meet, "hub");
-    for (int i = 0; i < 3; i++) {
-        weft_roster r = {0};
-        weft_known self = peer(i + 1, i);
-        cr_assert_eq(weft_roster_meet(&r, &m, &self.entry, NULL), WEFT_OK);
-        cr_assert_eq(r.rank, i);
-        cr_assert_eq(r.size, 3);
-        cr_assert_str_eq(r.entries[2].endpoint[0], "mem:2");
-        hash[i] = r.hash;
-        weft_roster_free(&r);
-    }
-    cr_assert_eq(hash[0], hash[1]);
-    cr_assert_eq(hash[0], hash[2]);
-}
-
 Test(roster, a_place_of_no_finder_is_an_error_naming_the_forms)
 {
-    static const char *const bad[] = {"", "/mnt/x", "udp://a:1", "file://relative", "file:///",
-                                      "tcp://a"};
+    static const char *const bad[] = {"",         "/mnt/x", "udp://a:1", "file://relative",
+                                      "file:///", "tcp://a"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         weft_meeting m = meeting(2);
         weft_roster r;
