@@ -77,7 +77,7 @@ fi
 set -x
 "$build/tools/weft" train --data "$data" -n 4 --link tcp --l2 auto --steps 2000 --every 5 \
     --plot "$build/weft-demo.svg" --json "$build/weft-demo.json" \
-    --run 'name=GD optimizer=gd' \
+    --run 'name=GD optimizer=gd algo=ring' \
     --run 'name=QSGD optimizer=sgd codec=qsgd:levels=7,bucket=512,norm=2' \
     --run 'name=TernGrad optimizer=sgd codec=qsgd:levels=1,bucket=0,norm=max' \
     --run 'name=DIANA optimizer=diana codec=qsgd:levels=1,bucket=16,norm=max' \
