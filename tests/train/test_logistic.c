@@ -43,7 +43,7 @@ Test(logistic, shards_by_label_are_sorted_and_stable)
     weft_logistic *p = open_problem(data, 1, WEFT_SHARDS_LABEL);
 
     for (size_t i = 1; i < p->used; i++) {
-        const int before = data->sign[p->rows[i - 1]], now = data->sign[p->rows[i]];
+        const int8_t before = data->sign[p->rows[i - 1]], now = data->sign[p->rows[i]];
 
         cr_expect(before < now || (before == now && p->rows[i - 1] < p->rows[i]));
     }

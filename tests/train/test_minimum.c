@@ -44,8 +44,8 @@ Test(minimum, one_coordinate_has_its_closed_form)
     double slope;
 
     close_to(minimum(data, 0, 0, &slope), -(q * log(q) + (1 - q) * log(1 - q)));
-    for (double l1 = 0.01; l1 < 0.24; l1 += 0.05) {
-        const double p = q - l1;
+    for (int i = 1; i < 25; i += 4) {
+        const double l1 = i / 100.0, p = q - l1;
 
         close_to(minimum(data, l1, 0, &slope),
                  -(q * log(p) + (1 - q) * log(1 - p)) + l1 * log(p / (1 - p)));
