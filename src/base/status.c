@@ -57,7 +57,7 @@ static int set_last(int code, int rank, const char text[WEFT_MESSAGE_BYTES])
     return code;
 }
 
-int weft_fail(int code, const char *format, ...)
+int(weft_fail)(int code, const char *format, ...)
 {
     char text[WEFT_MESSAGE_BYTES] = {0}; /* not last_text: the arguments may point into it */
     va_list args;
@@ -67,7 +67,7 @@ int weft_fail(int code, const char *format, ...)
     return set_last(code, -1, text);
 }
 
-int weft_fail_rank(int code, int rank, const char *format, ...)
+int(weft_fail_rank)(int code, int rank, const char *format, ...)
 {
     char text[WEFT_MESSAGE_BYTES] = {0};
     va_list args;

@@ -30,6 +30,12 @@ int weft_fail_context(const char *format, ...) __attribute__((format(printf, 1, 
 /* Make a problem the thread's last error and return its code. */
 int weft_fail_problem(const weft_problem *problem);
 
+#ifdef __clang_analyzer__
+/* The static analyzer sees one file at a time: tell it that a failure is never WEFT_OK. */
+#define weft_fail(code, ...) ((void)(weft_fail)(code, __VA_ARGS__), (code))
+#define weft_fail_rank(code, ...) ((void)(weft_fail_rank)(code, __VA_ARGS__), (code))
+#endif
+
 /* Fill a problem; the first one stays: a problem that already has a code is not overwritten. */
 void weft_problem_set(weft_problem *problem, int code, int rank, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
