@@ -58,12 +58,15 @@ int weft_launch_from(const weft_cli *cli, weft_launch *ret)
                          .peers = (int)weft_cli_whole(cli, "peers"),
                          .link = weft_cli_text(cli, "link"),
                          .seed = (uint64_t)weft_cli_whole(cli, "seed"),
-                         .timeout_ms = (int64_t)(weft_cli_real(cli, "timeout") * 1e3),
+                         .timeout_ms = weft_cli_given(cli, "timeout")
+                                           ? (int64_t)(weft_cli_real(cli, "timeout") * 1e3)
+                                           : 0,
                          .verbose = weft_cli_flag(cli, "verbose")};
     if (!weft_cli_given(cli, "peers") && under_launcher()) {
         ret->peers = 0;
         if (!weft_cli_given(cli, "link")) {
-            ret->link = "auto";
+            const char *link = getenv("WEFT_LINK");
+            ret->link = link != NULL && link[0] != '\0' ? link : "auto";
         }
         if (strcmp(ret->link, "mem") == 0) {
             return weft_cli_refuse(cli,

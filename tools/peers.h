@@ -53,7 +53,7 @@ typedef struct weft_launch {
     int peers;        /* local peers; 0: one peer, its place from the environment */
     const char *link; /* "tcp", "ipc", "mem", "auto" */
     uint64_t seed;
-    int64_t timeout_ms;
+    int64_t timeout_ms; /* 0: the environment's, else the library's */
     bool verbose;
 } weft_launch;
 
