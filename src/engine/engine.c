@@ -87,7 +87,7 @@ void weft_engine_close(weft_engine **engine)
             weft_out_free(e, o);
         }
         for (int i = 0; i < WEFT_DESCRIPTORS; i++) {
-            weft_free(e->peers[r].heard_words[i]);
+            weft_words_unref(e->peers[r].heard_words[i]);
         }
     }
     weft_flow_discard_all(e);

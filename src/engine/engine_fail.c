@@ -136,9 +136,8 @@ void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
 }
 
 void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
-                        uint64_t descriptor)
+                        const char *theirs)
 {
-    const char *theirs = p->heard_words[descriptor % WEFT_DESCRIPTORS];
     const char *mine = op->request->words;
     const bool first = e->rank < p->rank;
     weft_problem why = {0};

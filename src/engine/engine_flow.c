@@ -176,6 +176,13 @@ static void violate(weft_engine *e, const weft_peer *p, const weft_frame *f, con
     weft_engine_sicken(e, &why);
 }
 
+void weft_words_unref(weft_words *words)
+{
+    if (words != NULL && --words->refs == 0) {
+        weft_free(words);
+    }
+}
+
 /* START: keep the words behind the hash. */
 static bool learn(weft_engine *e, weft_peer *p, const weft_frame *f, const weft_message *m)
 {
@@ -185,20 +192,18 @@ static bool learn(weft_engine *e, weft_peer *p, const weft_frame *f, const weft_
         violate(e, p, f, "a descriptor of impossible length");
         return false;
     }
-    char *words = weft_alloc(len + 1);
+    weft_words *words = weft_alloc(sizeof(*words) + len + 1);
     if (words == NULL) {
         weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory"});
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        words[i] = text[i];
-        if (words[i] < ' ' || words[i] > '~') {
-            words[i] = '?';
-        }
+        words->text[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
     }
-    words[len] = '\0';
+    words->text[len] = '\0';
+    words->refs = 1;
     const size_t cell = f->descriptor % WEFT_DESCRIPTORS;
-    weft_free(p->heard_words[cell]);
+    weft_words_unref(p->heard_words[cell]);
     p->heard_words[cell] = words;
     p->heard_descriptor[cell] = f->descriptor;
     return true;
@@ -223,7 +228,10 @@ static void keep(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message
         weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory"});
         return;
     }
-    *early = (weft_early){.rank = p->rank, .frame = *f};
+    *early = (weft_early){.rank = p->rank,
+                          .frame = *f,
+                          .words = p->heard_words[f->descriptor % WEFT_DESCRIPTORS]};
+    early->words->refs++;
     if (data) {
         early->message = m;
         p->early_bytes += m->len;
@@ -237,11 +245,11 @@ static void keep(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message
 
 /* A frame of an operation at work. Takes the message, which may be NULL for START and GRANT. */
 static void apply(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
-                  const weft_frame *f, weft_message *m)
+                  const weft_frame *f, weft_message *m, const weft_words *words)
 {
     if (f->descriptor != op->request->descriptor) {
         weft_message_unref(m);
-        weft_fail_mismatch(e, now, op, p, f->descriptor);
+        weft_fail_mismatch(e, now, op, p, words->text);
         return;
     }
     weft_flow *flow = weft_flow_of(op, p->rank);
@@ -293,7 +301,7 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         weft_message_unref(m);
         return;
     }
-    apply(e, now, op, p, f, m);
+    apply(e, now, op, p, f, m, p->heard_words[f->descriptor % WEFT_DESCRIPTORS]);
 }
 
 static void unlink_early(weft_engine *e, weft_early **at)
@@ -321,10 +329,11 @@ void weft_flow_replay(weft_engine *e, int64_t now, uint32_t number)
         unlink_early(e, at);
         weft_operation *op = weft_op_at(e, number);
         if (op != NULL) {
-            apply(e, now, op, &e->peers[early->rank], &early->frame, early->message);
+            apply(e, now, op, &e->peers[early->rank], &early->frame, early->message, early->words);
         } else {
             weft_message_unref(early->message);
         }
+        weft_words_unref(early->words);
         weft_free(early);
         if (op != NULL && weft_op_at(e, number) == NULL) {
             at = &e->early; /* it failed, which discards: the list is another */
@@ -342,6 +351,7 @@ void weft_flow_discard(weft_engine *e, uint32_t number)
         }
         unlink_early(e, at);
         weft_message_unref(early->message);
+        weft_words_unref(early->words);
         weft_free(early);
     }
 }
@@ -352,6 +362,7 @@ void weft_flow_discard_all(weft_engine *e)
         weft_early *early = e->early;
         unlink_early(e, &e->early);
         weft_message_unref(early->message);
+        weft_words_unref(early->words);
         weft_free(early);
     }
 }

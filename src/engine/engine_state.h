@@ -38,11 +38,18 @@ typedef struct weft_queue {
     weft_out *head, *tail;
 } weft_queue;
 
+/* What a peer calls, as it said. Shared: a cell of the table and early frames refer to it. */
+typedef struct weft_words {
+    int refs;
+    char text[];
+} weft_words;
+
 /* A frame that came before it is due. */
 typedef struct weft_early {
     struct weft_early *next;
     int rank;
     weft_frame frame;
+    weft_words *words;     /* of its descriptor; the peer's table may have others by then */
     weft_message *message; /* NULL for START and GRANT */
 } weft_early;
 
@@ -72,7 +79,7 @@ typedef struct weft_peer {
     uint32_t told_operation;  /* the same the other way */
     uint64_t sent_descriptor[WEFT_DESCRIPTORS];
     uint64_t heard_descriptor[WEFT_DESCRIPTORS];
-    char *heard_words[WEFT_DESCRIPTORS];
+    weft_words *heard_words[WEFT_DESCRIPTORS];
     size_t early_bytes, early_frames; /* kept for it */
 } weft_peer;
 
@@ -228,6 +235,7 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
                      weft_message *m);
 void weft_flow_heard(weft_engine *e, int64_t now, weft_peer *p, uint32_t number);
 void weft_flow_replay(weft_engine *e, int64_t now, uint32_t number);
+void weft_words_unref(weft_words *words); /* NULL-safe */
 void weft_flow_discard(weft_engine *e, uint32_t number); /* early frames of this operation */
 void weft_flow_discard_all(weft_engine *e);
 
@@ -256,7 +264,7 @@ const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number);
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m);
 void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
-                        uint64_t descriptor);
+                        const char *theirs);
 
 /* exec.c: a lane */
 typedef enum weft_ran {

@@ -24,8 +24,8 @@ typedef struct kind {
     weft_op op;
 } kind;
 static const kind kinds[] = {
-    {WEFT_F32, WEFT_MEAN}, {WEFT_F32, WEFT_MIN}, {WEFT_F64, WEFT_SUM},  {WEFT_F64, WEFT_MEAN},
-    {WEFT_F64, WEFT_PROD}, {WEFT_I8, WEFT_SUM},  {WEFT_U8, WEFT_MAX},   {WEFT_I32, WEFT_MIN},
+    {WEFT_F32, WEFT_MEAN}, {WEFT_F32, WEFT_MIN}, {WEFT_F64, WEFT_SUM}, {WEFT_F64, WEFT_MEAN},
+    {WEFT_F64, WEFT_PROD}, {WEFT_I8, WEFT_SUM},  {WEFT_U8, WEFT_MAX},  {WEFT_I32, WEFT_MIN},
     {WEFT_U32, WEFT_PROD}, {WEFT_I64, WEFT_SUM}, {WEFT_U64, WEFT_MAX},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
@@ -250,7 +250,8 @@ static void bits_body(member *me)
         fixture_floats(counts[i], me->rank, in, counts[i]);
         for (size_t c = 0; c < sizeof(codecs) / sizeof(codecs[0]); c++) {
             for (int a = 0; a < ALGOS; a++) {
-                const bool merges = strcmp(algos[a], "ring") == 0 || strcmp(algos[a], "doubling") == 0;
+                const bool merges =
+                    strcmp(algos[a], "ring") == 0 || strcmp(algos[a], "doubling") == 0;
                 const weft_coll_opts o = {.size = sizeof(o), .algo = algos[a], .codec = codecs[c]};
                 if (merges && c > 0) {
                     MUST_END(me, WEFT_ENOTSUP,

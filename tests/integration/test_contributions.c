@@ -142,8 +142,9 @@ static void check_receipts(receipts *s, int size)
         const uint64_t wire = s->after[r].wire_bytes_sent - s->before[r].wire_bytes_sent;
         sent += x->body_bytes_sent;
         received += x->body_bytes_received;
-        cr_assert_eq(body, x->body_bytes_sent, "rank %d: the group sent %llu, the receipt says %llu",
-                     r, (unsigned long long)body, (unsigned long long)x->body_bytes_sent);
+        cr_assert_eq(body, x->body_bytes_sent,
+                     "rank %d: the group sent %llu, the receipt says %llu", r,
+                     (unsigned long long)body, (unsigned long long)x->body_bytes_sent);
         cr_assert_leq(x->wire_bytes_sent, wire);
         cr_assert_eq((x->wire_bytes_sent - x->body_bytes_sent) % 64, 0,
                      "headers of data frames are 64 bytes");

@@ -196,8 +196,9 @@ static void cancel_body(member *me)
     }
     MUST_END(me, WEFT_ECANCELED, weft_wait(f->request[0], WEFT_FOREVER));
     const weft_error *error = weft_request_error(f->request[0]);
-    MUST(me, error->code == WEFT_ECANCELED && error->rank == 1 &&
-                 strstr(error->message, "rank 1") != NULL,
+    MUST(me,
+         error->code == WEFT_ECANCELED && error->rank == 1 &&
+             strstr(error->message, "rank 1") != NULL,
          "code %d, rank %d: %s", error->code, error->rank, error->message);
     weft_cancel(f->request[0]); /* ended: nothing happens */
     MUST_END(me, WEFT_ECANCELED, weft_test(f->request[0]));

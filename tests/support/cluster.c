@@ -69,8 +69,7 @@ void member_failed(const member *me, const char *file, int line, const char *wha
     }
     const char *slash = strrchr(file, '/');
     const int at =
-        snprintf(report->text, TEXT, "%s:%d: %s: ", slash != NULL ? slash + 1 : file, line,
-                 what);
+        snprintf(report->text, TEXT, "%s:%d: %s: ", slash != NULL ? slash + 1 : file, line, what);
     va_list args;
     if (at >= TEXT) {
         report->failed = true;
@@ -226,8 +225,7 @@ static void reap(cluster *c, int rank)
     if (WIFSIGNALED(status) && !(c->killed[rank] && WTERMSIG(status) == SIGKILL)) {
         if (!report->failed) {
             snprintf(report->text, TEXT, "it died of signal %d (%s)", WTERMSIG(status),
-                     WTERMSIG(status) == SIGALRM ? "it ran too long"
-                                                 : strsignal(WTERMSIG(status)));
+                     WTERMSIG(status) == SIGALRM ? "it ran too long" : strsignal(WTERMSIG(status)));
         }
         report->failed = true;
     } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && !report->failed) {
@@ -263,8 +261,8 @@ void cluster_join(cluster *c)
 
 void cluster_run(cluster_link link, int size, cluster_body *body, void *user)
 {
-    cluster_join(cluster_start(
-        &(cluster_plan){.link = link, .size = size, .body = body, .user = user}));
+    cluster_join(
+        cluster_start(&(cluster_plan){.link = link, .size = size, .body = body, .user = user}));
 }
 
 gate gate_new(void)
