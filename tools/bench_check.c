@@ -105,7 +105,9 @@ int weft_bench_wrong_lossy(weft_bench_peer *b, const weft_bench_row *row, const 
     bool bounded = true;
     int bad = 0;
     if (scratch == NULL || sums == NULL) {
-        bad = weft_peer_fail(b->peer, WEFT_EXIT_WRONG, "out of memory");
+        free(scratch);
+        free(sums);
+        return weft_peer_fail(b->peer, WEFT_EXIT_WRONG, "out of memory");
     }
     for (size_t at = 0; bad == 0 && at < row->count; at += SLICE) {
         const size_t n = row->count - at < SLICE ? row->count - at : SLICE;

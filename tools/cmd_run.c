@@ -74,7 +74,7 @@ static void take_output(void *user, int rank, int pipe, const char *bytes, size_
                 kept->bytes = malloc(LINE_CAP);
             }
             const size_t room = kept->bytes == NULL ? 0 : LINE_CAP - kept->len;
-            if (part > room) { /* a line without end: in pieces */
+            if (kept->bytes == NULL || part > room) { /* a line without end: in pieces */
                 if (kept->len > 0) {
                     put_line(run, rank, pipe, kept->bytes, kept->len, false);
                 }

@@ -108,7 +108,7 @@ static int start(weft_crew *crew, weft_child *child, const char *path, char *con
                  char *const *envp, const int wires[WEFT_CREW_PIPES],
                  const int ends[WEFT_CREW_PIPES])
 {
-    int tell[2];
+    int tell[2] = {-1, -1};
     int error = pipe_high(tell);
     if (error != 0) {
         return error;
@@ -146,7 +146,7 @@ int weft_crew_start(weft_crew *crew, int rank, const char *path, char *const *ar
     for (int k = 0; k < WEFT_CREW_PIPES; k++) {
         ends[k] = -1;
         if (wires[k] >= 0 && error == 0) {
-            int pair[2];
+            int pair[2] = {-1, -1};
             error = pipe_high(pair);
             if (error == 0) {
                 crew->pipes[rank][k] = pair[0];

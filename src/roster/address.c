@@ -62,7 +62,7 @@ int weft_address_resolve(const weft_seed_place *place, struct sockaddr_storage *
     char port[16];
     snprintf(port, sizeof(port), "%d", place->port);
     int failed = getaddrinfo(place->host, port, &want, &found);
-    if (failed)
+    if (failed || !found)
         return weft_fail(WEFT_EIO, "%s does not resolve: %s", place->host,
                          failed == EAI_SYSTEM ? strerror(errno) : gai_strerror(failed));
     const struct addrinfo *best = found;
@@ -229,7 +229,7 @@ int weft_address_choose(const weft_meeting *m, const char *ifname, char out[64])
     if (ifname && ifname[0])
         return choose_interface(ifname, out);
     const char *at = m->meet;
-    weft_seed_place place;
+    weft_seed_place place = {0};
     struct sockaddr_storage seed;
     while (strncmp(at, "tcp://", strlen("tcp://")) == 0) {
         int got = weft_seed_place_next(&at, &place);

@@ -97,7 +97,7 @@ static bool take_word(const char **at, word *w)
 /* The index-th host of a word; *count how many it has. The last group counts fastest. */
 static bool word_host(const word *w, size_t index, size_t *count, char *out, size_t cap)
 {
-    size_t sizes[GROUPS], left = index;
+    size_t sizes[GROUPS] = {0}, left = index;
     char number[GROUPS][16];
     *count = 1;
     for (int g = 0; g < w->groups; g++) {
@@ -110,7 +110,8 @@ static bool word_host(const word *w, size_t index, size_t *count, char *out, siz
         return true;
     for (int g = w->groups - 1; g >= 0; g--) {
         size_t ignored;
-        if (!expand(w->ranges[g], w->ranges_len[g], left % sizes[g], &ignored, number[g]))
+        if (sizes[g] == 0 ||
+            !expand(w->ranges[g], w->ranges_len[g], left % sizes[g], &ignored, number[g]))
             return false;
         left /= sizes[g];
     }

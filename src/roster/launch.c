@@ -104,7 +104,7 @@ static int find_launcher(const weft_launch *l, weft_identity *ret)
     for (int which = 0; which < WEFT_LAUNCHER_COUNT; which++) {
         if (found && which == WEFT_LAUNCHER_SRUN)
             break;
-        weft_identity id;
+        weft_identity id = {0};
         int got = read_family(l, (weft_launcher)which, &id);
         if (got < 0)
             return got;
