@@ -26,7 +26,8 @@ typedef struct weft_draw {
     uint64_t first;  /**< index in the whole tensor of the buffer's first element */
 } weft_draw;
 
-/** Make a codec from its SPEC. @return 0, WEFT_EINVAL (the text names the valid keys), WEFT_ENOMEM. */
+/** Make a codec from its SPEC. @return 0, WEFT_EINVAL (the text names the valid keys), WEFT_ENOMEM.
+ */
 WEFT_API int weft_codec_open(weft_codec **ret, const char *spec);
 /** Free it. NULL-safe, sets *codec to NULL. */
 WEFT_API void weft_codec_close(weft_codec **codec);

@@ -24,30 +24,30 @@ typedef struct weft_hub weft_hub; /**< meeting place and link for threads of one
 /** How to open a group. Fill with weft_group_opts_init() first: it sets the size, rank -1 and zero
  *  for the rest, which leaves each to the environment and then to the default. */
 typedef struct weft_group_opts {
-    size_t size;              /**< sizeof(weft_group_opts) */
-    int peers;                /**< number of peers, 1 … 65535; 0: from the environment */
-    int rank;                 /**< wished rank; -1: from the environment, else by order of arrival */
-    const char *meet;         /**< meeting place; NULL: WEFT_MEET, else the launcher's */
-    const char *job;          /**< job id, keeps two jobs at one place apart; NULL: environment */
-    const char *link;         /**< "auto" (ipc on one host, else tcp), "tcp", "ipc", "mem"; NULL:
-                                   WEFT_LINK, else "auto", with a hub "mem" */
-    const char *listen;       /**< "tcp://ADDRESS:PORT" to bind; NULL: WEFT_LISTEN, else any port
-                                   of the interface that WEFT_SOCKET_IFNAME or routing names */
-    const char *advertise;    /**< "tcp://ADDRESS:PORT" told to others; NULL: WEFT_ADVERTISE, else
-                                   what was bound */
-    weft_hub *hub;            /**< for link "mem": the hub, which is then the meeting place too */
-    int64_t open_timeout_ms;  /**< longest wait for all peers; WEFT_FOREVER; 0:
-                                   WEFT_OPEN_TIMEOUT_MS, else 60 000 */
-    int64_t timeout_ms;       /**< default for operations: longest time without progress;
-                                   WEFT_FOREVER; 0: WEFT_TIMEOUT_MS, else 60 000 */
-    int64_t dead_ms;          /**< silence after which a peer counts as dead; 0: WEFT_DEAD_MS, else
-                                   1 000 when all addresses are private, else 10 000 */
-    uint64_t seed;            /**< key of all random numbers, the same on all peers; 0: WEFT_SEED,
-                                   else 1 */
-    const char *checksum;     /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
-                                   WEFT_CHECKSUM, else "auto" */
+    size_t size;             /**< sizeof(weft_group_opts) */
+    int peers;               /**< number of peers, 1 … 65535; 0: from the environment */
+    int rank;                /**< wished rank; -1: from the environment, else by order of arrival */
+    const char *meet;        /**< meeting place; NULL: WEFT_MEET, else the launcher's */
+    const char *job;         /**< job id, keeps two jobs at one place apart; NULL: environment */
+    const char *link;        /**< "auto" (ipc on one host, else tcp), "tcp", "ipc", "mem"; NULL:
+                                  WEFT_LINK, else "auto", with a hub "mem" */
+    const char *listen;      /**< "tcp://ADDRESS:PORT" to bind; NULL: WEFT_LISTEN, else any port
+                                  of the interface that WEFT_SOCKET_IFNAME or routing names */
+    const char *advertise;   /**< "tcp://ADDRESS:PORT" told to others; NULL: WEFT_ADVERTISE, else
+                                  what was bound */
+    weft_hub *hub;           /**< for link "mem": the hub, which is then the meeting place too */
+    int64_t open_timeout_ms; /**< longest wait for all peers; WEFT_FOREVER; 0:
+                                  WEFT_OPEN_TIMEOUT_MS, else 60 000 */
+    int64_t timeout_ms;      /**< default for operations: longest time without progress;
+                                  WEFT_FOREVER; 0: WEFT_TIMEOUT_MS, else 60 000 */
+    int64_t dead_ms;         /**< silence after which a peer counts as dead; 0: WEFT_DEAD_MS, else
+                                  1 000 when all addresses are private, else 10 000 */
+    uint64_t seed;           /**< key of all random numbers, the same on all peers; 0: WEFT_SEED,
+                                  else 1 */
+    const char *checksum;    /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
+                                  WEFT_CHECKSUM, else "auto" */
     void (*log)(void *user, int level, const char *line); /**< 0 error … 3 debug; NULL: silent */
-    void *log_user;           /**< handed to log */
+    void *log_user;                                       /**< handed to log */
 } weft_group_opts;
 
 /** Set size and defaults. */

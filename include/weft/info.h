@@ -31,11 +31,11 @@ typedef struct weft_param {
 
 /** One member of a family. The strings are static. */
 typedef struct weft_info {
-    const char *name;         /**< "qsgd"; for algorithms "ring" */
-    const char *scope;        /**< for algorithms the collective, "allreduce"; else "" */
-    const char *summary;      /**< one line */
-    const char *source;       /**< paper or origin, "" if own */
-    const char *cost;         /**< cost formula of algorithms, state and wire of optimizers, or "" */
+    const char *name;    /**< "qsgd"; for algorithms "ring" */
+    const char *scope;   /**< for algorithms the collective, "allreduce"; else "" */
+    const char *summary; /**< one line */
+    const char *source;  /**< paper or origin, "" if own */
+    const char *cost;    /**< cost formula of algorithms, state and wire of optimizers, or "" */
     const weft_param *params; /**< ends with key NULL; never NULL */
 } weft_info;
 

@@ -73,8 +73,8 @@ typedef struct weft_step_cost {
  */
 WEFT_API int weft_optim_step(weft_optim *optim, float *x, const float *gradient);
 
-WEFT_API uint64_t weft_optim_steps(const weft_optim *optim); /**< steps done */
-WEFT_API double weft_optim_lr(const weft_optim *optim);      /**< step size in force */
+WEFT_API uint64_t weft_optim_steps(const weft_optim *optim);      /**< steps done */
+WEFT_API double weft_optim_lr(const weft_optim *optim);           /**< step size in force */
 WEFT_API weft_step_cost weft_optim_cost(const weft_optim *optim); /**< of the last step */
 /** The SPEC with every key spelled out and its value in force. Valid until closed. */
 WEFT_API const char *weft_optim_spec(const weft_optim *optim);

@@ -26,8 +26,8 @@ typedef struct weft_outlet {
     /* Hand a frame to a connection. Takes the message in any case. false: the connection is down
      * (the engine needs no event for it). */
     bool (*send)(void *user, uint32_t conn, weft_message *m);
-    /* Begin to connect to a rank under this number: up or down follows as an event. false: it cannot
-     * even begin, no event follows. */
+    /* Begin to connect to a rank under this number: up or down follows as an event. false: it
+     * cannot even begin, no event follows. */
     bool (*dial)(void *user, uint32_t conn, int rank);
     void (*drop)(void *user, uint32_t conn);
     /* The request has ended; its problem and result are final. The engine forgets it. */
@@ -44,13 +44,13 @@ typedef struct weft_counters {
 
 typedef struct weft_engine_opts {
     int rank, size;
-    uint64_t group;     /* tag */
+    uint64_t group; /* tag */
     uint64_t seed;
     int64_t dead_ns;
-    const bool *sum;    /* per rank: body checksums on frames to it; copied */
+    const bool *sum;          /* per rank: body checksums on frames to it; copied */
     const char *const *where; /* per rank: endpoint, for error texts; must outlive the engine */
     weft_log log;
-    weft_pool *pool;    /* must outlive the engine */
+    weft_pool *pool; /* must outlive the engine */
     weft_outlet outlet;
 } weft_engine_opts;
 

@@ -40,8 +40,7 @@ void weft_flow_describe(weft_engine *e, int64_t now, weft_operation *op, int ran
     uint64_t *known = &p->sent_descriptor[hash % WEFT_DESCRIPTORS];
     if (*known != hash) {
         *known = hash;
-        weft_frame f = {
-            .kind = WEFT_FRAME_START, .operation = op->number, .descriptor = hash};
+        weft_frame f = {.kind = WEFT_FRAME_START, .operation = op->number, .descriptor = hash};
         weft_send_control(e, now, rank, &f, op->request->words, strlen(op->request->words));
     }
 }
@@ -53,8 +52,7 @@ void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank)
     if (p->sent_descriptor[hash % WEFT_DESCRIPTORS] != hash) {
         weft_flow_describe(e, now, op, rank); /* START brings the grant too */
     } else {
-        weft_frame f = {
-            .kind = WEFT_FRAME_GRANT, .operation = op->number, .descriptor = hash};
+        weft_frame f = {.kind = WEFT_FRAME_GRANT, .operation = op->number, .descriptor = hash};
         weft_send_control(e, now, rank, &f, NULL, 0);
     }
     weft_flow *flow = weft_flow_of(op, rank);
@@ -109,8 +107,7 @@ static void flush(weft_engine *e, int64_t now, weft_operation *op, weft_flow *fl
     bool first_lane_stopped = false; /* frames of one lane keep their order */
     for (weft_out *o; (o = weft_queue_pop(&flow->blocked)) != NULL;) {
         const uint32_t lane = o->frame.lane;
-        if ((lane == 0 && first_lane_stopped) ||
-            !may_send(e, op, flow, lane, o->message->len)) {
+        if ((lane == 0 && first_lane_stopped) || !may_send(e, op, flow, lane, o->message->len)) {
             first_lane_stopped = first_lane_stopped || lane == 0;
             weft_queue_push(&keep, o);
             continue;
@@ -170,7 +167,8 @@ static void violate(weft_engine *e, const weft_peer *p, const weft_frame *f, con
 {
     char who[192];
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EPROTO, p->rank, "%s broke the protocol: %s (%s, operation %u, lane %u)",
+    weft_problem_set(&why, WEFT_EPROTO, p->rank,
+                     "%s broke the protocol: %s (%s, operation %u, lane %u)",
                      weft_peer_words(e, p->rank, who, sizeof(who)), how,
                      weft_frame_kind_name(f->kind), f->operation, f->lane);
     weft_engine_sicken(e, &why);
@@ -215,9 +213,8 @@ static void keep(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message
     const int32_t ahead = (int32_t)(f->operation - e->called);
     const bool data = f->kind == WEFT_FRAME_DATA;
     const size_t most = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES;
-    if ((data && (ahead > WEFT_EARLY_OPS || f->lane != 0)) ||
-        ahead > 2 * WEFT_IN_FLIGHT || p->early_frames >= WEFT_EARLY_FRAMES ||
-        (data && p->early_bytes + m->len > most)) {
+    if ((data && (ahead > WEFT_EARLY_OPS || f->lane != 0)) || ahead > 2 * WEFT_IN_FLIGHT ||
+        p->early_frames >= WEFT_EARLY_FRAMES || (data && p->early_bytes + m->len > most)) {
         weft_message_unref(m);
         violate(e, p, f, "sent beyond what was granted");
         return;
@@ -228,9 +225,8 @@ static void keep(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message
         weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory"});
         return;
     }
-    *early = (weft_early){.rank = p->rank,
-                          .frame = *f,
-                          .words = p->heard_words[f->descriptor % WEFT_DESCRIPTORS]};
+    *early = (weft_early){
+        .rank = p->rank, .frame = *f, .words = p->heard_words[f->descriptor % WEFT_DESCRIPTORS]};
     early->words->refs++;
     if (data) {
         early->message = m;
@@ -274,8 +270,7 @@ static void apply(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
 void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      weft_message *m)
 {
-    if (e->broken.code != WEFT_OK ||
-        (f->kind == WEFT_FRAME_START && !learn(e, p, f, m))) {
+    if (e->broken.code != WEFT_OK || (f->kind == WEFT_FRAME_START && !learn(e, p, f, m))) {
         weft_message_unref(m);
         return;
     }

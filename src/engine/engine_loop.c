@@ -34,9 +34,9 @@ struct weft_loop {
     /* Guarded by the lock. */
     weft_request *calls, **calls_tail;
     weft_request *cancels;
-    bool driven;   /* somebody holds the baton */
-    int wanting;   /* callers that wait for it, or for a request that its holder runs */
-    bool busy;     /* operations were at work when it was last put down */
+    bool driven; /* somebody holds the baton */
+    int wanting; /* callers that wait for it, or for a request that its holder runs */
+    bool busy;   /* operations were at work when it was last put down */
     bool stop;
     int64_t left_at;
 
@@ -378,10 +378,10 @@ void weft_loop_close(weft_loop **loop)
 
 static int after_fork(const weft_loop *l)
 {
-    return l->pid == getpid() ? WEFT_OK
-                              : weft_fail(WEFT_EFORKED,
-                                          "the group was opened before fork, in process %ld",
-                                          (long)l->pid);
+    return l->pid == getpid()
+               ? WEFT_OK
+               : weft_fail(WEFT_EFORKED, "the group was opened before fork, in process %ld",
+                           (long)l->pid);
 }
 
 static int enqueue(weft_loop *l, weft_request *r, bool will_wait)

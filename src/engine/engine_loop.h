@@ -13,12 +13,12 @@
 #include "link/link.h"
 
 typedef struct weft_loop_opts {
-    weft_engine_opts engine;          /* the outlet is the loop's */
-    weft_link *link;                  /* taken over on success */
-    const char *const *dial;          /* per rank: endpoint to dial; must outlive the loop */
+    weft_engine_opts engine; /* the outlet is the loop's */
+    weft_link *link;         /* taken over on success */
+    const char *const *dial; /* per rank: endpoint to dial; must outlive the loop */
     void (*roster)(void *user, weft_link *link, uint32_t conn, weft_message *m);
     void *roster_user;
-    weft_link_event *early;           /* events that came before; messages taken on success */
+    weft_link_event *early; /* events that came before; messages taken on success */
     size_t early_count;
 } weft_loop_opts;
 

@@ -51,8 +51,7 @@ void weft_peer_want(weft_engine *e, int64_t now, int rank, bool dial_anyway)
 {
     weft_peer *p = &e->peers[rank];
     p->wanted = true;
-    if (p->state == WEFT_PEER_IDLE && p->dial_at == WEFT_NEVER &&
-        (e->rank < rank || dial_anyway)) {
+    if (p->state == WEFT_PEER_IDLE && p->dial_at == WEFT_NEVER && (e->rank < rank || dial_anyway)) {
         dial(e, now, p);
     }
 }
@@ -168,8 +167,7 @@ static void welcome(weft_engine *e, int64_t now, uint32_t conn, const weft_frame
     }
     weft_peer *p = &e->peers[f->source];
     const bool dialling = p->state == WEFT_PEER_DIALING || p->state == WEFT_PEER_GREETED;
-    if (p->state == WEFT_PEER_UP || p->state == WEFT_PEER_LEFT ||
-        (dialling && e->rank < p->rank)) {
+    if (p->state == WEFT_PEER_UP || p->state == WEFT_PEER_LEFT || (dialling && e->rank < p->rank)) {
         /* The connection there is stays; of two dials at once the lower rank's counts. */
         atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
         e->outlet.drop(e->outlet.user, conn);
@@ -241,8 +239,7 @@ void weft_peer_tick(weft_engine *e, int64_t now, int64_t elapsed)
         case WEFT_PEER_UP:
             p->silence += elapsed;
             if (p->silence >= e->dead_ns) {
-                snprintf(how, sizeof(how), "silent for %lld ms",
-                         (long long)(p->silence / WEFT_MS));
+                snprintf(how, sizeof(how), "silent for %lld ms", (long long)(p->silence / WEFT_MS));
                 lost(e, now, p, how);
             } else if (now - p->sent_at >= e->dead_ns / 4) {
                 weft_send_beat(e, now, p);

@@ -207,9 +207,9 @@ static int unpack(const weft_operation *op, weft_lane *lane, const weft_plan *pl
     const weft_codec *c = codec_of(op, step);
     weft_slot *slot = &lane->slots[step->slot];
     const weft_stretch s = stretch_of(plan, &step->span);
-    const int rc = c->type->decode(c, &s, body(slot->message),
-                                   slot->message->len - WEFT_FRAME_HEADER,
-                                   span_out(op, lane, &step->span), step->verb == WEFT_VERB_ADD);
+    const int rc =
+        c->type->decode(c, &s, body(slot->message), slot->message->len - WEFT_FRAME_HEADER,
+                        span_out(op, lane, &step->span), step->verb == WEFT_VERB_ADD);
     if (rc != WEFT_OK) {
         return slot->from >= 0 ? weft_fail_context("from rank %d", slot->from) : rc;
     }

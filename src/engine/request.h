@@ -43,18 +43,18 @@ struct weft_request {
     const char *algo;                 /* "ring", static */
     const void *in;
     void *out;
-    uint64_t count;             /* elements of the vector, of a block where there are blocks */
+    uint64_t count;                 /* elements of the vector, of a block where there are blocks */
     uint64_t in_stride, out_stride; /* elements from block to block, 0: one block */
     weft_dtype dtype;
     weft_op op;
-    weft_codec *codec, *raw;    /* owned; raw: the dense codec of dtype and op, for replies */
+    weft_codec *codec, *raw; /* owned; raw: the dense codec of dtype and op, for replies */
     float *own, *residual;
-    uint64_t draw;              /* 0: the operation's number */
+    uint64_t draw; /* 0: the operation's number */
     uint32_t tensor;
     uint64_t lane_length, lane_count;
     weft_shared_plan *plan, *tail; /* of full lanes and of the last one; tail may equal plan */
-    int64_t timeout_ns;         /* longest time without progress, WEFT_NEVER: none */
-    weft_receipt *receipt;      /* the caller's, or NULL */
+    int64_t timeout_ns;            /* longest time without progress, WEFT_NEVER: none */
+    weft_receipt *receipt;         /* the caller's, or NULL */
 
     weft_operation *operation;
     weft_receipt result;
@@ -63,9 +63,9 @@ struct weft_request {
 
     /* Guarded by the loop's lock. */
     enum { WEFT_REQUEST_NEW, WEFT_REQUEST_RUNNING, WEFT_REQUEST_DONE } state;
-    bool cancel;               /* asked for */
+    bool cancel; /* asked for */
     weft_request *next_cancel;
-    weft_request *next;        /* in the loop's queue, then in the engine's */
+    weft_request *next; /* in the loop's queue, then in the engine's */
 };
 
 /* A zeroed request. NULL: out of memory. */

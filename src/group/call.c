@@ -61,16 +61,15 @@ static int check_buffers(const weft_group *g, const weft_call *c, const weft_col
     }
     /* In place: the own block of the larger side is the smaller side. */
     const uint64_t mine = (uint64_t)g->rank * c->count * width;
-    const bool in_place =
-        (c->coll == WEFT_COLL_ALLGATHER && in.from == out.from + mine) ||
-        (c->coll == WEFT_COLL_REDUCE_SCATTER && out.from == in.from + mine) ||
-        (c->coll != WEFT_COLL_ALLGATHER && c->coll != WEFT_COLL_REDUCE_SCATTER &&
-         in.from == out.from);
+    const bool in_place = (c->coll == WEFT_COLL_ALLGATHER && in.from == out.from + mine) ||
+                          (c->coll == WEFT_COLL_REDUCE_SCATTER && out.from == in.from + mine) ||
+                          (c->coll != WEFT_COLL_ALLGATHER && c->coll != WEFT_COLL_REDUCE_SCATTER &&
+                           in.from == out.from);
     if (overlap(in, out) && !in_place) {
         return invalid(c, "input and output overlap without being in place");
     }
-    if (overlap(own, in) || overlap(own, out) || overlap(own, residual) ||
-        overlap(residual, in) || overlap(residual, out)) {
+    if (overlap(own, in) || overlap(own, out) || overlap(own, residual) || overlap(residual, in) ||
+        overlap(residual, out)) {
         return invalid(c, "own or residual overlaps another buffer");
     }
     return WEFT_OK;
@@ -140,18 +139,16 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
         .size = g->size,
         .count = c->count,
         .element_bytes = width,
-        .encoded_bytes = c->count == 0 ? (double)width
-                                       : (double)weft_codec_bound(r->codec, (size_t)c->count) /
-                                             (double)c->count,
+        .encoded_bytes =
+            c->count == 0 ? (double)width
+                          : (double)weft_codec_bound(r->codec, (size_t)c->count) / (double)c->count,
         .traits = r->codec->type->traits,
     };
     /* The codec's block; codecs without scales have edges anywhere. */
     const size_t block = r->codec->type->block(r->codec);
     const weft_algo *algo = NULL;
     /* WEFT_ALGO speaks of allreduce; the other collectives have an algorithm each. */
-    const char *name = o->algo != NULL                    ? o->algo
-                       : c->coll == WEFT_COLL_ALLREDUCE ? g->algo
-                                                         : NULL;
+    const char *name = o->algo != NULL ? o->algo : c->coll == WEFT_COLL_ALLREDUCE ? g->algo : NULL;
     int rc = weft_algo_select(name, &choice, &algo);
     if (rc != WEFT_OK) {
         return rc;

@@ -13,12 +13,12 @@ struct weft_group {
     int rank, size;
     uint64_t seed;
     int64_t timeout_ms;
-    char *algo;                /* WEFT_ALGO, or NULL */
+    char *algo; /* WEFT_ALGO, or NULL */
     weft_log log;
-    weft_roster roster;        /* empty on a hub */
+    weft_roster roster;                /* empty on a hub */
     char (*where)[WEFT_ENDPOINT_TEXT]; /* per rank: the endpoint to dial */
-    const char **dial;         /* per rank: where, as a list for the engine */
-    bool *sum;                 /* per rank: body checksums */
+    const char **dial;                 /* per rank: where, as a list for the engine */
+    bool *sum;                         /* per rank: body checksums */
     weft_plancache *plans;
     weft_loop *loop;
 };

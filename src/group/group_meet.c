@@ -119,17 +119,17 @@ static int published(const weft_settings *s, const weft_meeting *m, const char *
     int written;
     if (advertise != NULL) {
         if (strncmp(advertise, "tcp://", 6) != 0 || strrchr(advertise + 6, ':') == NULL) {
-            return weft_fail(WEFT_EINVAL, "advertise (or WEFT_ADVERTISE) is \"%s\": it must be "
-                                          "tcp://ADDRESS:PORT",
+            return weft_fail(WEFT_EINVAL,
+                             "advertise (or WEFT_ADVERTISE) is \"%s\": it must be "
+                             "tcp://ADDRESS:PORT",
                              advertise);
         }
         const char *any = strrchr(advertise, ':');
-        written = strcmp(any, ":*") == 0
-                      ? snprintf(out, WEFT_ENDPOINT_TEXT, "%.*s%s", (int)(any - advertise),
-                                 advertise, port)
-                      : snprintf(out, WEFT_ENDPOINT_TEXT, "%s", advertise);
-    } else if (strncmp(bound, "tcp://0.0.0.0:", 14) == 0 || strncmp(bound, "tcp://[::]:", 11) == 0 ||
-               strncmp(bound, "tcp://*:", 8) == 0) {
+        written = strcmp(any, ":*") == 0 ? snprintf(out, WEFT_ENDPOINT_TEXT, "%.*s%s",
+                                                    (int)(any - advertise), advertise, port)
+                                         : snprintf(out, WEFT_ENDPOINT_TEXT, "%s", advertise);
+    } else if (strncmp(bound, "tcp://0.0.0.0:", 14) == 0 ||
+               strncmp(bound, "tcp://[::]:", 11) == 0 || strncmp(bound, "tcp://*:", 8) == 0) {
         char address[64];
         const int rc = weft_address_choose(m, env("WEFT_SOCKET_IFNAME"), address);
         if (rc != WEFT_OK) {
