@@ -55,7 +55,9 @@ typedef struct weft_coll_opts {
     uint64_t draw;      /**< keys the random numbers of lossy codecs, 1 … 2^48-1 (the caller's step:
                              a retry uses the same); 0: the operation's number */
     uint32_t tensor;    /**< keys them too, 0 … 65535 */
-    int64_t timeout_ms; /**< longest time without progress; 0: the group's, WEFT_FOREVER: none */
+    int64_t timeout_ms; /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
+                             Twice that where the peer waited for is in the operation too: so the
+                             one that waits for the culprit speaks first */
     weft_receipt *receipt; /**< filled when the operation succeeds; NULL: not wanted */
 } weft_coll_opts;
 

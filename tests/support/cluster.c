@@ -36,6 +36,7 @@ struct cluster {
     pid_t pids[CLUSTER_MAX];
     bool killed[CLUSTER_MAX];
     pthread_t threads[CLUSTER_MAX];
+    bool waited;
 };
 
 /* Leaks of a process that leaves by _exit(), where there is a leak checker. */
@@ -234,15 +235,23 @@ static void reap(cluster *c, int rank)
     }
 }
 
-void cluster_join(cluster *c)
+void cluster_wait(cluster *c)
 {
-    char failures[CLUSTER_MAX * (TEXT + 32)] = "";
-    for (int r = 0; r < c->plan.size; r++) {
+    for (int r = 0; r < c->plan.size && !c->waited; r++) {
         if (c->plan.link == CLUSTER_MEM) {
             pthread_join(c->threads[r], NULL);
         } else {
             reap(c, r);
         }
+    }
+    c->waited = true;
+}
+
+void cluster_join(cluster *c)
+{
+    char failures[CLUSTER_MAX * (TEXT + 32)] = "";
+    cluster_wait(c);
+    for (int r = 0; r < c->plan.size; r++) {
         if (c->reports[r].failed) {
             const size_t at = strlen(failures);
             snprintf(failures + at, sizeof(failures) - at, "\n  rank %d: %s", r,

@@ -52,7 +52,9 @@ void *cluster_shared(size_t bytes);
 cluster *cluster_start(const cluster_plan *plan);
 /* SIGKILL, SIGSTOP, SIGCONT to a peer's process; death by SIGKILL is then no failure. */
 void cluster_signal(cluster *c, int rank, int sig);
-/* Wait for every peer and free; the test fails when one told of a failure, or died. */
+/* Wait for every peer's end. */
+void cluster_wait(cluster *c);
+/* The same, and free; the test fails when one told of a failure, or died. */
 void cluster_join(cluster *c);
 /* Start and join. */
 void cluster_run(cluster_link link, int size, cluster_body *body, void *user);
