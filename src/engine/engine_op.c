@@ -62,36 +62,35 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* What goes to each neighbour, and how soon. */
+/* What goes to each neighbour and comes from it, and how soon. */
 static void survey(weft_operation *op)
 {
     const weft_request *r = op->request;
     const weft_plan *plan = &r->plan->plan;
     bool fenced = false;
-    size_t comes = 0;
+    bool exact;
     for (size_t i = 0; i < plan->peer_count; i++) {
         op->flows[i].rank = plan->peers[i].rank;
-        op->flows[i].feeds = plan->peers[i].recvs > 0;
     }
     for (size_t i = 0; i < plan->step_count; i++) {
         const weft_step *step = &plan->steps[i];
         if (step->verb == WEFT_VERB_FENCE) {
             fenced = true;
         } else if (step->verb == WEFT_VERB_SEND) {
-            bool exact;
             weft_flow *flow = weft_flow_of(op, step->peer);
             flow->prompt = flow->prompt || !fenced;
-            flow->ungranted_bytes += weft_lane_bound(op, 0, step, &exact) + WEFT_FRAME_HEADER;
+            flow->goes += weft_lane_bound(op, 0, step, &exact) + WEFT_FRAME_HEADER;
         } else if (step->verb == WEFT_VERB_RECV) {
-            bool exact;
-            comes += weft_lane_bound(op, 0, step, &exact);
+            weft_flow *flow = weft_flow_of(op, step->peer);
+            flow->feeds = true;
+            flow->comes += weft_lane_bound(op, 0, step, &exact) + WEFT_FRAME_HEADER;
         }
     }
-    op->prompt = r->lane_count == 1 && comes <= WEFT_EARLY_BYTES;
+    op->prompt = r->lane_count == 1;
     for (size_t i = 0; i < plan->peer_count; i++) {
         weft_flow *flow = &op->flows[i];
-        flow->small = r->lane_count == 1 && flow->ungranted_bytes <= WEFT_SMALL_BYTES;
-        flow->ungranted_bytes = 0;
+        flow->small = r->lane_count == 1 && flow->goes <= WEFT_SMALL_BYTES;
+        op->prompt = op->prompt && flow->comes <= WEFT_SMALL_BYTES;
     }
 }
 

@@ -123,7 +123,8 @@ typedef struct weft_flow {
     weft_queue blocked;    /* DATA above the grant */
     uint32_t granted;      /* lanes below this may be sent; 0: none was given yet */
     uint32_t told;         /* our own grant, as last told */
-    size_t ungranted_bytes;
+    size_t goes, comes;    /* most bytes either way in a lane, headers in */
+    size_t ungranted_bytes; /* sent, of lanes without a grant */
     bool contacted;        /* some frame of this operation went to the peer */
 } weft_flow;
 
@@ -140,7 +141,7 @@ struct weft_operation {
     weft_flow *flows;
     float *acc, *own;      /* input + residual; decoded own contribution (scratch or the caller's) */
     bool greeted;          /* every neighbour was told of it */
-    bool prompt;           /* a small operation: neighbours hear of it by its data alone */
+    bool prompt;           /* little comes from each: feeders hear of it by data, or now and then */
 };
 
 typedef struct weft_failure {
