@@ -488,8 +488,7 @@ static void stalled(weft_engine *e, int64_t now, weft_operation *op)
     const int rank = waits_for(e, op, how, sizeof(how));
     if (rank >= 0 && op->spared != op->progress && e->peers[rank].state == WEFT_PEER_UP &&
         called(&e->peers[rank], op)) {
-        /* It waits too, for the one that is to be named: it called within our time, so it will
-         * know within twice that. */
+        /* It waits too, for the one that is to be named, and may know a little later. */
         op->spared = op->progress;
         return;
     }
@@ -503,13 +502,14 @@ static void stalled(weft_engine *e, int64_t now, weft_operation *op)
     weft_fail_operation(e, now, op, &why, -1);
 }
 
-static int64_t timeout_at(const weft_operation *op)
+static int64_t timeout_at(const weft_engine *e, const weft_operation *op)
 {
     const int64_t timeout = op->request->timeout_ns;
     if (timeout == WEFT_NEVER) {
         return WEFT_NEVER;
     }
-    return op->progress + (op->spared == op->progress ? 2 * timeout : timeout);
+    const int64_t grace = timeout < e->dead_ns ? timeout : e->dead_ns;
+    return op->progress + timeout + (op->spared == op->progress ? grace : 0);
 }
 
 void weft_op_tick(weft_engine *e, int64_t now)
@@ -519,7 +519,7 @@ void weft_op_tick(weft_engine *e, int64_t now)
         if (op == NULL) {
             continue;
         }
-        if (now >= timeout_at(op)) {
+        if (now >= timeout_at(e, op)) {
             stalled(e, now, op);
             continue;
         }
@@ -546,7 +546,7 @@ int64_t weft_op_due(const weft_engine *e)
             continue;
         }
         left--;
-        const int64_t timeout = timeout_at(op);
+        const int64_t timeout = timeout_at(e, op);
         const int64_t hello = op->greeted ? WEFT_NEVER : op->started + WEFT_HELLO_NS;
         const int64_t stall = op->progress + e->dead_ns / 2;
         due = timeout < due ? timeout : due;

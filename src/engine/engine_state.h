@@ -132,7 +132,7 @@ struct weft_operation {
     weft_request *request;
     uint32_t number;
     int64_t started, progress;
-    int64_t spared;        /* the progress at which the timeout was doubled; WEFT_NEVER */
+    int64_t spared;        /* the progress at which the timeout was put off; WEFT_NEVER */
     uint64_t lowest, next; /* lowest unfinished lane; next lane to begin */
     uint64_t done;         /* lanes finished */
     weft_lane lanes[WEFT_LANES];
