@@ -31,6 +31,8 @@ static const weft_cli_option options[] = {
      .help = "how contributions are encoded"},
     {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
      .help = "algorithm; else WEFT_ALGO, else auto"},
+    {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F", .value = "exact",
+     .choices = "exact", .help = "every contribution is encoded once"},
     {.name = "dtype", .letter = 'd', .kind = WEFT_CLI_TEXT, .metavar = "T", .value = "float32",
      .choices = "float32|float64|int8|uint8|int32|uint32|int64|uint64", .help = "element type"},
     {.name = "op", .letter = 'o', .kind = WEFT_CLI_TEXT, .metavar = "O", .value = "sum",

@@ -49,6 +49,8 @@ static const weft_cli_option options[] = {
      .help = "how contributions are encoded"},
     {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
      .help = "algorithm; else WEFT_ALGO, else auto"},
+    {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F", .value = "exact",
+     .choices = "exact", .help = "every contribution is encoded once"},
     {.name = "residual-in", .kind = WEFT_CLI_TEXT, .metavar = "PATTERN",
      .help = "error feedback: added to the input"},
     {.name = "residual-out", .kind = WEFT_CLI_TEXT, .metavar = "PATTERN",
