@@ -23,6 +23,9 @@ static void settle(weft_engine *e, int64_t now)
         e->sick = (weft_problem){0};
         weft_fail_group(e, now, &why, why.code == WEFT_EPEER ? why.rank : -1);
     }
+    if (e->broken.code != WEFT_OK && e->queue != NULL) {
+        weft_op_queue(e, now, NULL); /* what waited for its turn ends too */
+    }
 }
 
 static int allocate(weft_engine *e, const weft_engine_opts *o)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Failures and how they spread: every link is told, everybody forwards once.
+ * Failures and how they spread: every link is told, one that comes up later too, everybody forwards
+ * once.
  *
  * ABORT's body: code (i32), rank (i32), then the text. Operation 0 means the group. A failure of an
  * operation that was not called here yet is kept for the late call.
@@ -25,19 +26,38 @@ static uint32_t get32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static void flood(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
-                  int except_rank)
+static void send_abort(weft_engine *e, int64_t now, int rank, uint32_t number,
+                       const weft_problem *why)
 {
     uint8_t body[HEAD + WEFT_MESSAGE_BYTES];
     const size_t len = strlen(why->text);
+    weft_frame f = {.kind = WEFT_FRAME_ABORT, .operation = number};
     put32(body, (uint32_t)why->code);
     put32(body + 4, (uint32_t)why->rank);
     memcpy(body + HEAD, why->text, len);
+    weft_send_control(e, now, rank, &f, body, HEAD + len);
+}
+
+static void flood(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
+                  int except_rank)
+{
     for (int r = 0; r < e->size; r++) {
-        weft_peer *p = &e->peers[r];
-        if (r != except_rank && r != e->rank && (p->state == WEFT_PEER_UP || p->wanted)) {
-            weft_frame f = {.kind = WEFT_FRAME_ABORT, .operation = number};
-            weft_send_control(e, now, r, &f, body, HEAD + len);
+        if (r != except_rank && e->peers[r].state == WEFT_PEER_UP) {
+            send_abort(e, now, r, number, why);
+        }
+    }
+}
+
+void weft_fail_tell(weft_engine *e, int64_t now, int rank)
+{
+    if (e->broken.code != WEFT_OK) {
+        send_abort(e, now, rank, 0, &e->broken);
+        return;
+    }
+    for (int i = 0; i < WEFT_FAILURES; i++) {
+        const weft_failure *failure = &e->failures[(e->failure_next + (uint32_t)i) % WEFT_FAILURES];
+        if (failure->problem.code != WEFT_OK) {
+            send_abort(e, now, rank, failure->number, &failure->problem);
         }
     }
 }

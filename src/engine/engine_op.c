@@ -159,21 +159,22 @@ static void refuse(weft_engine *e, weft_request *r, const weft_problem *why)
     e->outlet.complete(e->outlet.user, r);
 }
 
-/* A neighbour that said BYE cannot take part. */
-static bool all_here(weft_engine *e, int64_t now, const weft_request *r)
+/* A neighbour that said BYE has done its part when all that it sends is here and nothing goes to it:
+ * the root of a broadcast leaves early. Else it cannot take part. */
+static void check_left(weft_engine *e, int64_t now, const weft_operation *op)
 {
-    for (size_t i = 0; i < r->plan->plan.peer_count; i++) {
-        const int rank = r->plan->plan.peers[i].rank;
-        if (e->peers[rank].state == WEFT_PEER_LEFT) {
+    const weft_plan *plan = &op->request->plan->plan;
+    for (size_t i = 0; i < plan->peer_count; i++) {
+        const int rank = plan->peers[i].rank;
+        if (e->peers[rank].state == WEFT_PEER_LEFT && weft_op_needs(e, rank)) {
             char who[192];
             weft_problem why = {0};
             weft_problem_set(&why, WEFT_EPEER, rank, "%s left the group",
                              weft_peer_words(e, rank, who, sizeof(who)));
             weft_fail_group(e, now, &why, rank);
-            return false;
+            return;
         }
     }
-    return true;
 }
 
 /* Who sends to us must know how far we are: at once where lanes follow, else now and then, so that
@@ -215,10 +216,6 @@ static void begin(weft_engine *e, int64_t now, weft_request *r)
         refuse(e, r, &why);
         return;
     }
-    if (!all_here(e, now, r)) {
-        refuse(e, r, &e->broken);
-        return;
-    }
     weft_operation *op = new_operation(r, e->called, now);
     if (op == NULL) {
         weft_problem_set(&why, WEFT_ENOMEM, e->rank, "rank %d: out of memory for %s", e->rank,
@@ -237,6 +234,9 @@ static void begin(weft_engine *e, int64_t now, weft_request *r)
     greet_feeders(e, now, op);
     if (e->early != NULL) {
         weft_flow_replay(e, now, op->number);
+    }
+    if (e->ops[e->called % WEFT_IN_FLIGHT] == op) {
+        check_left(e, now, op);
     }
 }
 
@@ -290,7 +290,9 @@ static void withdraw(weft_engine *e, weft_operation *op)
         weft_peer *p = &e->peers[op->flows[i].rank];
         weft_queue keep = {0};
         for (weft_out *o; (o = weft_queue_pop(&p->waiting)) != NULL;) {
-            if (o->operation == op) {
+            /* Its descriptor stays: frames of other operations may count on it. */
+            if (o->operation == op ||
+                (o->frame.kind == WEFT_FRAME_GRANT && o->frame.operation == op->number)) {
                 weft_out_free(e, o);
             } else {
                 weft_queue_push(&keep, o);

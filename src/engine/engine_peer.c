@@ -101,6 +101,7 @@ static void join(weft_engine *e, int64_t now, weft_peer *p)
     p->trying_since = WEFT_NEVER;
     p->dial_at = WEFT_NEVER;
     atomic_fetch_add_explicit(&e->counters.connections, 1, memory_order_relaxed);
+    weft_fail_tell(e, now, p->rank);
     weft_send_flush(e, now, p);
 }
 
@@ -273,6 +274,9 @@ void weft_peer_tick(weft_engine *e, int64_t now, int64_t elapsed)
 int64_t weft_peer_due(const weft_engine *e)
 {
     int64_t due = WEFT_NEVER;
+    if (e->broken.code != WEFT_OK) {
+        return due; /* nobody is dialled or watched any more */
+    }
     for (int r = 0; r < e->size; r++) {
         const weft_peer *p = &e->peers[r];
         if (p->dial_at < due) {

@@ -102,7 +102,8 @@ void weft_send(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_
         emit(e, now, p, &copy, m, op);
         return;
     }
-    if (p->state == WEFT_PEER_LEFT || p->mute) {
+    /* What an operation has to send waits for the news of how a mute link ended. */
+    if (p->state == WEFT_PEER_LEFT || (p->mute && op == NULL)) {
         weft_message_unref(m);
         return;
     }
@@ -120,14 +121,11 @@ void weft_send(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_
 
 void weft_send_flush(weft_engine *e, int64_t now, weft_peer *p)
 {
-    for (weft_out *o; (o = weft_queue_pop(&p->waiting)) != NULL;) {
+    while (!p->mute && p->waiting.head != NULL) {
+        weft_out *o = weft_queue_pop(&p->waiting);
         weft_message *m = o->message;
         o->message = NULL;
-        if (!p->mute) {
-            emit(e, now, p, &o->frame, m, o->operation);
-        } else {
-            weft_message_unref(m);
-        }
+        emit(e, now, p, &o->frame, m, o->operation);
         weft_out_free(e, o);
     }
 }

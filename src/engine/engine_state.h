@@ -262,6 +262,8 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
 void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why);
 /* The group is of no use any more: every operation ends, every link hears of it. */
 void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
+/* A link has come up: tell it what failed before. */
+void weft_fail_tell(weft_engine *e, int64_t now, int rank);
 const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number);
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m);

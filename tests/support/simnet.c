@@ -8,7 +8,7 @@
 #include "engine/engine_state.h"
 #include "support/simnet_state.h"
 
-enum { EVENTS_MOST = 20000000, POOL_BYTES = 1 << 20, LOOK_EVERY = 32 };
+enum { RINGS_MOST = 2, EVENTS_MOST = 20000000, POOL_BYTES = 1 << 20, LOOK_EVERY = 32 };
 
 /* ---- events, earliest first ------------------------------------------------------------------ */
 
@@ -218,10 +218,12 @@ static void ring(simnet *n, sim_node *at)
 {
     const int64_t due = at->due < at->awake_at ? at->awake_at : at->due;
     n->now = due > n->now ? due : n->now;
+    at->rings = at->rung_at == n->now ? at->rings + 1 : 0;
+    at->rung_at = n->now;
     weft_engine_timer(at->engine, n->now);
     touched(n, at);
-    if (at->due <= n->now) {
-        sim_offend(n, "rank %d: the timer is due again at once", at->rank);
+    if (at->rings > RINGS_MOST) {
+        sim_offend(n, "rank %d: the timer is due again and again", at->rank);
     }
 }
 
@@ -432,7 +434,8 @@ const char *simnet_leftover(simnet *n, int rank)
     const char *what = NULL;
     size_t waiting = 0;
     for (int r = 0; r < e->size; r++) {
-        waiting += e->peers[r].waiting.head != NULL;
+        const weft_peer *p = &e->peers[r];
+        waiting += p->waiting.head != NULL && (p->state == WEFT_PEER_UP || e->failure_next == 0);
     }
     what = e->active != 0            ? "an operation"
            : e->queue != NULL        ? "a call in the queue"

@@ -78,7 +78,8 @@ bool simnet_live(const simnet *net, int rank);
 weft_engine *simnet_engine(simnet *net, int rank);
 /* The first thing an engine did that it must not; "" when there is none. */
 const char *simnet_offence(const simnet *net);
-/* What a live rank keeps though every operation has ended; "" when it is nothing. */
+/* What a live rank keeps though every operation has ended; "" when it is nothing. After failures a
+ * frame may wait for a link that nobody had the time to make. */
 const char *simnet_leftover(simnet *net, int rank);
 
 #endif

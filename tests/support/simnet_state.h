@@ -54,7 +54,8 @@ struct sim_node {
     bool mute;        /* nobody hears it, nothing happens to it */
     bool gone;        /* dials to it are refused */
     int64_t awake_at; /* stalled until then */
-    int64_t due;
+    int64_t due, rung_at;
+    int rings; /* timers at one time */
     bool working;
     uint32_t accepted;
     long open; /* requests that have not ended */
