@@ -87,7 +87,7 @@ static int64_t finish(world *w)
         }
         weft_counters *c = weft_engine_counters(simnet_engine(w->net, r));
         cr_assert_eq(told, atomic_load(&c->body_sent), "%s: receipts and counters", w->name);
-        cr_assert_eq(atomic_load(&c->operations), w->calls);
+        cr_assert_eq(atomic_load(&c->operations), (uint64_t)w->calls);
         cr_assert_eq(atomic_load(&c->dropped), 0, "%s, seed %llu: frames dropped", w->name,
                      (unsigned long long)w->seed);
         const char *left = simnet_leftover(w->net, r);
