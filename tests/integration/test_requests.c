@@ -307,7 +307,7 @@ static void close_body(member *me)
         const int64_t before = weft_now();
         weft_group_close(&me->group);
         MUST(me, me->group == NULL, "close leaves the pointer");
-        MUST(me, weft_now() - before < cluster_patience(1000) * WEFT_MS, "close took %lld ms",
+        MUST(me, weft_now() - before < cluster_patience(1500) * WEFT_MS, "close took %lld ms",
              (long long)((weft_now() - before) / WEFT_MS));
         for (int i = 0; i < 70; i++) {
             /* Who closes second may have heard of the first. */
