@@ -267,6 +267,7 @@ static weft_message *spoil(simnet *n, sim_wire *w, int end, weft_message *m)
             deliver(n, w, end, copy);
             return m;
         case SIMNET_SWAP:
+            weft_message_unref(w->held[end]); /* of a swap before: lost */
             w->held[end] = copy;
             weft_message_unref(m);
             return NULL;
