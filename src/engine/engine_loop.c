@@ -376,7 +376,7 @@ void weft_loop_close(weft_loop **loop)
     release(l);
 }
 
-static int after_fork(const weft_loop *l)
+int weft_loop_forked(const weft_loop *l)
 {
     return l->pid == getpid()
                ? WEFT_OK
@@ -386,7 +386,7 @@ static int after_fork(const weft_loop *l)
 
 static int enqueue(weft_loop *l, weft_request *r, bool will_wait)
 {
-    const int rc = after_fork(l);
+    const int rc = weft_loop_forked(l);
     if (rc != WEFT_OK) {
         return rc;
     }
@@ -448,6 +448,9 @@ int weft_loop_wait(weft_loop *l, weft_request *r, int64_t timeout_ms)
 
 const weft_error *weft_loop_error(weft_loop *l, weft_request *r)
 {
+    if (l->pid != getpid()) {
+        return &r->error; /* a thread of the parent may hold the lock for ever */
+    }
     pthread_mutex_lock(&l->lock);
     const bool failed = r->state == WEFT_REQUEST_DONE && r->problem.code != WEFT_OK;
     r->error = (weft_error){.code = failed ? r->problem.code : WEFT_OK,
@@ -459,6 +462,9 @@ const weft_error *weft_loop_error(weft_loop *l, weft_request *r)
 
 void weft_loop_cancel(weft_loop *l, weft_request *r)
 {
+    if (l->pid != getpid()) {
+        return;
+    }
     pthread_mutex_lock(&l->lock);
     const bool first = !r->cancel && r->state != WEFT_REQUEST_DONE;
     if (first) {

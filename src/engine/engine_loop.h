@@ -27,6 +27,8 @@ int weft_loop_open(weft_loop **ret, const weft_loop_opts *o);
  * valid, waiting on them returns at once. */
 void weft_loop_close(weft_loop **loop);
 
+/* 0; WEFT_EFORKED in a child of the process that opened it: nothing of it may be used there. */
+int weft_loop_forked(const weft_loop *l);
 /* Hand a request over. 0, or WEFT_EFORKED. */
 int weft_loop_submit(weft_loop *l, weft_request *r);
 /* Hand it over and wait for its end: no other thread is woken for it. */

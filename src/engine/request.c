@@ -40,7 +40,11 @@ int weft_wait(weft_request *request, int64_t timeout_ms)
     if (request == NULL) {
         return weft_fail(WEFT_EINVAL, "weft_wait: no request");
     }
-    const int rc = weft_loop_wait(request->loop, request, timeout_ms);
+    int rc = weft_loop_forked(request->loop);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    rc = weft_loop_wait(request->loop, request, timeout_ms);
     return rc < 0 ? weft_fail_problem(&request->problem) : rc;
 }
 

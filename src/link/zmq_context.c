@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -75,4 +76,15 @@ void weft_zmq_release(void *context)
         while (zmq_ctx_term(end) != 0 && zmq_errno() == EINTR)
             continue;
     }
+}
+
+void *weft_zmq_router(void *context)
+{
+    char aside[64];
+    char *host = initstate(1, aside, sizeof(aside));
+    void *socket = zmq_socket(context, ZMQ_ROUTER);
+    const int error = errno;
+    setstate(host);
+    errno = error;
+    return socket;
 }

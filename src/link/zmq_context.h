@@ -13,4 +13,11 @@ int weft_zmq_acquire(void **ret);
 /* Give it back; the last one ends it, which waits for the linger of all sockets closed before. */
 void weft_zmq_release(void *context);
 
+/* A ROUTER. ZeroMQ draws from rand() for it; the host's sequence is put aside meanwhile, so that a
+ * host with a seed of its own draws the same numbers with weft as without. (Another thread that
+ * draws in these microseconds gets numbers that are not of its sequence. When a dialled connection
+ * ends ZeroMQ's own thread draws two: that cannot be kept from the host.) NULL: zmq_errno() says
+ * why. */
+void *weft_zmq_router(void *context);
+
 #endif

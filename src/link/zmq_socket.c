@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/spec.h"
 #include "base/status.h"
+#include "link/zmq_context.h"
 #include "link/zmq_link.h"
 
 enum {
@@ -141,7 +142,7 @@ int weft_zmq_open_router(weft_zmq_link *l)
         {ZMQ_ROUTER_MANDATORY, 1}, /* an unknown or dead peer is an error, not silence */
         {ZMQ_BACKLOG, BACKLOG},
     };
-    void *socket = zmq_socket(l->context, ZMQ_ROUTER), *monitor = NULL;
+    void *socket = weft_zmq_router(l->context), *monitor = NULL;
     if (socket == NULL)
         return weft_fail(WEFT_EIO, "ZeroMQ socket: %s", zmq_strerror(zmq_errno()));
     int rc = set_common(socket, l);
