@@ -72,6 +72,15 @@ const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number)
     return NULL;
 }
 
+void weft_fail_remind(weft_engine *e, int64_t now, weft_peer *p, uint32_t number)
+{
+    const weft_failure *failure = weft_fail_recall(e, number);
+    if (failure != NULL && p->reminded != number) {
+        p->reminded = number;
+        send_abort(e, now, p->rank, number, &failure->problem);
+    }
+}
+
 static void remember(weft_engine *e, uint32_t number, const weft_problem *why)
 {
     e->failures[e->failure_next] = (weft_failure){.number = number, .problem = *why};

@@ -293,6 +293,7 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         if (f->kind == WEFT_FRAME_DATA) {
             atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
         }
+        weft_fail_remind(e, now, p, f->operation); /* it may have been too far behind to be told */
         weft_message_unref(m);
         return;
     }

@@ -77,6 +77,7 @@ typedef struct weft_peer {
     weft_queue waiting;    /* until the link is up */
     uint32_t heard_operation; /* newest operation the peer has called, as far as it told */
     uint32_t told_operation;  /* the same the other way */
+    uint32_t reminded;        /* operation whose failure it was told of as it came late */
     uint64_t sent_descriptor[WEFT_DESCRIPTORS];
     uint64_t heard_descriptor[WEFT_DESCRIPTORS];
     weft_words *heard_words[WEFT_DESCRIPTORS];
@@ -264,6 +265,8 @@ void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_p
 void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
 /* A link has come up: tell it what failed before. */
 void weft_fail_tell(weft_engine *e, int64_t now, int rank);
+/* A peer is in an operation that may have failed here: tell it so, once. */
+void weft_fail_remind(weft_engine *e, int64_t now, weft_peer *p, uint32_t number);
 const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number);
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m);

@@ -458,3 +458,39 @@ Test(prop_engine_faults, out_of_memory_ends_calls_and_no_more)
         starve(n, false);
     }
 }
+
+static bool canceled_by_odd(const world *w, int rank, int call, const weft_problem *p)
+{
+    (void)rank;
+    (void)call;
+    return p->code == WEFT_ECANCELED && p->rank == w->odd;
+}
+
+/* One rank calls and cancels many times while another is late: the late one hears of each. */
+Test(prop_engine_faults, cancels_far_ahead_of_a_late_caller_are_told)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        world w = open_world("far ahead", seed);
+        const int late = (int)below(&w, (uint64_t)w.size);
+        w.odd = (late + 1) % w.size;
+        w.calls = 70 + (int)below(&w, 50);
+        w.job->chain = NULL;
+        for (int i = 0; i < w.calls; i++) {
+            simjob_call call = any_call(&w, WEFT_FOREVER);
+            call.coll = WEFT_COLL_BARRIER; /* nobody's ends before all have called */
+            call.count = 0;
+            call.codec = call.algo = NULL;
+            call.residual = false;
+            for (int r = 0; r < w.size; r++) {
+                simnet_call(w.net, r == late ? 3000 * WEFT_MS : 0, r,
+                            simjob_make(w.job, r, i, &call));
+            }
+            simnet_cancel(w.net, (100 + i) * WEFT_MS, w.odd, w.job->parts[i][w.odd].request);
+        }
+        run(&w);
+        check(&w, canceled_by_odd);
+        cr_assert_eq(w.successes, 0);
+        one_more(&w);
+        shut(&w);
+    }
+}
