@@ -33,31 +33,31 @@ extern "C" {
 
 /** What one operation did, on this peer. */
 typedef struct weft_receipt {
-    size_t size;               /**< sizeof(weft_receipt), set by the caller */
-    char algo[24];             /**< the algorithm that ran, "ring" */
-    uint64_t encoded_bytes;    /**< bytes of this peer's own contribution as encoded, counted once
-                                    (scales and padding in; the own chunk of scatter once) */
-    uint64_t body_bytes_sent;  /**< bodies of data frames handed to links, forwarding included */
+    size_t size;              /**< sizeof(weft_receipt), set by the caller */
+    char algo[24];            /**< the algorithm that ran, "ring" */
+    uint64_t encoded_bytes;   /**< bytes of this peer's own contribution as encoded, counted once
+                                   (scales and padding in; the own chunk of scatter once) */
+    uint64_t body_bytes_sent; /**< bodies of data frames handed to links, forwarding included */
     uint64_t body_bytes_received; /**< bodies of data frames taken */
-    uint64_t wire_bytes_sent;  /**< frames of this operation with their 64-byte headers */
-    uint64_t lanes;            /**< lanes the vector was cut into */
+    uint64_t wire_bytes_sent;     /**< frames of this operation with their 64-byte headers */
+    uint64_t lanes;               /**< lanes the vector was cut into */
 } weft_receipt;
 
 /** Options of one call. NULL, or zeroed with size set, means the defaults. */
 typedef struct weft_coll_opts {
-    size_t size;        /**< sizeof(weft_coll_opts) */
-    const char *algo;   /**< algorithm SPEC, "ring"; NULL: WEFT_ALGO, else "auto" */
-    const char *codec;  /**< codec SPEC, "qsgd:levels=7,bucket=512"; NULL: "raw" */
-    float *own;         /**< out, count floats: the decoded value of this peer's contribution, bit
-                             for bit what the others decoded (DIANA's message); NULL: not wanted */
-    float *residual;    /**< in/out, count floats: added to the input before encoding; receives what
-                             encoding lost (error feedback); NULL: none */
-    uint64_t draw;      /**< keys the random numbers of lossy codecs, 1 … 2^48-1 (the caller's step:
-                             a retry uses the same); 0: the operation's number */
-    uint32_t tensor;    /**< keys them too, 0 … 65535 */
-    int64_t timeout_ms; /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
-                             Twice that where the peer waited for is in the operation too: so the
-                             one that waits for the culprit speaks first */
+    size_t size;       /**< sizeof(weft_coll_opts) */
+    const char *algo;  /**< algorithm SPEC, "ring"; NULL: WEFT_ALGO, else "auto" */
+    const char *codec; /**< codec SPEC, "qsgd:levels=7,bucket=512"; NULL: "raw" */
+    float *own;        /**< out, count floats: the decoded value of this peer's contribution, bit
+                            for bit what the others decoded (DIANA's message); NULL: not wanted */
+    float *residual;   /**< in/out, count floats: added to the input before encoding; receives what
+                            encoding lost (error feedback); NULL: none */
+    uint64_t draw;   /**< keys the random numbers of lossy codecs, 1 … 2^48-1 (the caller's step:
+                          a retry uses the same); 0: the operation's number */
+    uint32_t tensor; /**< keys them too, 0 … 65535 */
+    int64_t timeout_ms;    /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
+                                Up to dead_ms more where the peer waited for is in the operation too:
+                                so the one that waits for the culprit speaks first */
     weft_receipt *receipt; /**< filled when the operation succeeds; NULL: not wanted */
 } weft_coll_opts;
 
@@ -86,8 +86,7 @@ WEFT_API int weft_allreduce_start(weft_group *group, const void *in, void *out, 
 WEFT_API int weft_allgather(weft_group *group, const void *in, void *out, size_t count,
                             weft_dtype dtype, const weft_coll_opts *opts);
 WEFT_API int weft_allgather_start(weft_group *group, const void *in, void *out, size_t count,
-                                  weft_dtype dtype, const weft_coll_opts *opts,
-                                  weft_request **ret);
+                                  weft_dtype dtype, const weft_coll_opts *opts, weft_request **ret);
 
 /**
  * Reduce size blocks of count elements; each peer gets the block of its rank.

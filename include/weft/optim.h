@@ -34,7 +34,7 @@ typedef struct weft_optim_opts {
     size_t size;       /**< sizeof(weft_optim_opts) */
     const char *lr;    /**< "0.1", "theory", "theory*4", "theory2019"; NULL: "theory" */
     const char *codec; /**< codec SPEC; NULL: "raw" */
-    const char *algo;  /**< allreduce algorithm SPEC; NULL: "auto" */
+    const char *algo;  /**< allreduce algorithm SPEC; NULL: WEFT_ALGO, else "auto" */
     double l1;         /**< weight of |x|_1, by proximal step; as the key prox_l1 of the SPEC */
     double l2;         /**< weight of |x|^2/2, by proximal step (weight decay inside f is yours);
                             as the key prox_l2 */

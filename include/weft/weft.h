@@ -18,8 +18,9 @@
  *     weft_wait(request, WEFT_FOREVER);
  *     weft_request_free(&request);
  *
+ *     weft_optim_opts how = {.size = sizeof(how), .lr = "0.1", .codec = "qsgd:levels=7"};
  *     weft_optim *optim = NULL;                  // an optimizer on top
- *     weft_optim_open(&optim, group, "diana", count, NULL);
+ *     weft_optim_open(&optim, group, "diana", count, &how);
  *     weft_optim_step(optim, x, gradient);
  *     weft_optim_close(&optim);
  *     weft_group_close(&group);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fpenv.h"
 #include "base/mem.h"
 #include "base/status.h"
 
@@ -164,7 +165,10 @@ int weft_codec_encode(const weft_codec *codec, const weft_draw *draw, const floa
         return weft_fail(WEFT_EINVAL, "codec %s: room for %zu bytes at %s, %zu needed", name, cap,
                          out ? "out" : "NULL", bound);
     weft_stretch s = whole(count);
-    return codec->type->encode(codec, draw, in, &s, out, cap, ret_len);
+    const fenv_t callers = weft_fp_enter();
+    const int code = codec->type->encode(codec, draw, in, &s, out, cap, ret_len);
+    weft_fp_leave(&callers);
+    return code;
 }
 
 int weft_codec_decode(const weft_codec *codec, const void *in, size_t len, float *out, size_t count)
@@ -175,5 +179,8 @@ int weft_codec_decode(const weft_codec *codec, const void *in, size_t len, float
                          "2^40",
                          codec->type->name, len, count);
     weft_stretch s = whole(count);
-    return codec->type->decode(codec, &s, in, len, out, false);
+    const fenv_t callers = weft_fp_enter();
+    const int code = codec->type->decode(codec, &s, in, len, out, false);
+    weft_fp_leave(&callers);
+    return code;
 }

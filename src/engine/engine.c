@@ -118,6 +118,28 @@ void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
     settle(e, now);
 }
 
+/* Canceled before its turn: it ends now, and a stand-in uses up its number. */
+static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *why)
+{
+    weft_request **at = &e->queue;
+    while (*at != NULL && *at != r) {
+        at = &(*at)->next;
+    }
+    weft_request *stand_in = *at != NULL ? weft_request_new() : NULL;
+    r->problem = *why;
+    if (stand_in == NULL) {
+        return; /* out of memory: it ends when its turn comes */
+    }
+    stand_in->abandoned = true;
+    stand_in->problem = *why;
+    stand_in->next = r->next;
+    *at = stand_in;
+    if (e->queue_tail == &r->next) {
+        e->queue_tail = &stand_in->next;
+    }
+    e->outlet.complete(e->outlet.user, r);
+}
+
 void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r)
 {
     weft_problem why = {0};
@@ -126,7 +148,7 @@ void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r)
         weft_fail_operation(e, now, r->operation, &why, -1);
         weft_op_queue(e, now, NULL);
     } else {
-        r->problem = why; /* its number is used up when its turn comes */
+        cancel_queued(e, r, &why);
     }
     settle(e, now);
 }
@@ -349,6 +371,10 @@ void weft_engine_stop(weft_engine *e, int64_t now)
     while (e->queue != NULL) {
         weft_request *r = e->queue;
         e->queue = r->next;
+        if (r->abandoned) {
+            weft_request_discard(r);
+            continue;
+        }
         r->problem = why;
         e->outlet.complete(e->outlet.user, r);
     }

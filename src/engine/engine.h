@@ -76,6 +76,8 @@ bool weft_engine_work(weft_engine *e, int64_t now);
 int64_t weft_engine_due(const weft_engine *e);
 /* Operations that have not ended. */
 int weft_engine_active(const weft_engine *e);
+/* Somebody has still to be told of a failure, over a link that is being made. */
+bool weft_engine_has_news(const weft_engine *e);
 /* Leave: say BYE on every link and end every operation with this code. */
 void weft_engine_stop(weft_engine *e, int64_t now);
 

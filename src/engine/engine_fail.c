@@ -48,6 +48,11 @@ static void flood(weft_engine *e, int64_t now, uint32_t number, const weft_probl
     }
 }
 
+void weft_fail_tell_one(weft_engine *e, int64_t now, int rank, const weft_failure *failure)
+{
+    send_abort(e, now, rank, failure->number, &failure->problem);
+}
+
 void weft_fail_tell(weft_engine *e, int64_t now, int rank)
 {
     if (e->broken.code != WEFT_OK) {
@@ -57,15 +62,21 @@ void weft_fail_tell(weft_engine *e, int64_t now, int rank)
     for (int i = 0; i < WEFT_FAILURES; i++) {
         const weft_failure *failure = &e->failures[(e->failure_next + (uint32_t)i) % WEFT_FAILURES];
         if (failure->problem.code != WEFT_OK) {
-            send_abort(e, now, rank, failure->number, &failure->problem);
+            weft_fail_tell_one(e, now, rank, failure);
         }
     }
+}
+
+/* Numbers are near the newest call; they wrap and skip 0, which moves what is across by one. */
+static uint64_t call_of(const weft_engine *e, uint32_t number)
+{
+    return e->calls + (uint64_t)(int64_t)(int32_t)(number - e->called);
 }
 
 const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number)
 {
     for (int i = 0; i < WEFT_FAILURES; i++) {
-        if (e->failures[i].number == number && e->failures[i].problem.code != WEFT_OK) {
+        if (e->failures[i].call == call_of(e, number) && e->failures[i].problem.code != WEFT_OK) {
             return &e->failures[i];
         }
     }
@@ -83,8 +94,30 @@ void weft_fail_remind(weft_engine *e, int64_t now, weft_peer *p, uint32_t number
 
 static void remember(weft_engine *e, uint32_t number, const weft_problem *why)
 {
-    e->failures[e->failure_next] = (weft_failure){.number = number, .problem = *why};
+    e->failures[e->failure_next] =
+        (weft_failure){.number = number, .call = call_of(e, number), .problem = *why};
     e->failure_next = (e->failure_next + 1) % WEFT_FAILURES;
+}
+
+/* A neighbour that no link leads to yet must hear of it too, whoever is to dial. */
+static void carry_news(weft_engine *e, int64_t now, const weft_operation *op)
+{
+    for (size_t i = 0; i < op->request->plan->plan.peer_count; i++) {
+        weft_peer *p = &e->peers[op->flows[i].rank];
+        if (p->state != WEFT_PEER_UP && p->state != WEFT_PEER_LEFT) {
+            p->news = true;
+            weft_peer_want(e, now, p->rank, true);
+        }
+    }
+}
+
+bool weft_engine_has_news(const weft_engine *e)
+{
+    bool any = false;
+    for (int r = 0; e->broken.code == WEFT_OK && r < e->size; r++) {
+        any = any || e->peers[r].news;
+    }
+    return any;
 }
 
 void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why,
@@ -93,6 +126,7 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
     const uint32_t number = op->number;
     const weft_problem copy = *why;
     remember(e, number, &copy);
+    carry_news(e, now, op);
     weft_op_end(e, now, op, &copy);
     weft_flow_discard(e, number);
     flood(e, now, number, &copy, except_rank);
@@ -155,7 +189,7 @@ void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         return;
     }
     const int32_t ahead = (int32_t)(f->operation - e->called);
-    if (ahead < -WEFT_FAILURES / 2 || ahead > WEFT_FAILURES / 2 ||
+    if (ahead < -WEFT_FAILURES || ahead > WEFT_FAILURES ||
         weft_fail_recall(e, f->operation) != NULL) {
         return; /* too old to matter, too far to be true, or told already */
     }

@@ -48,6 +48,13 @@ void weft_flow_describe(weft_engine *e, int64_t now, weft_operation *op, int ran
 void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank)
 {
     weft_peer *p = &e->peers[rank];
+    weft_flow *flow = weft_flow_of(op, rank);
+    /* One that is far behind is told when it has come closer: it keeps no frame from so far ahead.
+     */
+    flow->deferred = (int32_t)(op->number - p->heard_operation) > WEFT_IN_FLIGHT;
+    if (flow->deferred) {
+        return;
+    }
     const uint64_t hash = op->request->descriptor;
     if (p->sent_descriptor[hash % WEFT_DESCRIPTORS] != hash) {
         weft_flow_describe(e, now, op, rank); /* START brings the grant too */
@@ -55,7 +62,6 @@ void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank)
         weft_frame f = {.kind = WEFT_FRAME_GRANT, .operation = op->number, .descriptor = hash};
         weft_send_control(e, now, rank, &f, NULL, 0);
     }
-    weft_flow *flow = weft_flow_of(op, rank);
     flow->contacted = true;
     flow->told = weft_flow_grant_of(op);
 }
@@ -125,9 +131,9 @@ static void flush(weft_engine *e, int64_t now, weft_operation *op, weft_flow *fl
 void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow,
                     const weft_frame *f, weft_message *m)
 {
-    weft_flow_describe(e, now, op, flow->rank);
     if (flow->blocked.head == NULL && may_send(e, op, flow, f->lane, m->len)) {
         flow->ungranted_bytes += m->len;
+        weft_flow_describe(e, now, op, flow->rank);
         weft_send(e, now, flow->rank, f, m, op);
         return;
     }
@@ -159,6 +165,9 @@ void weft_flow_heard(weft_engine *e, int64_t now, weft_peer *p, uint32_t number)
         weft_flow *flow = weft_flow_of(op, p->rank);
         if (flow != NULL && flow->blocked.head != NULL) {
             flush(e, now, op, flow);
+        }
+        if (flow != NULL && flow->deferred) {
+            weft_flow_tell(e, now, op, p->rank);
         }
     }
 }
@@ -274,7 +283,8 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         weft_message_unref(m);
         return;
     }
-    if (p->heard_descriptor[f->descriptor % WEFT_DESCRIPTORS] != f->descriptor) {
+    const size_t cell = f->descriptor % WEFT_DESCRIPTORS;
+    if (p->heard_words[cell] == NULL || p->heard_descriptor[cell] != f->descriptor) {
         weft_message_unref(m);
         violate(e, p, f, "never said what it calls");
         return;
@@ -290,6 +300,10 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     }
     weft_operation *op = weft_op_at(e, f->operation);
     if (op == NULL) { /* ended here: late grants are normal, late data belong to a failure */
+        const weft_failure *failure = weft_fail_recall(e, f->operation);
+        if (failure != NULL) { /* the peer was too far behind to be told, or has forgotten */
+            weft_fail_tell_one(e, now, p->rank, failure);
+        }
         if (f->kind == WEFT_FRAME_DATA) {
             atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
         }

@@ -2,12 +2,12 @@
 /* The loop and its baton. */
 #include "engine/engine_loop.h"
 
-#include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fpenv.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include <weft/group.h>
@@ -15,7 +15,10 @@
 /* How long the sockets may be left alone after a caller gave the baton back with nothing to do: a
  * caller that comes again soon finds it free, and no thread was woken in between. */
 #define LINGER_NS (5 * WEFT_MS)
-enum { SLICES = 16 }; /* of work between two looks at the link */
+/* A caller that gives the baton back with nothing to do wakes nobody: the loop's thread looks. */
+#define LONG_NAP_NS (50 * WEFT_MS)
+#define NEWS_NS (300 * WEFT_MS) /* longest stay for it when closing */
+enum { SLICES = 16 };           /* of work between two looks at the link */
 
 struct weft_loop {
     atomic_int refs; /* the group and every request */
@@ -29,7 +32,6 @@ struct weft_loop {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
-    bool threaded;
 
     /* Guarded by the lock. */
     weft_request *calls, **calls_tail;
@@ -47,11 +49,16 @@ struct weft_loop {
     weft_request *running; /* its own request, ended when NULL */
 };
 
+/* Without the lock. */
 static void tell_driver(weft_loop *l)
 {
     atomic_store(&l->news, true);
     if (atomic_load(&l->asleep)) {
-        l->link->type->kick(l->link);
+        pthread_mutex_lock(&l->lock);
+        if (l->link != NULL) { /* else the group was closed meanwhile */
+            l->link->type->kick(l->link);
+        }
+        pthread_mutex_unlock(&l->lock);
     }
 }
 
@@ -125,6 +132,22 @@ static void handle(weft_loop *l, const weft_link_event *ev)
     }
 }
 
+/* The next request to cancel, NULL: none. Only the baton's holder ends requests, so one that runs
+ * stays valid until it is ended here; one that has ended is its owner's and must not be touched. */
+static weft_request *next_cancel(weft_loop *l)
+{
+    weft_request *r;
+    pthread_mutex_lock(&l->lock);
+    do {
+        r = l->cancels;
+        if (r != NULL) {
+            l->cancels = r->next_cancel;
+        }
+    } while (r != NULL && r->state != WEFT_REQUEST_RUNNING);
+    pthread_mutex_unlock(&l->lock);
+    return r;
+}
+
 /* Take in what other threads left. false: the baton is to be put down. */
 static bool look(weft_loop *l, bool own_thread)
 {
@@ -134,15 +157,12 @@ static bool look(weft_loop *l, bool own_thread)
     pthread_mutex_lock(&l->lock);
     const bool leave = l->stop || (own_thread && l->wanting > 0);
     weft_request *calls = NULL;
-    weft_request *cancels = NULL;
     if (leave) {
         atomic_store(&l->news, true); /* for the next driver */
     } else {
         calls = l->calls;
-        cancels = l->cancels;
         l->calls = NULL;
         l->calls_tail = &l->calls;
-        l->cancels = NULL;
     }
     for (weft_request *r = calls; r != NULL; r = r->next) {
         r->state = WEFT_REQUEST_RUNNING;
@@ -154,12 +174,8 @@ static bool look(weft_loop *l, bool own_thread)
         calls = r->next;
         weft_engine_call(l->engine, now, r);
     }
-    while (cancels != NULL) {
-        weft_request *r = cancels;
-        cancels = r->next_cancel;
-        if (r->state == WEFT_REQUEST_RUNNING) { /* only the baton's holder ends it */
-            weft_engine_cancel(l->engine, now, r);
-        }
+    for (weft_request *r; !leave && (r = next_cancel(l)) != NULL;) {
+        weft_engine_cancel(l->engine, now, r);
     }
     return !leave;
 }
@@ -167,7 +183,7 @@ static bool look(weft_loop *l, bool own_thread)
 static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
 {
     weft_link_event ev = {0};
-    if (!at_once) {
+    if (!at_once && !l->stop) {
         atomic_store(&l->asleep, true);
         if (atomic_load(&l->news)) {
             at_once = true;
@@ -188,9 +204,7 @@ static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
  * caller's rounding mode and flush-to-zero are put aside: bits must not depend on them. */
 static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
 {
-    fenv_t callers;
-    fegetenv(&callers);
-    fesetenv(FE_DFL_ENV);
+    const fenv_t callers = weft_fp_enter();
     l->running = r;
     while (look(l, own_thread) && (r == NULL || l->running != NULL)) {
         bool more = true;
@@ -211,7 +225,7 @@ static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
         wait_for_event(l, due < until ? due : until, more || now >= due);
     }
     l->running = NULL;
-    fesetenv(&callers);
+    weft_fp_leave(&callers);
 }
 
 /* With the lock: drive, and let others know when it is their turn. */
@@ -246,12 +260,17 @@ static void sleep_until(weft_loop *l, int64_t until_ns)
 static void *run(void *arg)
 {
     weft_loop *l = arg;
+    int64_t nap = LINGER_NS;
     pthread_mutex_lock(&l->lock);
     while (!l->stop) {
         const int64_t now = weft_now();
         if (l->driven || l->wanting > 0) {
-            sleep_until(l, now + LINGER_NS);
-        } else if (!l->busy && l->calls == NULL && now < l->left_at + LINGER_NS) {
+            sleep_until(l, now + nap);
+            nap = 2 * nap < LONG_NAP_NS ? 2 * nap : LONG_NAP_NS;
+            continue;
+        }
+        nap = LINGER_NS;
+        if (!l->busy && l->calls == NULL && now < l->left_at + LINGER_NS) {
             sleep_until(l, l->left_at + LINGER_NS);
         } else {
             take_turn(l, NULL, WEFT_NEVER, true);
@@ -321,18 +340,35 @@ int weft_loop_open(weft_loop **ret, const weft_loop_opts *o)
         return rc;
     }
     l->link = o->link;
-    for (size_t i = 0; i < o->early_count; i++) {
-        handle(l, &o->early[i]);
-    }
+    l->driven = true; /* by us, until the early events are in */
     if (start_thread(l) != 0) {
-        l->link = NULL;
         weft_engine_close(&l->engine);
         release(l);
         return weft_fail(WEFT_EIO, "cannot start a thread");
     }
-    l->threaded = true;
+    for (size_t i = 0; i < o->early_count; i++) {
+        handle(l, &o->early[i]);
+    }
+    pthread_mutex_lock(&l->lock);
+    l->driven = false;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
     *ret = l;
     return WEFT_OK;
+}
+
+/* Who fails an operation and leaves at once would otherwise look dead to those it never met. */
+static void spread_news(weft_loop *l)
+{
+    const int64_t until = weft_now() + NEWS_NS;
+    for (int64_t now = weft_now(); now < until && weft_engine_has_news(l->engine);
+         now = weft_now()) {
+        const int64_t due = weft_engine_due(l->engine);
+        if (now >= due) {
+            weft_engine_timer(l->engine, now);
+        }
+        wait_for_event(l, due < until ? due : until, now >= due);
+    }
 }
 
 void weft_loop_close(weft_loop **loop)
@@ -359,6 +395,7 @@ void weft_loop_close(weft_loop **loop)
     weft_request *calls = l->calls;
     l->calls = NULL;
     pthread_mutex_unlock(&l->lock);
+    spread_news(l);
     const int64_t now = weft_now();
     weft_engine_stop(l->engine, now);
     while (calls != NULL) {

@@ -33,7 +33,7 @@ int weft_loop_forked(const weft_loop *l);
 int weft_loop_submit(weft_loop *l, weft_request *r);
 /* Hand it over and wait for its end: no other thread is woken for it. */
 int weft_loop_run(weft_loop *l, weft_request *r);
-/* As weft_wait(); does not set the last error. */
+/* As weft_wait(), in the process that opened the loop; does not set the last error. */
 int weft_loop_wait(weft_loop *l, weft_request *r, int64_t timeout_ms);
 const weft_error *weft_loop_error(weft_loop *l, weft_request *r);
 void weft_loop_cancel(weft_loop *l, weft_request *r);

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/engine_state.h"
-#include "kernel/kernel.h"
 
 weft_operation *weft_op_at(const weft_engine *e, uint32_t number)
 {
@@ -107,18 +106,13 @@ static int feed_back(weft_operation *op)
         if (op->acc == NULL || op->own == NULL) {
             return WEFT_ENOMEM;
         }
-        weft_kernel_add(op->acc, r->in, r->residual, count);
-    }
-    if (op->own != NULL && (r->codec->type->traits & WEFT_CODEC_LOSSLESS) != 0 && count > 0) {
-        memmove(op->own, op->acc != NULL ? (const void *)op->acc : r->in, count * sizeof(float));
     }
     return WEFT_OK;
 }
 
 static weft_operation *new_operation(weft_request *r, uint32_t number, int64_t now)
 {
-    const size_t slots =
-        larger((size_t)r->plan->plan.slot_count, (size_t)r->tail->plan.slot_count);
+    const size_t slots = larger((size_t)r->plan->plan.slot_count, (size_t)r->tail->plan.slot_count);
     const size_t arrivals = larger(r->plan->plan.recv_count, r->tail->plan.recv_count);
     weft_operation *op = weft_calloc(1, sizeof(*op));
     if (op == NULL) {
@@ -155,12 +149,16 @@ static weft_operation *new_operation(weft_request *r, uint32_t number, int64_t n
 
 static void refuse(weft_engine *e, weft_request *r, const weft_problem *why)
 {
+    if (r->abandoned) { /* its owner has had its answer: only the number was left to use up */
+        weft_request_discard(r);
+        return;
+    }
     r->problem = *why;
     e->outlet.complete(e->outlet.user, r);
 }
 
-/* A neighbour that said BYE has done its part when all that it sends is here and nothing goes to it:
- * the root of a broadcast leaves early. Else it cannot take part. */
+/* A neighbour that said BYE has done its part when all that it sends is here and nothing goes to
+ * it: the root of a broadcast leaves early. Else it cannot take part. */
 static void check_left(weft_engine *e, int64_t now, const weft_operation *op)
 {
     const weft_plan *plan = &op->request->plan->plan;
@@ -191,14 +189,17 @@ static void greet_feeders(weft_engine *e, int64_t now, weft_operation *op)
     }
 }
 
+static uint32_t next_number(const weft_engine *e)
+{
+    return e->called == UINT32_MAX ? 1 : e->called + 1; /* 0 means the group */
+}
+
 static void begin(weft_engine *e, int64_t now, weft_request *r)
 {
     const bool was_broken = e->broken.code != WEFT_OK;
     weft_problem why = {0};
-    e->called++;
-    if (e->called == 0) {
-        e->called = 1; /* 0 means the group */
-    }
+    e->called = next_number(e);
+    e->calls++;
     const weft_failure *failure = weft_fail_recall(e, e->called);
     if (was_broken) {
         weft_problem_set(&why, WEFT_EBROKEN, e->broken.rank,
@@ -248,7 +249,7 @@ void weft_op_queue(weft_engine *e, int64_t now, weft_request *r)
         e->queue_tail = &r->next;
     }
     /* A number is free when the one WEFT_IN_FLIGHT before it has ended. */
-    while (e->queue != NULL && e->ops[(e->called + 1) % WEFT_IN_FLIGHT] == NULL) {
+    while (e->queue != NULL && e->ops[next_number(e) % WEFT_IN_FLIGHT] == NULL) {
         weft_request *first = e->queue;
         e->queue = first->next;
         if (e->queue == NULL) {
@@ -262,8 +263,8 @@ void weft_op_queue(weft_engine *e, int64_t now, weft_request *r)
 static void settle(const weft_operation *op)
 {
     weft_request *r = op->request;
-    if (r->residual != NULL) {
-        weft_kernel_sub(r->residual, op->acc, op->own, (size_t)r->count);
+    if (r->residual != NULL && r->count > 0) {
+        memcpy(r->residual, op->acc, (size_t)r->count * sizeof(float));
     }
     if (r->receipt != NULL) {
         const size_t size = r->receipt->size;
@@ -497,10 +498,11 @@ static void stalled(weft_engine *e, int64_t now, weft_operation *op)
     if (rank >= 0) {
         weft_peer_words(e, rank, who, sizeof(who));
     }
-    weft_problem_set(&why, WEFT_ETIMEDOUT, rank,
-                     "%s (operation %u): no progress for %lld ms on rank %d, which waits for %s: %s",
-                     op->request->coll, op->number, (long long)((now - op->progress) / WEFT_MS),
-                     e->rank, who, how);
+    weft_problem_set(
+        &why, WEFT_ETIMEDOUT, rank,
+        "%s (operation %u): no progress for %lld ms on rank %d, which waits for %s: %s",
+        op->request->coll, op->number, (long long)((now - op->progress) / WEFT_MS), e->rank, who,
+        how);
     weft_fail_operation(e, now, op, &why, -1);
 }
 
@@ -529,7 +531,7 @@ void weft_op_tick(weft_engine *e, int64_t now)
             op->greeted = true;
             weft_flow_greet(e, now, op);
         }
-        if (now - op->progress >= e->dead_ns / 2) {
+        if (now - op->progress >= e->dead_ns / 4) {
             char how[160];
             const int rank = waits_for(e, op, how, sizeof(how));
             if (rank >= 0) {
@@ -550,7 +552,7 @@ int64_t weft_op_due(const weft_engine *e)
         left--;
         const int64_t timeout = timeout_at(e, op);
         const int64_t hello = op->greeted ? WEFT_NEVER : op->started + WEFT_HELLO_NS;
-        const int64_t stall = op->progress + e->dead_ns / 2;
+        const int64_t stall = op->progress + e->dead_ns / 4;
         due = timeout < due ? timeout : due;
         due = hello < due ? hello : due;
         /* After the first look at a stall the peers' ticks go on looking. */

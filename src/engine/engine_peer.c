@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "engine/engine_state.h"
 
-enum { BACKOFF_MIN_MS = 10, BACKOFF_MAX_MS = 200 };
+enum { BACKOFF_MIN_MS = 10, BACKOFF_MAX_MS = 200, BEAT_MIN_MS = 2 };
 
 const char *weft_peer_words(const weft_engine *e, int rank, char *out, size_t cap)
 {
@@ -77,10 +77,13 @@ void weft_peer_forget(weft_engine *e, weft_peer *p)
 
 static void greet(weft_engine *e, int64_t now, weft_peer *p)
 {
+    const int64_t patience_ms = e->dead_ns / WEFT_MS;
     weft_frame f = {.kind = WEFT_FRAME_HELLO,
                     .destination = (uint16_t)p->rank,
                     .sequence = ++p->sent_sequence,
-                    .operation = e->called};
+                    .operation = e->called,
+                    .descriptor = e->seed,
+                    .lane = patience_ms < UINT32_MAX ? (uint32_t)patience_ms : UINT32_MAX};
     p->sent_at = now;
     weft_send_raw(e, p->conn, &f, NULL, 0);
 }
@@ -93,14 +96,38 @@ void weft_peer_up(weft_engine *e, int64_t now, weft_peer *p)
     }
 }
 
-static void join(weft_engine *e, int64_t now, weft_peer *p)
+/* Random numbers keyed differently would be no error that anybody sees. */
+static bool same_seed(weft_engine *e, int64_t now, const weft_peer *p, const weft_frame *hello)
 {
+    if (hello->descriptor == e->seed) {
+        return true;
+    }
+    const bool first = e->rank < p->rank;
+    const uint64_t mine = e->seed, theirs = hello->descriptor;
+    weft_problem why = {0};
+    weft_problem_set(&why, WEFT_EMISMATCH, p->rank,
+                     "peers opened the group with different seeds: rank %d with %llu, rank %d "
+                     "with %llu",
+                     first ? e->rank : p->rank, (unsigned long long)(first ? mine : theirs),
+                     first ? p->rank : e->rank, (unsigned long long)(first ? theirs : mine));
+    weft_fail_group(e, now, &why, -1);
+    return false;
+}
+
+static void join(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *hello)
+{
+    const int64_t theirs = (int64_t)hello->lane * WEFT_MS;
+    p->beat_ns = (theirs < e->dead_ns ? theirs : e->dead_ns) / 4;
+    if (p->beat_ns < BEAT_MIN_MS * WEFT_MS) {
+        p->beat_ns = BEAT_MIN_MS * WEFT_MS;
+    }
     p->state = WEFT_PEER_UP;
     p->heard_sequence = 1;
     p->silence = 0;
     p->trying_since = WEFT_NEVER;
     p->dial_at = WEFT_NEVER;
     atomic_fetch_add_explicit(&e->counters.connections, 1, memory_order_relaxed);
+    p->news = false;
     weft_fail_tell(e, now, p->rank);
     weft_send_flush(e, now, p);
 }
@@ -117,7 +144,7 @@ static void lost(weft_engine *e, int64_t now, weft_peer *p, const char *how)
 
 static bool beyond_hope(const weft_engine *e, int64_t now, const weft_peer *p)
 {
-    return p->trying_since != WEFT_NEVER && now - p->trying_since >= e->dead_ns / 2;
+    return p->trying_since != WEFT_NEVER && now - p->trying_since >= e->dead_ns;
 }
 
 static void give_up(weft_engine *e, int64_t now, weft_peer *p)
@@ -180,8 +207,10 @@ static void welcome(weft_engine *e, int64_t now, uint32_t conn, const weft_frame
     p->conn = conn;
     weft_conn_bind(e, conn, p->rank);
     greet(e, now, p);
-    join(e, now, p);
-    weft_flow_heard(e, now, p, f->operation);
+    join(e, now, p, f);
+    if (same_seed(e, now, p, f)) {
+        weft_flow_heard(e, now, p, f->operation);
+    }
 }
 
 void weft_peer_hello(weft_engine *e, int64_t now, uint32_t conn, const weft_frame *f)
@@ -196,8 +225,10 @@ void weft_peer_hello(weft_engine *e, int64_t now, uint32_t conn, const weft_fram
         lost(e, now, p, "it sent a HELLO out of place");
         return;
     }
-    join(e, now, p);
-    weft_flow_heard(e, now, p, f->operation);
+    join(e, now, p, f);
+    if (same_seed(e, now, p, f)) {
+        weft_flow_heard(e, now, p, f->operation);
+    }
 }
 
 void weft_peer_refused(weft_engine *e, weft_peer *p, const weft_message *m)
@@ -242,7 +273,7 @@ void weft_peer_tick(weft_engine *e, int64_t now, int64_t elapsed)
             if (p->silence >= e->dead_ns) {
                 snprintf(how, sizeof(how), "silent for %lld ms", (long long)(p->silence / WEFT_MS));
                 lost(e, now, p, how);
-            } else if (now - p->sent_at >= e->dead_ns / 4) {
+            } else if (now - p->sent_at >= p->beat_ns) {
                 weft_send_beat(e, now, p);
             }
             break;
@@ -282,8 +313,9 @@ int64_t weft_peer_due(const weft_engine *e)
         if (p->dial_at < due) {
             due = p->dial_at;
         }
-        if (p->conn != 0 && e->ticked + e->dead_ns / 8 < due) {
-            due = e->ticked + e->dead_ns / 8;
+        if (p->conn != 0) {
+            const int64_t beat = p->state == WEFT_PEER_UP ? p->beat_ns : e->dead_ns / 4;
+            due = e->ticked + beat / 2 < due ? e->ticked + beat / 2 : due;
         }
     }
     return due;

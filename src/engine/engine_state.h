@@ -15,14 +15,14 @@
 #include "wire/frame.h"
 
 enum {
-    WEFT_LANES = 4,            /* F: lanes of an operation at work at one time */
-    WEFT_IN_FLIGHT = 64,       /* operations at work at one time */
-    WEFT_EARLY_OPS = 8,        /* how far ahead a small operation may be sent without a grant */
-    WEFT_SMALL_BYTES = 64 * 1024,       /* what a small operation may send a peer in its lane */
+    WEFT_LANES = 4,               /* F: lanes of an operation at work at one time */
+    WEFT_IN_FLIGHT = 64,          /* operations at work at one time */
+    WEFT_EARLY_OPS = 8,           /* how far ahead a small operation may be sent without a grant */
+    WEFT_SMALL_BYTES = 64 * 1024, /* what a small operation may send a peer in its lane */
     WEFT_EARLY_BYTES = 4 * 1024 * 1024, /* sent without a grant, of any operation */
-    WEFT_EARLY_FRAMES = 16384, /* kept for one peer before they are due */
-    WEFT_DESCRIPTORS = 16,     /* remembered on a link, by hash */
-    WEFT_FAILURES = 128,       /* remembered, for late calls and to forward each once */
+    WEFT_EARLY_FRAMES = 16384,          /* kept for one peer before they are due */
+    WEFT_DESCRIPTORS = 16,              /* remembered on a link, by hash */
+    WEFT_FAILURES = 128,                /* remembered, for late calls and to forward each once */
 };
 #define WEFT_HELLO_NS (20 * INT64_C(1000000)) /* silence after which a small op says it began */
 
@@ -30,7 +30,7 @@ enum {
 typedef struct weft_out {
     struct weft_out *next;
     weft_message *message;
-    weft_frame frame;        /* sequence, grant and sums are filled when it goes */
+    weft_frame frame;          /* sequence, grant and sums are filled when it goes */
     weft_operation *operation; /* whose pending send it is, or NULL */
 } weft_out;
 
@@ -58,7 +58,7 @@ typedef enum weft_peer_state {
     WEFT_PEER_DIALING, /* dialled, not up */
     WEFT_PEER_GREETED, /* own HELLO sent on a dialled connection, no answer yet */
     WEFT_PEER_UP,
-    WEFT_PEER_LEFT,    /* said BYE */
+    WEFT_PEER_LEFT, /* said BYE */
 } weft_peer_state;
 
 typedef struct weft_peer {
@@ -66,15 +66,17 @@ typedef struct weft_peer {
     weft_peer_state state;
     uint32_t conn;
     uint32_t sent_sequence, heard_sequence;
-    int64_t sent_at;       /* last frame out */
-    int64_t silence;       /* nanoseconds without a frame, counted by ticks of this engine */
-    int64_t dial_at;       /* when to try again; WEFT_NEVER: not wanted */
-    int64_t trying_since;  /* first dial of this series; WEFT_NEVER */
+    int64_t sent_at;      /* last frame out */
+    int64_t silence;      /* nanoseconds without a frame, counted by ticks of this engine */
+    int64_t beat_ns;      /* send something at least that often: a quarter of its patience */
+    int64_t dial_at;      /* when to try again; WEFT_NEVER: not wanted */
+    int64_t trying_since; /* first dial of this series; WEFT_NEVER */
     int64_t backoff;
-    char why[96];          /* last failure to connect */
-    bool wanted;           /* a plan needs this link */
-    bool mute;             /* the link refused a frame: DOWN follows what it still delivers */
-    weft_queue waiting;    /* until the link is up */
+    char why[96];             /* last failure to connect */
+    bool wanted;              /* a plan needs this link */
+    bool news;                /* an operation that it takes part in failed before the link was up */
+    bool mute;                /* the link refused a frame: DOWN follows what it still delivers */
+    weft_queue waiting;       /* until the link is up */
     uint32_t heard_operation; /* newest operation the peer has called, as far as it told */
     uint32_t told_operation;  /* the same the other way */
     uint32_t reminded;        /* operation whose failure it was told of as it came late */
@@ -99,16 +101,17 @@ typedef struct weft_arrival {
 
 typedef struct weft_slot {
     weft_message *message;
-    int from;    /* who sent it, -1: packed here */
+    int from; /* who sent it, -1: packed here */
 } weft_slot;
 
 typedef struct weft_lane {
     uint64_t index;
-    bool busy;           /* index is at work */
-    bool queued;         /* on the list of lanes that can go on, or running just now */
-    size_t pc;           /* next step */
-    uint32_t waiting;    /* receives reached but not here */
-    uint32_t pending;    /* sends not handed to a link yet */
+    bool busy;        /* index is at work */
+    bool fed;         /* error feedback is in acc */
+    bool queued;      /* on the list of lanes that can go on, or running just now */
+    size_t pc;        /* next step */
+    uint32_t waiting; /* receives reached but not here */
+    uint32_t pending; /* sends not handed to a link yet */
     weft_slot *slots;
     weft_arrival *arrivals;
     struct weft_operation *operation;
@@ -118,15 +121,16 @@ typedef struct weft_lane {
 /* A neighbour in the plan. Same order as plan.peers. */
 typedef struct weft_flow {
     int rank;
-    bool small;            /* one lane, and little of it goes to this peer */
-    bool feeds;            /* it sends to us */
-    bool prompt;           /* we send to it before we wait for anything: that tells the grant */
-    weft_queue blocked;    /* DATA above the grant */
-    uint32_t granted;      /* lanes below this may be sent; 0: none was given yet */
-    uint32_t told;         /* our own grant, as last told */
-    size_t goes, comes;    /* most bytes either way in a lane, headers in */
+    bool small;             /* one lane, and little of it goes to this peer */
+    bool feeds;             /* it sends to us */
+    bool prompt;            /* we send to it before we wait for anything: that tells the grant */
+    weft_queue blocked;     /* DATA above the grant */
+    uint32_t granted;       /* lanes below this may be sent; 0: none was given yet */
+    uint32_t told;          /* our own grant, as last told */
+    size_t goes, comes;     /* most bytes either way in a lane, headers in */
     size_t ungranted_bytes; /* sent, of lanes without a grant */
-    bool contacted;        /* some frame of this operation went to the peer */
+    bool contacted;         /* some frame of this operation went to the peer */
+    bool deferred;          /* to be told how far we are, once it is less far behind */
 } weft_flow;
 
 struct weft_operation {
@@ -137,16 +141,18 @@ struct weft_operation {
     uint64_t lowest, next; /* lowest unfinished lane; next lane to begin */
     uint64_t done;         /* lanes finished */
     weft_lane lanes[WEFT_LANES];
-    weft_slot *slots;      /* of all lanes */
+    weft_slot *slots; /* of all lanes */
     weft_arrival *arrivals;
     weft_flow *flows;
-    float *acc, *own;      /* input + residual; decoded own contribution (scratch or the caller's) */
-    bool greeted;          /* every neighbour was told of it */
-    bool prompt;           /* little comes from each: feeders hear of it by data, or now and then */
+    float *acc;   /* of a lane at work input + residual, of a finished one what is left */
+    float *own;   /* decoded own contribution, scratch or the caller's */
+    bool greeted; /* every neighbour was told of it */
+    bool prompt;  /* little comes from each: feeders hear of it by data, or now and then */
 };
 
 typedef struct weft_failure {
     uint32_t number;
+    uint64_t call; /* the same without wrapping: what it is recalled by */
     weft_problem problem;
 } weft_failure;
 
@@ -167,20 +173,21 @@ struct weft_engine {
 
     weft_operation *ops[WEFT_IN_FLIGHT]; /* by number */
     int active;
-    uint32_t called;       /* newest operation begun here */
+    uint32_t called; /* newest operation begun here */
+    uint64_t calls;  /* the same, counted without wrapping */
     weft_request *queue, **queue_tail;
-    weft_early *early;     /* all peers', in order of arrival */
+    weft_early *early; /* all peers', in order of arrival */
     weft_early **early_tail;
     weft_lane *ready, **ready_tail;
-    weft_out *spare;       /* free list */
+    weft_out *spare; /* free list */
 
     weft_failure *failures; /* ring of WEFT_FAILURES */
     uint32_t failure_next;
-    int mismatches;        /* in a row */
-    weft_problem broken;   /* code WEFT_OK: the group works */
-    weft_problem sick;     /* met in the middle of something: breaks the group when it is safe */
+    int mismatches;      /* in a row */
+    weft_problem broken; /* code WEFT_OK: the group works */
+    weft_problem sick;   /* met in the middle of something: breaks the group when it is safe */
     bool stopping;
-    int64_t ticked;        /* last look at silence */
+    int64_t ticked; /* last look at silence */
     weft_counters counters;
 };
 
@@ -238,7 +245,7 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
                      weft_message *m);
 void weft_flow_heard(weft_engine *e, int64_t now, weft_peer *p, uint32_t number);
 void weft_flow_replay(weft_engine *e, int64_t now, uint32_t number);
-void weft_words_unref(weft_words *words); /* NULL-safe */
+void weft_words_unref(weft_words *words);                /* NULL-safe */
 void weft_flow_discard(weft_engine *e, uint32_t number); /* early frames of this operation */
 void weft_flow_discard_all(weft_engine *e);
 
@@ -263,6 +270,7 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
 void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why);
 /* The group is of no use any more: every operation ends, every link hears of it. */
 void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
+void weft_fail_tell_one(weft_engine *e, int64_t now, int rank, const weft_failure *failure);
 /* A link has come up: tell it what failed before. */
 void weft_fail_tell(weft_engine *e, int64_t now, int rank);
 /* A peer is in an operation that may have failed here: tell it so, once. */

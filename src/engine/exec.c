@@ -104,12 +104,17 @@ static int make_writable(weft_engine *e, weft_slot *slot)
     return WEFT_OK;
 }
 
+static bool lossless(const weft_request *r)
+{
+    return (r->codec->type->traits & WEFT_CODEC_LOSSLESS) != 0;
+}
+
 /* What the others will decode, for DIANA's message and for error feedback. */
 static int decode_own(const weft_operation *op, const weft_lane *lane, const weft_stretch *s,
                       const weft_message *m)
 {
     const weft_codec *c = op->request->codec;
-    if (op->own == NULL || (c->type->traits & WEFT_CODEC_LOSSLESS) != 0) {
+    if (op->own == NULL || lossless(op->request)) {
         return WEFT_OK;
     }
     float *to = op->own + lane->index * op->request->lane_length + s->off;
@@ -286,7 +291,27 @@ static void receive(const weft_operation *op, weft_lane *lane, const weft_plan *
     }
 }
 
-/* The last lane's end: what is left to do on the output. */
+/* Before a lane's first verb: what is encoded, and, where nothing is lost, the own contribution. */
+static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *plan)
+{
+    const weft_request *r = op->request;
+    const size_t at = (size_t)(lane->index * r->lane_length);
+    if (lane->fed || (op->acc == NULL && op->own == NULL)) {
+        return false;
+    }
+    lane->fed = true;
+    const float *in = r->in;
+    if (op->acc != NULL) {
+        weft_kernel_add(op->acc + at, in + at, r->residual + at, plan->count);
+        in = op->acc;
+    }
+    if (op->own != NULL && lossless(r) && plan->count > 0) {
+        memcpy(op->own + at, in + at, plan->count * sizeof(float));
+    }
+    return true;
+}
+
+/* The lane's end: what is left to do on the output, and what the encoding lost. */
 static void finish(const weft_engine *e, const weft_operation *op, const weft_lane *lane,
                    const weft_plan *plan)
 {
@@ -294,6 +319,10 @@ static void finish(const weft_engine *e, const weft_operation *op, const weft_la
     if (r->op == WEFT_MEAN && !plan->replies && r->out_stride == 0) {
         const weft_span whole = {.count = plan->count};
         weft_kernel_divide(r->dtype, span_out(op, lane, &whole), plan->count, (double)e->size);
+    }
+    if (op->acc != NULL) {
+        float *acc = op->acc + lane->index * r->lane_length;
+        weft_kernel_sub(acc, acc, op->own + lane->index * r->lane_length, plan->count);
     }
 }
 
@@ -322,6 +351,9 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
     weft_operation *op = lane->operation;
     const weft_plan *plan = weft_lane_plan(op, lane->index);
     int rc = WEFT_OK;
+    if (feed(op, lane, plan)) {
+        return WEFT_RAN_STEP;
+    }
     while (lane->pc < plan->step_count && rc == WEFT_OK) {
         const weft_step *step = &plan->steps[lane->pc];
         if (step->verb == WEFT_VERB_FENCE) {
@@ -371,6 +403,7 @@ void weft_lane_clear(weft_lane *lane)
         lane->arrivals[i] = (weft_arrival){0};
     }
     lane->busy = false;
+    lane->fed = false;
     lane->pc = 0;
     lane->waiting = 0;
     lane->pending = 0;

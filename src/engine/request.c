@@ -55,7 +55,7 @@ int weft_test(weft_request *request)
 
 void weft_cancel(weft_request *request)
 {
-    if (request != NULL) {
+    if (request != NULL && weft_loop_forked(request->loop) == WEFT_OK) {
         weft_loop_cancel(request->loop, request);
     }
 }

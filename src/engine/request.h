@@ -57,6 +57,7 @@ struct weft_request {
     weft_receipt *receipt;         /* the caller's, or NULL */
 
     weft_operation *operation;
+    bool abandoned; /* stands in the queue for one that was canceled there */
     weft_receipt result;
     weft_problem problem;
     weft_error error; /* the problem as the caller sees it */

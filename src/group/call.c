@@ -103,8 +103,8 @@ static int check(const weft_group *g, const weft_call *c, const weft_coll_opts *
     if (o->draw > DRAW_MOST || o->tensor > 65535) {
         return invalid(c, "draw is above 2^48-1 or tensor above 65535");
     }
-    if (o->timeout_ms < WEFT_FOREVER) {
-        return invalid(c, "timeout_ms is negative");
+    if (o->timeout_ms < WEFT_FOREVER || o->timeout_ms > WEFT_LONGEST_MS) {
+        return invalid(c, "timeout_ms is negative, or above a year");
     }
     if ((o->own != NULL || o->residual != NULL) &&
         (c->coll != WEFT_COLL_ALLREDUCE || c->dtype != WEFT_F32)) {
@@ -192,6 +192,7 @@ static void describe(const weft_call *c, weft_request *r)
                  weft_codec_spec(r->codec), r->algo, (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));
+    r->descriptor += r->descriptor == 0; /* 0 is no hash: frames without an operation have it */
 }
 
 static void fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)

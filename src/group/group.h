@@ -9,6 +9,8 @@
 #include "roster/roster.h"
 #include <weft/group.h>
 
+#define WEFT_LONGEST_MS INT64_C(31536000000) /* of any timeout: a year */
+
 struct weft_group {
     int rank, size;
     uint64_t seed;

@@ -216,14 +216,16 @@ static int meet_outside(weft_group *g, const weft_settings *s, weft_meeting *m, 
     return WEFT_OK;
 }
 
-/* A peer on a public address may be far away: be patient. */
+/* A peer on a public address may be far away: be patient. From the roster alone, so that all peers
+ * come to the same. */
 static int64_t patience(const weft_group *g, const weft_settings *s)
 {
     if (s->opts.dead_ms > 0) {
         return s->opts.dead_ms;
     }
-    for (int r = 0; r < g->size; r++) {
-        if (strncmp(g->where[r], "tcp:", 4) == 0 && !weft_address_private(g->where[r])) {
+    for (int r = 0; g->roster.entries != NULL && r < g->size; r++) {
+        const char *tcp = g->roster.entries[r].endpoint[0];
+        if (tcp[0] != '\0' && !weft_address_private(tcp)) {
             return DEAD_PUBLIC_MS;
         }
     }

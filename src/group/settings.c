@@ -9,7 +9,6 @@
 #include "group/group.h"
 
 enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000 };
-#define LONGEST_MS INT64_C(31536000000) /* a year */
 
 void weft_group_opts_init(weft_group_opts *opts)
 {
@@ -69,7 +68,8 @@ static int check_range(const weft_group_opts *o)
         return weft_fail(WEFT_EINVAL, "weft_group_open: rank %d of %d peers", o->rank, o->peers);
     }
     if (o->open_timeout_ms < WEFT_FOREVER || o->timeout_ms < WEFT_FOREVER || o->dead_ms < 0 ||
-        o->open_timeout_ms > LONGEST_MS || o->timeout_ms > LONGEST_MS || o->dead_ms > LONGEST_MS) {
+        o->open_timeout_ms > WEFT_LONGEST_MS || o->timeout_ms > WEFT_LONGEST_MS ||
+        o->dead_ms > WEFT_LONGEST_MS) {
         return weft_fail(WEFT_EINVAL, "weft_group_open: a timeout is out of range");
     }
     return WEFT_OK;
@@ -102,14 +102,14 @@ int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
                   sizeof(s.checksum));
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_TIMEOUT_MS", WEFT_FOREVER, LONGEST_MS, &o->timeout_ms, TIMEOUT_MS);
+        rc = number("WEFT_TIMEOUT_MS", WEFT_FOREVER, WEFT_LONGEST_MS, &o->timeout_ms, TIMEOUT_MS);
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_OPEN_TIMEOUT_MS", WEFT_FOREVER, LONGEST_MS, &o->open_timeout_ms,
+        rc = number("WEFT_OPEN_TIMEOUT_MS", WEFT_FOREVER, WEFT_LONGEST_MS, &o->open_timeout_ms,
                     OPEN_TIMEOUT_MS);
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_DEAD_MS", 1, LONGEST_MS, &o->dead_ms, 0);
+        rc = number("WEFT_DEAD_MS", 1, WEFT_LONGEST_MS, &o->dead_ms, 0);
     }
     if (rc == WEFT_OK) {
         rc = number("WEFT_SEED", 0, INT64_MAX, &seed, 1);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fpenv.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "kernel/kernel.h"
@@ -352,7 +353,9 @@ int weft_optim_step(weft_optim *o, float *x, const float *gradient)
                                      : "gradient");
     }
     o->spending = (weft_step_cost){0};
+    const fenv_t callers = weft_fp_enter();
     const int code = o->type->step(o, x, gradient);
+    weft_fp_leave(&callers);
     if (code != WEFT_OK) {
         return weft_fail_context("optimizer %s, step %llu", o->name->info.name,
                                  (unsigned long long)o->steps + 1);

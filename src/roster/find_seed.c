@@ -518,6 +518,7 @@ void weft_seed_frame(weft_seed *seed, weft_link *link, uint32_t conn, weft_messa
         weft_voice_other_job(&seed->voice, conn);
     else
         weft_voice_tell(&seed->voice, conn, seed->known, seed->count, 0);
+    link->type->drop(link, conn); /* the list will not change: one answer is all there is */
 }
 
 void weft_seed_free(weft_seed **seed)

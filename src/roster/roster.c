@@ -149,6 +149,7 @@ out:
     if (finder)
         finder->type->close(&finder);
     weft_board_close(&board);
+    roster.owner = getpid();
     if (status == WEFT_OK)
         *ret = roster;
     else
@@ -163,9 +164,10 @@ void weft_roster_free(weft_roster *r)
     weft_free(r->early);
     weft_free(r->entries);
     weft_seed_free(&r->seed);
-    if (r->file)
+    const bool ours = r->owner == getpid(); /* a forked child takes nothing away */
+    if (r->file && ours)
         unlink(r->file);
-    if (r->folder)
+    if (r->folder && ours)
         rmdir(r->folder); /* fails, as it should, while others have entries in it */
     weft_free(r->file);
     weft_free(r->folder);

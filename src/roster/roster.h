@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/log.h"
 #include "link/link.h"
@@ -41,6 +42,7 @@ typedef struct weft_roster {
     weft_link_event *early; /* events that came while meeting and are not for it (a fast peer's */
     size_t early_count;     /* HELLO): the engine takes them first; it then owns their messages */
     char *file;             /* own entry in a meeting folder, removed with the roster; else NULL */
+    pid_t owner;            /* the process that met */
     char *folder;           /* the job's own folder, removed once empty; else NULL */
 } weft_roster;
 
