@@ -48,11 +48,6 @@ static void flood(weft_engine *e, int64_t now, uint32_t number, const weft_probl
     }
 }
 
-void weft_fail_tell_one(weft_engine *e, int64_t now, int rank, const weft_failure *failure)
-{
-    send_abort(e, now, rank, failure->number, &failure->problem);
-}
-
 void weft_fail_tell(weft_engine *e, int64_t now, int rank)
 {
     if (e->broken.code != WEFT_OK) {
@@ -62,7 +57,7 @@ void weft_fail_tell(weft_engine *e, int64_t now, int rank)
     for (int i = 0; i < WEFT_FAILURES; i++) {
         const weft_failure *failure = &e->failures[(e->failure_next + (uint32_t)i) % WEFT_FAILURES];
         if (failure->problem.code != WEFT_OK) {
-            weft_fail_tell_one(e, now, rank, failure);
+            send_abort(e, now, rank, failure->number, &failure->problem);
         }
     }
 }

@@ -300,10 +300,6 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     }
     weft_operation *op = weft_op_at(e, f->operation);
     if (op == NULL) { /* ended here: late grants are normal, late data belong to a failure */
-        const weft_failure *failure = weft_fail_recall(e, f->operation);
-        if (failure != NULL) { /* the peer was too far behind to be told, or has forgotten */
-            weft_fail_tell_one(e, now, p->rank, failure);
-        }
         if (f->kind == WEFT_FRAME_DATA) {
             atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
         }

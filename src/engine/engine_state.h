@@ -270,7 +270,6 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
 void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why);
 /* The group is of no use any more: every operation ends, every link hears of it. */
 void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
-void weft_fail_tell_one(weft_engine *e, int64_t now, int rank, const weft_failure *failure);
 /* A link has come up: tell it what failed before. */
 void weft_fail_tell(weft_engine *e, int64_t now, int rank);
 /* A peer is in an operation that may have failed here: tell it so, once. */
