@@ -9,7 +9,7 @@
 #include "engine/engine_state.h"
 #include "support/simjob.h"
 
-enum { GROUP = 0x77, SENT_MOST = 4096, CONN = 1 };
+enum { GROUP = 0x77, SENT_MOST = 4096, CONN = 1, NOT_LAST = 0x80 };
 
 typedef struct bench {
     weft_engine *engine;
@@ -105,7 +105,7 @@ static void feed(bench *b, weft_frame f, const void *body, size_t len)
     }
     f.group = f.group != 0 ? f.group : GROUP;
     f.destination = 1;
-    f.flags |= WEFT_FLAG_LAST;
+    f.flags = f.flags == NOT_LAST ? 0 : WEFT_FLAG_LAST;
     f.sequence = f.sequence != 0 ? f.sequence : ++b->sequence;
     f.body_bytes = (uint32_t)len;
     weft_frame_put(&f, m->data);
@@ -401,6 +401,39 @@ Test(engine, a_timeout_says_what_it_waits_for)
     cr_assert(strstr(r->problem.text, "which waits for rank 0 (sim:0): it has not called the "
                                       "operation") != NULL,
               "%s", r->problem.text);
+    close_bench(&b);
+}
+
+/* A message of 300000 bytes in fragments, each within the time, all of it far beyond. */
+Test(engine, every_fragment_puts_the_timeout_off)
+{
+    bench b;
+    static const uint8_t body[50000];
+    const simjob_call broadcast = {.coll = WEFT_COLL_BROADCAST,
+                                   .count = 75000,
+                                   .lane = 75000,
+                                   .in_place = true,
+                                   .timeout_ms = 300};
+    open_bench(&b);
+    greet(&b);
+    weft_request *r = call(&b, 0, &broadcast);
+    start(&b, 1, r->words);
+    for (uint16_t i = 0; i < 6; i++) {
+        b.now += 250 * WEFT_MS;
+        weft_engine_timer(b.engine, b.now);
+        cr_assert_not(b.job->parts[0][1].ended, "fragment %d: %s", i, r->problem.text);
+        feed(&b,
+             (weft_frame){.kind = WEFT_FRAME_DATA,
+                          .operation = 1,
+                          .descriptor = r->descriptor,
+                          .fragment = i,
+                          .flags = i == 5 ? 0 : NOT_LAST},
+             body, sizeof(body));
+    }
+    while (weft_engine_work(b.engine, b.now)) {
+    }
+    cr_assert(b.job->parts[0][1].ended);
+    cr_assert_eq(r->problem.code, WEFT_OK, "%s", r->problem.text);
     close_bench(&b);
 }
 
