@@ -112,6 +112,8 @@ check_asan() {
     CC=clang step 'clang build with ASan and UBSan, warnings are errors' build clang \
         -Db_sanitize=address,undefined -Db_lundef=false || return
     suites clang "$jobs" --setup asan --suite unit --suite property --suite optim --suite fuzz
+    # Buffers that their owner frees the moment a timeout hands them back.
+    suites clang 1 --setup asan test_buffers
     step 'three peers under ASan and UBSan' sh tests/support/leakguard.sh \
         build/clang/tools/weft bench allreduce -n 3 --link tcp $bench_sizes
     step 'three peers under ASan and UBSan, ternary' sh tests/support/leakguard.sh \
