@@ -19,7 +19,7 @@ import sys
 import time
 
 SKIPPED = 77  # as meson and automake understand it
-TRIES, PATIENCE = 5, 30.0  # runs, and seconds of waiting for each, to find the machine quiet
+TRIES, PATIENCE = 5, 3.0  # runs, and seconds of waiting for each, to find the machine quiet
 
 
 def stop(status, what):
@@ -58,6 +58,7 @@ def arguments():
     parser.add_argument("-r", "--rounds", type=count_of(1), default=5, help="how often everything runs (5)")
     parser.add_argument("--link", choices=("tcp", "ipc"), default="tcp", help="of weft (tcp); Gloo has tcp")
     parser.add_argument("--algo", default="auto", metavar="SPEC", help="of weft (auto)")
+    parser.add_argument("--rivals", nargs="+", metavar="ALGO", help="algorithms of Gloo (all)")
     parser.add_argument("--others", type=float, metavar="CORES", help="wait until the rest of the machine uses no more than so\nmany cores, and repeat a run during which it did; of %d the\nquietest counts" % TRIES)
     parser.add_argument("--weft", metavar="PROGRAM", help="else WEFT_TOOL, else weft of the PATH")
     parser.add_argument("--gloo", metavar="PROGRAM", help="else compare/gloo_allreduce beside weft")
@@ -163,6 +164,9 @@ def main():
     args = arguments()
     weft, gloo = programs(args)
     algorithms = subprocess.run([gloo, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    if args.rivals and not set(args.rivals) <= set(algorithms):
+        stop(2, f"--rivals: known are {' '.join(algorithms)}")
+    algorithms = args.rivals or algorithms
     out = sys.stderr if args.json == "-" else sys.stdout
     cases = [Case(p, s) for p in args.peers for s in args.sizes]
     for turn in range(args.rounds):
