@@ -36,10 +36,10 @@ struct weft_loop {
     /* Guarded by the lock. */
     weft_request *calls, **calls_tail;
     weft_request *cancels;
-    bool driven; /* somebody holds the baton */
-    int wanting; /* callers that wait for it, or for a request that its holder runs */
-    bool busy;   /* operations were at work when it was last put down */
-    bool stop;
+    bool driven;      /* somebody holds the baton */
+    int wanting;      /* callers that wait for it, or for a request that its holder runs */
+    bool busy;        /* operations were at work when it was last put down */
+    atomic_bool stop; /* written under the lock; the driver reads it without */
     int64_t left_at;
 
     atomic_bool news;   /* calls, cancels, wishes for the baton since the driver last looked */
