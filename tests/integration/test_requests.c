@@ -303,7 +303,6 @@ static void close_body(member *me)
         MUST_END(me, WEFT_EPEER, weft_wait(f->request[0], WEFT_FOREVER));
     } else {
         f = take_off(me, 70, COUNT);
-        MUST_END(me, WEFT_PENDING, weft_test(f->request[0]));
         const int64_t before = weft_now();
         weft_group_close(&me->group);
         MUST(me, me->group == NULL, "close leaves the pointer");

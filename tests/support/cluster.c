@@ -39,8 +39,8 @@ struct cluster {
     bool waited;
 };
 
-/* Leaks of a process that leaves by _exit(), where there is a leak checker. */
-int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+/* There in a build with AddressSanitizer. */
+void __asan_init(void) __attribute__((weak));
 
 const char *cluster_link_name(cluster_link link)
 {
@@ -50,7 +50,7 @@ const char *cluster_link_name(cluster_link link)
 
 int64_t cluster_patience(int64_t ms)
 {
-    return &__lsan_do_recoverable_leak_check != NULL ? 5 * ms : ms;
+    return &__asan_init != NULL ? 5 * ms : ms;
 }
 
 void *cluster_shared(size_t bytes)
@@ -132,9 +132,6 @@ static void process_body(member *me, pid_t test)
     }
     alarm((unsigned)((cluster_patience(limit > 0 ? limit : LIMIT_MS) + 999) / 1000));
     take_part(me);
-    if (&__lsan_do_recoverable_leak_check != NULL) {
-        (void)__lsan_do_recoverable_leak_check();
-    }
     _exit(me->cluster->reports[me->rank].failed ? 1 : 0);
 }
 
