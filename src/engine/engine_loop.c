@@ -36,10 +36,10 @@ struct weft_loop {
     /* Guarded by the lock. */
     weft_request *calls, **calls_tail;
     weft_request *cancels;
-    bool driven;      /* somebody holds the baton */
-    int wanting;      /* callers that wait for it, or for a request that its holder runs */
-    bool busy;        /* operations were at work when it was last put down */
-    atomic_bool stop; /* written under the lock; the driver reads it without */
+    bool driven; /* somebody holds the baton */
+    int wanting; /* callers that wait for it, or for a request that its holder runs */
+    bool busy;   /* operations were at work when it was last put down */
+    bool stop;
     int64_t left_at;
 
     atomic_bool news;   /* calls, cancels, wishes for the baton since the driver last looked */
@@ -47,6 +47,7 @@ struct weft_loop {
 
     /* The baton's holder's. */
     weft_request *running; /* its own request, ended when NULL */
+    bool closing;          /* this is the last stay: nobody need wake it any more */
 };
 
 /* Without the lock. */
@@ -183,7 +184,7 @@ static bool look(weft_loop *l, bool own_thread)
 static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
 {
     weft_link_event ev = {0};
-    if (!at_once && !l->stop) {
+    if (!at_once && !l->closing) {
         atomic_store(&l->asleep, true);
         if (atomic_load(&l->news)) {
             at_once = true;
@@ -392,6 +393,7 @@ void weft_loop_close(weft_loop **loop)
         sleep_until(l, WEFT_NEVER);
     }
     l->driven = true;
+    l->closing = true;
     weft_request *calls = l->calls;
     l->calls = NULL;
     pthread_mutex_unlock(&l->lock);
