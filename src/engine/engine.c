@@ -293,7 +293,7 @@ void weft_engine_probe(weft_engine *e, int64_t now)
 void weft_engine_timer(weft_engine *e, int64_t now)
 {
     const int64_t elapsed = now - e->ticked;
-    const int64_t most = e->dead_ns / 4;
+    const int64_t most = e->dead_ns / 8; /* a stall of our own is nobody's silence */
     e->ticked = now;
     weft_peer_tick(e, now, elapsed < most ? elapsed : most);
     settle(e, now);

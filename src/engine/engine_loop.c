@@ -18,6 +18,7 @@
 /* A caller that gives the baton back with nothing to do wakes nobody: the loop's thread looks. */
 #define LONG_NAP_NS (50 * WEFT_MS)
 #define NEWS_NS (300 * WEFT_MS) /* longest stay for it when closing */
+enum { LATE_EVENTS = 64 };              /* read while a timer is due, at most */
 enum { SLICES = 16 };           /* of work between two looks at the link */
 
 struct weft_loop {
@@ -137,16 +138,22 @@ static void handle(weft_loop *l, const weft_link_event *ev)
  * stays valid until it is ended here; one that has ended is its owner's and must not be touched. */
 static weft_request *next_cancel(weft_loop *l)
 {
-    weft_request *r;
+    weft_request *found = NULL;
     pthread_mutex_lock(&l->lock);
-    do {
-        r = l->cancels;
-        if (r != NULL) {
-            l->cancels = r->next_cancel;
+    for (weft_request **at = &l->cancels; *at != NULL && found == NULL;) {
+        weft_request *r = *at;
+        if (r->state == WEFT_REQUEST_NEW) { /* its call came after the last look: soon */
+            atomic_store(&l->news, true);
+            at = &r->next_cancel;
+            continue;
         }
-    } while (r != NULL && r->state != WEFT_REQUEST_RUNNING);
+        *at = r->next_cancel;
+        if (r->state == WEFT_REQUEST_RUNNING) {
+            found = r;
+        }
+    }
     pthread_mutex_unlock(&l->lock);
-    return r;
+    return found;
 }
 
 /* Take in what other threads left. false: the baton is to be put down. */
@@ -181,7 +188,8 @@ static bool look(weft_loop *l, bool own_thread)
     return !leave;
 }
 
-static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
+/* One event, if there is one by then. true: there was none. */
+static bool wait_for_event(weft_loop *l, int64_t until, bool at_once)
 {
     weft_link_event ev = {0};
     if (!at_once && !l->closing) {
@@ -196,9 +204,10 @@ static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
         weft_problem why = {0};
         weft_problem_from_last(&why);
         weft_engine_broken(l->engine, weft_now(), &why);
-        return;
+        return true;
     }
     handle(l, &ev);
+    return ev.what == WEFT_LINK_NOTHING;
 }
 
 /* With the baton: until r has ended (r given), the time has come, or it must be put down. The
@@ -206,6 +215,7 @@ static void wait_for_event(weft_loop *l, int64_t until, bool at_once)
 static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
 {
     const fenv_t callers = weft_fp_enter();
+    int late = 0;
     l->running = r;
     while (look(l, own_thread) && (r == NULL || l->running != NULL)) {
         bool more = true;
@@ -220,10 +230,12 @@ static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
             break;
         }
         const int64_t due = weft_engine_due(l->engine);
-        if (now >= due) {
+        /* Silence counts only where nothing waits to be read. */
+        const bool dry = wait_for_event(l, due < until ? due : until, more || now >= due);
+        if (now >= due && (dry || ++late == LATE_EVENTS)) {
             weft_engine_timer(l->engine, now);
+            late = 0;
         }
-        wait_for_event(l, due < until ? due : until, more || now >= due);
     }
     l->running = NULL;
     weft_fp_leave(&callers);
@@ -368,7 +380,7 @@ static void spread_news(weft_loop *l)
         if (now >= due) {
             weft_engine_timer(l->engine, now);
         }
-        wait_for_event(l, due < until ? due : until, now >= due);
+        (void)wait_for_event(l, due < until ? due : until, now >= due);
     }
 }
 

@@ -117,7 +117,7 @@ static bool same_seed(weft_engine *e, int64_t now, const weft_peer *p, const wef
 static void join(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *hello)
 {
     const int64_t theirs = (int64_t)hello->lane * WEFT_MS;
-    p->beat_ns = (theirs < e->dead_ns ? theirs : e->dead_ns) / 4;
+    p->beat_ns = (theirs < e->dead_ns ? theirs : e->dead_ns) / 8;
     if (p->beat_ns < BEAT_MIN_MS * WEFT_MS) {
         p->beat_ns = BEAT_MIN_MS * WEFT_MS;
     }
@@ -314,7 +314,7 @@ int64_t weft_peer_due(const weft_engine *e)
             due = p->dial_at;
         }
         if (p->conn != 0) {
-            const int64_t beat = p->state == WEFT_PEER_UP ? p->beat_ns : e->dead_ns / 4;
+            const int64_t beat = p->state == WEFT_PEER_UP ? p->beat_ns : e->dead_ns / 8;
             due = e->ticked + beat / 2 < due ? e->ticked + beat / 2 : due;
         }
     }

@@ -68,7 +68,7 @@ typedef struct weft_peer {
     uint32_t sent_sequence, heard_sequence;
     int64_t sent_at;      /* last frame out */
     int64_t silence;      /* nanoseconds without a frame, counted by ticks of this engine */
-    int64_t beat_ns;      /* send something at least that often: a quarter of its patience */
+    int64_t beat_ns;      /* send something at least that often: an eighth of its patience */
     int64_t dial_at;      /* when to try again; WEFT_NEVER: not wanted */
     int64_t trying_since; /* first dial of this series; WEFT_NEVER */
     int64_t backoff;

@@ -81,10 +81,12 @@ void weft_zmq_release(void *context)
 void *weft_zmq_router(void *context)
 {
     char aside[64];
+    pthread_mutex_lock(&lock); /* two at once would take each other's for the host's */
     char *host = initstate(1, aside, sizeof(aside));
     void *socket = zmq_socket(context, ZMQ_ROUTER);
     const int error = errno;
     setstate(host);
     errno = error;
+    pthread_mutex_unlock(&lock);
     return socket;
 }

@@ -264,7 +264,10 @@ int weft_optim_open(weft_optim **ret, weft_group *group, const char *spec, size_
         code = o->type->reserve(o);
     }
     if (code != WEFT_OK) {
-        weft_fail_context("optimizer %s", spec);
+        /* Errors of the SPEC itself begin with it. */
+        if (strncmp(weft_last_error()->message, "optimizer ", strlen("optimizer ")) != 0) {
+            weft_fail_context("optimizer %s", spec);
+        }
         weft_optim_close(&o);
         return code;
     }
