@@ -32,7 +32,8 @@ void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft
 {
     const bool blocks = s->kind == WEFT_BENCH_ALLGATHER || s->kind == WEFT_BENCH_REDUCE_SCATTER;
     const size_t cell = weft_dtype_bytes(s->dtype) * (blocks ? (size_t)size : 1);
-    row->count = s->kind == WEFT_BENCH_BARRIER ? 0 : bytes / cell;
+    /* At least one element: times of nothing say nothing. */
+    row->count = s->kind == WEFT_BENCH_BARRIER ? 0 : bytes < cell ? 1 : bytes / cell;
     row->bytes = row->count * cell;
 }
 
@@ -80,14 +81,17 @@ int weft_bench_prepare(weft_bench_peer *b)
     const weft_bench_settings *s = b->s;
     weft_peer *peer = b->peer;
     b->times_cap = s->iters > 0 ? (size_t)s->iters : ITERS_MOST;
+    weft_bench_row largest = {0};
+    weft_bench_shape(s, peer->size, s->end, &largest);
+    const size_t most = largest.bytes > 0 ? largest.bytes : 1;
     b->times = touched(b->times_cap * sizeof(*b->times));
     b->data = calloc(1, sizeof(*b->data));
-    b->in = touched(s->end);
-    b->out = s->kind == WEFT_BENCH_BROADCAST ? NULL : touched(s->end);
-    b->own = s->lossy ? touched(s->end) : NULL;
+    b->in = touched(most);
+    b->out = s->kind == WEFT_BENCH_BROADCAST ? NULL : touched(most);
+    b->own = s->lossy ? touched(most) : NULL;
     if (b->times == NULL || b->data == NULL || b->in == NULL ||
         (b->out == NULL && s->kind != WEFT_BENCH_BROADCAST) || (s->lossy && b->own == NULL)) {
-        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for buffers of %zu bytes", s->end);
+        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for buffers of %zu bytes", most);
     }
     weft_bench_data_init(b->data, s->dtype, s->op, peer->size, s->lossy);
     if (s->rss && (!reset_peak() || !read_status("VmRSS", &b->rss_base))) {

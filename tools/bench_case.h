@@ -63,7 +63,7 @@ typedef struct weft_bench_row {
     uint64_t rss_growth; /* largest over peers, bytes */
 } weft_bench_row;
 
-/* Count and real size for a wished size. */
+/* Count and real size for a wished size: whole elements, one at least. */
 void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft_bench_row *row);
 /* What busbw is as a multiple of algbw (nccl-tests, PERFORMANCE.md). */
 double weft_bench_bus_factor(weft_bench_kind kind, int size);

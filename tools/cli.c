@@ -10,6 +10,7 @@
 
 typedef struct cli_value {
     const char *text; /* as typed, or the default; NULL: neither */
+    char name[40];    /* the option as typed, "-n" or "--peers" */
     bool given;
     int64_t whole;
     double real;
@@ -110,7 +111,8 @@ static bool is_choice(const char *text, const char *choices)
     return false;
 }
 
-static void refuse_choice(const weft_cli *cli, const weft_cli_option *o, const char *text)
+static void refuse_choice(const weft_cli *cli, const weft_cli_option *o, const char *name,
+                          const char *text)
 {
     char words[256];
     const char *names[17] = {NULL};
@@ -120,7 +122,7 @@ static void refuse_choice(const weft_cli *cli, const weft_cli_option *o, const c
     for (char *word; (word = strsep(&rest, "|")) != NULL && n < 16; n++) {
         names[n] = word;
     }
-    (void)weft_cli_refuse(cli, "--%s '%s' is none of %s; nearest: %s", o->name, text, o->choices,
+    (void)weft_cli_refuse(cli, "%s '%s' is none of %s; nearest: %s", name, text, o->choices,
                           weft_cli_nearest(text, names));
 }
 
@@ -135,7 +137,7 @@ static bool take(weft_cli *cli, size_t i, const char *text)
         break;
     case WEFT_CLI_TEXT:
         if (o->choices != NULL && !is_choice(text, o->choices)) {
-            refuse_choice(cli, o, text);
+            refuse_choice(cli, o, v->name, text);
             return false;
         }
         break;
@@ -154,7 +156,7 @@ static bool take(weft_cli *cli, size_t i, const char *text)
         break;
     }
     if (!ok) {
-        (void)weft_cli_refuse(cli, "--%s '%s': not a %s in %.16g … %.16g", o->name, text,
+        (void)weft_cli_refuse(cli, "%s '%s': not a %s in %.16g … %.16g", v->name, text,
                               o->kind == WEFT_CLI_WHOLE  ? "whole number"
                               : o->kind == WEFT_CLI_SIZE ? "size like 512, 4K or 1M"
                                                          : "number",
@@ -215,21 +217,24 @@ static bool parse_option(weft_cli *cli, int argc, char **argv, int *at)
         return false;
     }
     const weft_cli_option *o = &cli->command->options[i];
+    char *name = cli->values[i].name;
+    (void)snprintf(name, sizeof(cli->values[i].name), word[1] == '-' ? "--%s" : "-%.1s",
+                   word[1] == '-' ? o->name : word + 1);
     if (o->kind == WEFT_CLI_FLAG && value != NULL) {
-        (void)weft_cli_refuse(cli, "--%s takes no value", o->name);
+        (void)weft_cli_refuse(cli, "%s takes no value", name);
         return false;
     }
     if (o->kind != WEFT_CLI_FLAG && value == NULL) {
         if (*at + 1 >= argc) {
-            (void)weft_cli_refuse(cli, "--%s needs %s", o->name, o->metavar);
+            (void)weft_cli_refuse(cli, "%s needs %s", name, o->metavar);
             return false;
         }
         value = argv[++*at];
     }
     if (cli->values[i].given && o->kind != WEFT_CLI_LIST && o->kind != WEFT_CLI_FLAG &&
         strcmp(cli->values[i].text, value) != 0) {
-        (void)weft_cli_refuse(cli, "--%s is given twice: '%s' and '%s'", o->name,
-                              cli->values[i].text, value);
+        (void)weft_cli_refuse(cli, "%s is given twice: '%s' and '%s'", name, cli->values[i].text,
+                              value);
         return false;
     }
     if (!take(cli, i, value)) {
@@ -291,6 +296,8 @@ int weft_cli_parse(const weft_command *command, int argc, char **argv, weft_cli 
         return -1;
     }
     for (size_t i = 0; i < n; i++) {
+        (void)snprintf(cli->values[i].name, sizeof(cli->values[i].name), "--%s",
+                       command->options[i].name);
         if (command->options[i].value != NULL && command->options[i].kind != WEFT_CLI_LIST) {
             const bool ok = take(cli, i, command->options[i].value);
             assert(ok);
@@ -320,6 +327,11 @@ void weft_cli_free(weft_cli *cli)
 bool weft_cli_given(const weft_cli *cli, const char *name)
 {
     return cli->values[find(cli, name)].given;
+}
+
+const char *weft_cli_name(const weft_cli *cli, const char *name)
+{
+    return cli->values[find(cli, name)].name;
 }
 
 bool weft_cli_flag(const weft_cli *cli, const char *name)

@@ -74,6 +74,8 @@ void weft_cli_free(weft_cli *cli);
 /* Values by long name; a name that is not in the table is a bug (assert). Without a default and
  * not given: NULL, 0, false. */
 bool weft_cli_given(const weft_cli *cli, const char *name); /* the user typed it */
+/* The option for messages: as the user typed it, "-n", else "--peers". */
+const char *weft_cli_name(const weft_cli *cli, const char *name);
 bool weft_cli_flag(const weft_cli *cli, const char *name);
 const char *weft_cli_text(const weft_cli *cli, const char *name);
 int64_t weft_cli_whole(const weft_cli *cli, const char *name);

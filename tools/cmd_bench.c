@@ -10,6 +10,7 @@
 #include "bench_case.h"
 #include "cli.h"
 #include "peers.h"
+#include "rehearse.h"
 #include "report.h"
 
 static const char *const kind_names[] = {"allreduce", "allgather", "reduce_scatter",
@@ -59,6 +60,11 @@ typedef struct bench_output {
 static bool has_vector(const weft_bench_settings *s)
 {
     return s->kind != WEFT_BENCH_BARRIER;
+}
+
+static bool reduces(const weft_bench_settings *s)
+{
+    return s->kind == WEFT_BENCH_ALLREDUCE || s->kind == WEFT_BENCH_REDUCE_SCATTER;
 }
 
 static void print_head(const weft_bench_settings *s, const weft_peer *peer, FILE *to)
@@ -121,7 +127,6 @@ static double dense_ratio(const weft_bench_settings *s, const weft_bench_row *ro
 
 static void print_row(const weft_bench_settings *s, const weft_bench_row *row, int peers, FILE *to)
 {
-    const bool reduces = s->kind == WEFT_BENCH_ALLREDUCE || s->kind == WEFT_BENCH_REDUCE_SCATTER;
     char root[16] = "-1"; /* as nccl-tests says: none */
     if (s->kind == WEFT_BENCH_BROADCAST) {
         (void)snprintf(root, sizeof(root), "%d", s->root);
@@ -129,7 +134,7 @@ static void print_row(const weft_bench_settings *s, const weft_bench_row *row, i
     weft_progress_end();
     (void)fprintf(to, "%12zu %11zu %8s %6s %5s", row->bytes, row->count,
                   has_vector(s) ? weft_dtype_name(s->dtype) : "none",
-                  reduces ? weft_op_name(s->op) : "none", root);
+                  reduces(s) ? weft_op_name(s->op) : "none", root);
     print_timing(to, s, row, &row->out_of_place, peers);
     if (s->inplace) {
         print_timing(to, s, row, &row->in_place, peers);
@@ -231,7 +236,7 @@ static int body(weft_peer *peer, void *user)
          bytes *= s->factor) {
         weft_bench_row row = {0};
         weft_bench_shape(s, peer->size, (size_t)bytes, &row);
-        if (row.count != last_count) { /* sizes below one element more are one size */
+        if (row.count != last_count) { /* sizes that are the same number of elements are one */
             status = weft_bench_measure(&b, &row);
             if (status == 0) {
                 out.wrong += row.out_of_place.wrong + row.in_place.wrong;
@@ -241,9 +246,10 @@ static int body(weft_peer *peer, void *user)
             }
         }
         last_count = row.count;
-        if (bytes < 1.0) {
-            break; /* nothing times a factor stays nothing */
+        if (row.bytes == 0) {
+            break; /* a barrier */
         }
+        bytes = bytes < (double)row.bytes ? (double)row.bytes : bytes;
     }
     if (first) {
         weft_progress_end();
@@ -269,12 +275,12 @@ static int check_codec(const weft_cli *cli, weft_bench_settings *s)
         return weft_cli_refuse(cli, "--codec %s goes with allreduce only", s->codec);
     }
     if (s->lossy && s->dtype != WEFT_F32) {
-        return weft_cli_refuse(cli, "--codec %s encodes float32, not %s", s->codec,
-                               weft_dtype_name(s->dtype));
+        return weft_cli_refuse(cli, "--codec %s encodes float32, not %s %s", s->codec,
+                               weft_cli_name(cli, "dtype"), weft_dtype_name(s->dtype));
     }
     if (s->lossy && s->op != WEFT_SUM && s->op != WEFT_MEAN) {
-        return weft_cli_refuse(cli, "--codec %s goes with --op sum and mean, not %s", s->codec,
-                               weft_op_name(s->op));
+        return weft_cli_refuse(cli, "--codec %s goes with %s sum and mean, not %s", s->codec,
+                               weft_cli_name(cli, "op"), weft_op_name(s->op));
     }
     return 0;
 }
@@ -282,6 +288,7 @@ static int check_codec(const weft_cli *cli, weft_bench_settings *s)
 static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_settings *s)
 {
     const char *word = weft_cli_args(cli)[0];
+    char why[256];
     int kind = 0;
     while (kind_names[kind] != NULL && strcmp(kind_names[kind], word) != 0) {
         kind++;
@@ -315,12 +322,15 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
     }
     if (!has_vector(s)) {
         if (weft_cli_given(cli, "begin") || weft_cli_given(cli, "end")) {
-            return weft_cli_refuse(cli, "a barrier has no size: -b and -e do not go with it");
+            return weft_cli_refuse(
+                cli, "a barrier has no size: %s does not go with it",
+                weft_cli_name(cli, weft_cli_given(cli, "begin") ? "begin" : "end"));
         }
         s->begin = s->end = 0;
     }
     if (s->begin > s->end) {
-        return weft_cli_refuse(cli, "-b %zu is above -e %zu", s->begin, s->end);
+        return weft_cli_refuse(cli, "%s %zu is above %s %zu", weft_cli_name(cli, "begin"), s->begin,
+                               weft_cli_name(cli, "end"), s->end);
     }
     if (s->inplace && (s->kind == WEFT_BENCH_BROADCAST || !has_vector(s))) {
         return weft_cli_refuse(cli, "--inplace: %s has no other way", word);
@@ -329,9 +339,21 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
         return weft_cli_refuse(cli, "--rss needs a process a peer: --link tcp or ipc");
     }
     if (launch->peers > 0 && s->root >= launch->peers) {
-        return weft_cli_refuse(cli, "--root %d is not among %d peers", s->root, launch->peers);
+        return weft_cli_refuse(cli, "%s %d is not among %d peers", weft_cli_name(cli, "root"),
+                               s->root, launch->peers);
     }
-    return check_codec(cli, s);
+    if (weft_cli_given(cli, "op") && !reduces(s)) {
+        return weft_cli_refuse(cli, "%s: %s reduces nothing", weft_cli_name(cli, "op"), word);
+    }
+    if (weft_cli_given(cli, "root") && s->kind != WEFT_BENCH_BROADCAST) {
+        return weft_cli_refuse(cli, "%s: %s has no root", weft_cli_name(cli, "root"), word);
+    }
+    if (weft_report_check(weft_cli_text(cli, "json"), why) != 0) {
+        return weft_cli_refuse(cli, "%s", why);
+    }
+    int bad = check_codec(cli, s);
+    bad = bad != 0 ? bad : weft_check_algo(cli, "--algo", word, s->algo);
+    return bad != 0 ? bad : weft_rehearse_call(cli, word, s->dtype, s->op, s->codec, s->algo);
 }
 
 static int run(const weft_cli *cli)

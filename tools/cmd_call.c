@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "peers.h"
 #include "rankfile.h"
+#include "rehearse.h"
 #include "report.h"
 
 typedef enum call_kind { ALLREDUCE, ALLGATHER, REDUCE_SCATTER, BROADCAST, BARRIER } call_kind;
@@ -357,6 +358,10 @@ static int settle(const weft_cli *cli, const weft_launch *launch, call_settings 
     if (s->kind != BARRIER && s->in == NULL) {
         return weft_cli_refuse(cli, "%s needs --in PATTERN", word);
     }
+    if (s->kind != BARRIER && s->out == NULL && weft_cli_text(cli, "sent") == NULL) {
+        return weft_cli_refuse(cli, "%s needs --out PATTERN (or --sent FILE, for its bytes alone)",
+                               word);
+    }
     if (s->kind == BARRIER && (s->in != NULL || s->out != NULL)) {
         return weft_cli_refuse(cli, "barrier takes no files");
     }
@@ -368,7 +373,17 @@ static int settle(const weft_cli *cli, const weft_launch *launch, call_settings 
     if (launch->peers > 0 && s->root >= launch->peers) {
         return weft_cli_refuse(cli, "--root %d is not among %d peers", s->root, launch->peers);
     }
-    int bad = check_files(cli, "in", s->kind != BROADCAST, launch->peers, s->element);
+    if (weft_cli_given(cli, "op") && s->kind != ALLREDUCE && s->kind != REDUCE_SCATTER) {
+        return weft_cli_refuse(cli, "--op: %s reduces nothing", word);
+    }
+    if (weft_cli_given(cli, "root") && s->kind != BROADCAST) {
+        return weft_cli_refuse(cli, "--root: %s has no root", word);
+    }
+    int bad = weft_check_algo(cli, "--algo", word, weft_cli_text(cli, "algo"));
+    bad = bad != 0 ? bad
+                   : weft_rehearse_call(cli, word, s->dtype, s->op, weft_cli_text(cli, "codec"),
+                                        weft_cli_text(cli, "algo"));
+    bad = bad != 0 ? bad : check_files(cli, "in", s->kind != BROADCAST, launch->peers, s->element);
     bad = bad != 0 ? bad : check_files(cli, "residual-in", true, launch->peers, sizeof(float));
     bad = bad != 0 ? bad : check_files(cli, "out", false, launch->peers, 1);
     bad = bad != 0 ? bad : check_files(cli, "residual-out", false, launch->peers, 1);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weft train: logistic regression on a LIBSVM file, by any optimizer, codec and algorithm. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,10 @@
 #include "plot.h"
 #include "problem_minimum.h"
 #include "problem_spectrum.h"
+#include "rehearse.h"
 #include "report.h"
-#include "train_checksum.h"
+#include "train_agree.h"
+#include "train_check.h"
 #include "train_dump.h"
 #include "train_loop.h"
 #include "train_report.h"
@@ -64,60 +65,6 @@ static const weft_cli_option options[] = {
     {0}};
 /* clang-format on */
 
-/* Does every peer have rows enough? 0, or -1 with the reason in why. */
-static int check_rows(const weft_train_settings *s, int peers, char *why, size_t cap)
-{
-    const size_t shard = s->data->rows / (size_t)peers;
-
-    if (shard == 0) {
-        snprintf(why, cap, "%s: the data has %zu rows, too few for %d peers", s->data_path,
-                 s->data->rows, peers);
-        return -1;
-    }
-    for (size_t i = 0; i < s->run_count; i++) {
-        if (s->runs[i].batch > shard) {
-            snprintf(why, cap, "run '%s': batch %zu is above the %zu rows of a peer",
-                     s->runs[i].name, s->runs[i].batch, shard);
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Do all peers hold the same data? A file may differ between hosts. */
-static int compare_data(weft_peer *peer, const weft_train_settings *s)
-{
-    const weft_libsvm *d = s->data;
-    const uint64_t own[4] = {d->rows, d->dim,
-                             (uint64_t)weft_train_crc32c(d->index, d->nonzeros * sizeof(*d->index))
-                                     << 32 |
-                                 weft_train_crc32c(d->value, d->nonzeros * sizeof(*d->value)),
-                             (uint64_t)weft_train_crc32c(d->sign, d->rows) << 32 |
-                                 weft_train_crc32c(d->start, (d->rows + 1) * sizeof(*d->start))};
-    uint64_t *all = calloc((size_t)peer->size, sizeof(own));
-    /* The others may still be reading. */
-    const weft_coll_opts patient = {.size = sizeof(patient), .timeout_ms = WEFT_FOREVER};
-    int status = 0;
-
-    if (all == NULL)
-        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
-    if (weft_allgather(peer->group, own, all, 4, WEFT_U64, &patient) != WEFT_OK)
-        status = weft_peer_error(peer, "comparing the data");
-    for (int r = 1; r < peer->size && status == 0; r++) {
-        const uint64_t *other = all + 4 * (size_t)r;
-
-        if (memcmp(all, other, sizeof(own)) != 0)
-            status = weft_peer_fail(peer, WEFT_EXIT_USAGE,
-                                    "%s: rank %d holds other data than rank 0 (%llu rows x %llu, "
-                                    "%llu rows x %llu)",
-                                    s->data_path, r, (unsigned long long)other[0],
-                                    (unsigned long long)other[1], (unsigned long long)all[0],
-                                    (unsigned long long)all[1]);
-    }
-    free(all);
-    return status;
-}
-
 /* Rank 0's part: constants, l2 and f*. 0, or -1 with the reason in why. */
 static int compute(const weft_train_settings *s, weft_logistic *p, double shared[SHARED], char *why)
 {
@@ -156,15 +103,15 @@ static int set_up(weft_peer *peer, const weft_train_settings *s, weft_train_prob
     char why[WHY] = "";
     int status;
 
-    if (check_rows(s, peer->size, why, sizeof(why)) != 0)
+    status = weft_train_agree(peer, s);
+    if (status != 0)
+        return status;
+    if (weft_train_check_rows(s, peer->size, why, sizeof(why)) != 0)
         return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
     if (weft_logistic_open(&p, s->data, peer->size, s->shards, s->seed, why, sizeof(why)) != 0)
         return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s: %s", s->data_path, why);
     problem->logistic = p;
     p->l1 = s->l1;
-    status = compare_data(peer, s);
-    if (status != 0)
-        return status;
     if (peer->rank == 0 && compute(s, p, shared, why) != 0)
         status = weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s: %s", s->data_path, why);
     if (weft_broadcast(peer->group, shared, SHARED, WEFT_F64, 0, &patient) != WEFT_OK)
@@ -181,14 +128,16 @@ static int set_up(weft_peer *peer, const weft_train_settings *s, weft_train_prob
     return 0;
 }
 
-/* Table, JSON and plot, at rank 0. */
-static int tell(weft_peer *peer, const weft_train_settings *s, const weft_train_problem *problem,
-                const weft_train_result *results)
+/* Table, JSON and plot of the runs that are done, at rank 0. */
+static int tell(weft_peer *peer, const weft_train_settings *settings, size_t done,
+                const weft_train_problem *problem, const weft_train_result *results)
 {
+    weft_train_settings shown = *settings, *s = &shown;
     FILE *text = weft_report_text(s->json);
     char why[WHY] = "";
     int status = 0;
 
+    shown.run_count = done;
     weft_progress_end();
     weft_train_print(text, s, problem, results, peer->size);
     if (weft_report_json(s->json, weft_train_json(s, problem, results, peer->size), why) != 0)
@@ -219,7 +168,8 @@ static int body(weft_peer *peer, void *user)
     weft_train_result *results = calloc(s->run_count, sizeof(*results));
     weft_train_problem problem = {0};
     bool wrong = false;
-    int status;
+    size_t done = 0;
+    int status, told = 0;
 
     if (results == NULL)
         return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
@@ -232,10 +182,13 @@ static int body(weft_peer *peer, void *user)
             status = 0; /* told; the other runs are worth having */
         }
         wrong = wrong || results[i].diverged != 0;
+        done += status == 0;
     }
     weft_progress_end();
-    if (status == 0 && peer->rank == 0)
-        status = tell(peer, s, &problem, results);
+    /* A run that failed takes nothing from those before it. */
+    if (done > 0 && peer->rank == 0)
+        told = tell(peer, s, done, &problem, results);
+    status = status != 0 ? status : told;
     for (size_t i = 0; i < s->run_count; i++)
         weft_train_result_free(&results[i]);
     free(results);
@@ -247,18 +200,26 @@ static int body(weft_peer *peer, void *user)
 static int check(const weft_cli *cli, const weft_launch *launch, const weft_train_settings *s)
 {
     char why[WHY] = "";
+    int bad;
 
-    if (launch->peers > 0 && check_rows(s, launch->peers, why, sizeof(why)) != 0)
+    for (size_t i = 0; i < s->run_count; i++) {
+        char origin[160];
+
+        snprintf(origin, sizeof(origin), "run '%.120s': algo", s->runs[i].name);
+        bad = weft_check_algo(cli, weft_cli_list_count(cli, "run") > 0 ? origin : "--algo",
+                              "allreduce", s->runs[i].algo);
+        if (bad != 0)
+            return bad;
+    }
+    if (launch->peers > 0 && weft_train_check_rows(s, launch->peers, why, sizeof(why)) != 0)
         return weft_cli_refuse(cli, "%s", why);
+    bad = weft_train_rehearse(cli, s);
+    if (bad != 0)
+        return bad;
     if (s->plot != NULL && weft_plot_check(s->plot, why, sizeof(why)) != 0)
         return weft_cli_refuse(cli, "%s", why);
-    if (s->json != NULL && strcmp(s->json, "-") != 0) {
-        FILE *file = fopen(s->json, "ae"); /* keeps what is there until the runs have succeeded */
-
-        if (file == NULL)
-            return weft_cli_refuse(cli, "--json %s: %s", s->json, strerror(errno));
-        (void)fclose(file);
-    }
+    if (weft_report_check(s->json, why) != 0)
+        return weft_cli_refuse(cli, "%s", why);
     if (s->dump != NULL && weft_dump_prepare(s->dump, why, sizeof(why)) != 0)
         return weft_cli_refuse(cli, "%s", why);
     return 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #include "crew.h"
 #include "failures.h"
+#include "outfile.h"
 
 /* A process that this program started as a peer finds the descriptor of its error pipe here. */
 static const char pipe_variable[] = "WEFT_TOOL_PIPE";
@@ -62,6 +64,12 @@ int weft_launch_from(const weft_cli *cli, weft_launch *ret)
                                            ? (int64_t)(weft_cli_real(cli, "timeout") * 1e3)
                                            : 0,
                          .verbose = weft_cli_flag(cli, "verbose")};
+    if (weft_cli_given(cli, "peers") && getenv(pipe_variable) == NULL && under_launcher()) {
+        (void)fprintf(stderr,
+                      "weft %s: warning: started by a launcher, but -n is given: this process "
+                      "starts %d peers of its own (leave -n out to be one of the launcher's)\n",
+                      weft_cli_command(cli), ret->peers);
+    }
     if (!weft_cli_given(cli, "peers") && under_launcher()) {
         ret->peers = 0;
         if (!weft_cli_given(cli, "link")) {
@@ -88,14 +96,37 @@ int weft_peer_fail(weft_peer *peer, int status, const char *format, ...)
 int weft_peer_error(weft_peer *peer, const char *what)
 {
     const weft_error *error = weft_last_error();
-    return weft_peer_fail(peer, weft_exit_of(error->code), "%s: %s", what, error->message);
+    const size_t len = strlen(what);
+    /* The library names the operation itself: once is enough. */
+    const bool said = strncmp(error->message, what, len) == 0 && error->message[len] == ':';
+    return weft_peer_fail(peer, weft_exit_of(error->code), "%s%s%s", said ? "" : what,
+                          said ? "" : ": ", error->message);
+}
+
+/* Whose log it is; lines may come from the library's threads. */
+typedef struct log_source {
+    const char *command;
+    _Atomic int rank; /* -1: not known yet */
+} log_source;
+
+/* The rank that the environment wishes for this process, -1: none. */
+static int wished_rank(void)
+{
+    const char *text = getenv("WEFT_RANK");
+    int64_t rank = -1;
+    return text != NULL && weft_cli_read_whole(text, 0, 65534, &rank) ? (int)rank : -1;
 }
 
 static void print_log(void *user, int level, const char *line)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
-    const weft_peer *peer = user;
-    (void)fprintf(stderr, "weft %s: [%d] %s: %s\n", weft_cli_command(peer->launch->cli), peer->rank,
+    const log_source *source = user;
+    const int rank = atomic_load(&source->rank);
+    char who[24] = "";
+    if (rank >= 0) {
+        (void)snprintf(who, sizeof(who), "[%d] ", rank);
+    }
+    (void)fprintf(stderr, "weft %s: %s%s: %s\n", source->command, who,
                   levels[level < 0 || level > 3 ? 3 : level], line);
 }
 
@@ -105,6 +136,8 @@ static int be_peer(const local_run *run, int rank)
     const weft_launch *launch = run->launch;
     weft_group_opts opts;
     weft_peer peer = {.rank = rank, .launch = launch, .failure = run->failures};
+    log_source source = {.command = weft_cli_command(launch->cli),
+                         .rank = rank >= 0 ? rank : wished_rank()};
     weft_group_opts_init(&opts);
     opts.link = launch->link;
     opts.seed = launch->seed;
@@ -112,7 +145,7 @@ static int be_peer(const local_run *run, int rank)
     opts.open_timeout_ms = launch->timeout_ms;
     if (launch->verbose) {
         opts.log = print_log;
-        opts.log_user = &peer;
+        opts.log_user = &source;
     }
     if (run->hub != NULL) {
         opts.hub = run->hub;
@@ -124,6 +157,7 @@ static int be_peer(const local_run *run, int rank)
     }
     peer.rank = weft_group_rank(peer.group);
     peer.size = weft_group_size(peer.group);
+    atomic_store(&source.rank, peer.rank);
     const int status = run->body(&peer, run->user);
     weft_group_close(&peer.group);
     return status;
@@ -304,9 +338,11 @@ int weft_launch_run(const weft_launch *launch, weft_peer_body *body, void *user)
         return WEFT_EXIT_WRONG;
     }
     if (wire >= 0 || launch->peers == 0) {
+        weft_outfile_guard();
         status = be_peer(&run, -1);
         weft_failures_print(run.failures, 0);
     } else if (strcmp(launch->link, "mem") == 0) {
+        weft_outfile_guard();
         status = run_threads(&run);
     } else {
         status = run_processes(&run);

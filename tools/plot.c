@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "outfile.h"
+
 #define LABEL_MAX 60    /* bytes of a run's name in the key */
 #define LOOKS 8         /* colors and marks, then they come again */
 #define KEY_ROW 24.0    /* height of a line of the key */
@@ -54,16 +56,16 @@ static bool installed(const char *program)
 
 int weft_plot_check(const char *path, char *why, size_t cap)
 {
-    int file;
+    const char *tail = strrchr(path, '.');
+    int error;
 
+    if (tail == NULL || strcmp(tail, ".svg") != 0)
+        return fail(why, cap, path, "an SVG file is drawn: the name must end in .svg");
     if (!installed("gnuplot"))
         return fail(why, cap, path,
                     "gnuplot draws it and is not installed (Debian: apt-get install gnuplot-nox)");
-    file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0)
-        return fail(why, cap, path, strerror(errno));
-    close(file);
-    return 0;
+    error = weft_outfile_check(path);
+    return error == 0 ? 0 : fail(why, cap, path, strerror(error));
 }
 
 /* A gnuplot string: in single quotes, one inside is doubled, what is not printable is a blank. A
@@ -268,7 +270,8 @@ int weft_plot_draw(const char *path, const char *title, const weft_plot_line *li
     char *script = NULL;
     size_t len = 0;
     FILE *memory = open_memstream(&script, &len);
-    int file, pipe_end, status = 0, error = 0;
+    weft_outfile *file = NULL;
+    int pipe_end, status = 0, error = 0;
     pid_t pid = -1;
     bool fed;
 
@@ -279,15 +282,15 @@ int weft_plot_draw(const char *path, const char *title, const weft_plot_line *li
         free(script);
         return fail(why, cap, path, "out of memory");
     }
-    file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0) {
+    error = weft_outfile_open(&file, path);
+    if (error != 0) {
         free(script);
-        return fail(why, cap, path, strerror(errno));
+        return fail(why, cap, path, strerror(error));
     }
-    pipe_end = start(file, &pid, &error);
-    close(file);
+    pipe_end = start(fileno(weft_outfile_stream(file)), &pid, &error);
     if (pipe_end < 0) {
         free(script);
+        weft_outfile_drop(&file);
         return fail(why, cap, path,
                     error == ENOENT ? "gnuplot draws it and is not installed" : strerror(error));
     }
@@ -296,7 +299,10 @@ int weft_plot_draw(const char *path, const char *title, const weft_plot_line *li
     free(script);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (!fed || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    if (!fed || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        weft_outfile_drop(&file);
         return fail(why, cap, path, "gnuplot failed");
-    return 0;
+    }
+    error = weft_outfile_commit(&file);
+    return error == 0 ? 0 : fail(why, cap, path, strerror(error));
 }

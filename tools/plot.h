@@ -13,11 +13,12 @@ typedef struct weft_plot_line {
     const weft_trace *trace;
 } weft_plot_line;
 
-/* Can a plot be drawn to this file: is gnuplot there, can the file be written? 0, or -1 with why.
- * The file is made, empty. */
+/* Can a plot be drawn to this file: does its name end in .svg, is gnuplot there, can the file be
+ * written? 0, or -1 with why. Nothing is written. */
 int weft_plot_check(const char *path, char *why, size_t cap);
 
-/* Draw. title: one line above. 0, or -1 with the reason in why. */
+/* Draw; the file appears when it is complete. title: one line above. 0, or -1 with the reason in
+ * why. */
 int weft_plot_draw(const char *path, const char *title, const weft_plot_line *lines, size_t count,
                    char *why, size_t cap);
 

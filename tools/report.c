@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "outfile.h"
+
 struct weft_table {
     char **cells; /* the heads first */
     bool *left;
@@ -28,23 +30,36 @@ int weft_report_json(const char *path, json_t *json, char ret_why[256])
         return 0;
     }
     const bool to_stdout = strcmp(path, "-") == 0;
-    FILE *file = to_stdout ? stdout : fopen(path, "we");
-    bool ok = file != NULL && json != NULL;
-    if (ok) {
-        ok = json_dumpf(json, file, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0 &&
-             fputc('\n', file) != EOF && fflush(file) == 0;
+    weft_outfile *out = NULL;
+    int error = json == NULL ? ENOMEM : to_stdout ? 0 : weft_outfile_open(&out, path);
+    if (error == 0) {
+        FILE *file = to_stdout ? stdout : weft_outfile_stream(out);
+        errno = 0;
+        if (json_dumpf(json, file, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) != 0 ||
+            fputc('\n', file) == EOF || fflush(file) != 0) {
+            error = errno != 0 ? errno : EIO;
+        }
     }
-    if (!ok) {
+    if (error != 0) {
+        weft_outfile_drop(&out);
+    } else if (!to_stdout) {
+        error = weft_outfile_commit(&out);
+    }
+    if (error != 0) {
         (void)snprintf(ret_why, 256, "cannot write JSON to %s: %s",
-                       to_stdout ? "standard output" : path,
-                       json == NULL ? "out of memory" : strerror(errno));
-    }
-    if (file != NULL && !to_stdout && fclose(file) != 0 && ok) {
-        (void)snprintf(ret_why, 256, "cannot write JSON to %s: %s", path, strerror(errno));
-        ok = false;
+                       to_stdout ? "standard output" : path, strerror(error));
     }
     json_decref(json);
-    return ok ? 0 : -1;
+    return error == 0 ? 0 : -1;
+}
+
+int weft_report_check(const char *path, char ret_why[256])
+{
+    const int error = path == NULL || strcmp(path, "-") == 0 ? 0 : weft_outfile_check(path);
+    if (error != 0) {
+        (void)snprintf(ret_why, 256, "--json %s: %s", path, strerror(error));
+    }
+    return error == 0 ? 0 : -1;
 }
 
 json_t *weft_report_real(double value)

@@ -25,9 +25,12 @@
 /* Where text goes, given the value of --json (may be NULL). */
 FILE *weft_report_text(const char *json_path);
 
-/* Write JSON, indented, reals with 17 digits, keys in order of insertion. path NULL: nothing.
- * Takes the reference to json. 0, or -1 with *ret_why (at least 256 bytes) telling why. */
+/* Write JSON, indented, reals with 17 digits, keys in order of insertion; a file appears when it is
+ * complete. path NULL: nothing. Takes the reference to json. 0, or -1 with *ret_why (at least 256
+ * bytes) telling why. */
 int weft_report_json(const char *path, json_t *json, char ret_why[256]);
+/* Could it be written there? Nothing is. 0, or -1 with why. */
+int weft_report_check(const char *path, char ret_why[256]);
 
 /* A JSON number; null for NaN and infinities, which JSON lacks. */
 json_t *weft_report_real(double value);

@@ -10,6 +10,7 @@
 #include <weft/optim.h>
 
 #include "report.h"
+#include "train_check.h"
 #include "train_checksum.h"
 #include "train_dump.h"
 #include "train_random.h"
@@ -63,18 +64,6 @@ static void release(loop *l)
     free(l->batch);
 }
 
-/* Value of a key in a full SPEC; 0 when it has none. */
-static double spec_number(const char *spec, const char *key)
-{
-    const size_t len = strlen(key);
-
-    for (const char *p = strpbrk(spec, ":,"); p != NULL; p = strpbrk(p + 1, ",")) {
-        if (strncmp(p + 1, key, len) == 0 && p[1 + len] == '=')
-            return strtod(p + 2 + len, NULL);
-    }
-    return 0;
-}
-
 static int open_optimizer(loop *l)
 {
     const weft_train_problem *p = l->problem;
@@ -95,14 +84,9 @@ static int open_optimizer(loop *l)
     if (weft_optim_open(&l->optim, l->peer->group, l->run->optimizer, p->logistic->data->dim,
                         &opts) != WEFT_OK)
         return weft_peer_error(l->peer, l->where);
-    /* A prox that f does not contain would move the minimum away from f*. The SPEC is text: its
-     * numbers have fewer digits. */
-    if (fabs(spec_number(weft_optim_spec(l->optim), "prox_l1") - l1) > 1e-4 * l1 ||
-        spec_number(weft_optim_spec(l->optim), "prox_l2") != 0)
-        return weft_peer_fail(l->peer, WEFT_EXIT_USAGE,
-                              "%s: the penalties belong to the problem: give --l1 and --l2, not "
-                              "prox_l1 and prox_l2",
-                              l->where);
+    if (!weft_train_penalties_fit(weft_optim_spec(l->optim), l1))
+        return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "%s: %s", l->where,
+                              weft_train_penalties_text);
     return 0;
 }
 

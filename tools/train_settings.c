@@ -211,6 +211,13 @@ int weft_train_settings_from(const weft_cli *cli, weft_train_settings *ret)
     for (size_t i = 0; i < s.run_count && status == 0; i++)
         status =
             make_run(cli, given > 0 ? weft_cli_list_get(cli, "run", (int)i) : NULL, &s.runs[i]);
+    for (size_t i = 0; i < s.run_count && status == 0; i++) {
+        for (size_t j = 0; j < i && status == 0; j++) {
+            if (strcmp(s.runs[i].name, s.runs[j].name) == 0)
+                status = weft_cli_refuse(cli, "--run: runs %zu and %zu have the same name '%s'",
+                                         j + 1, i + 1, s.runs[i].name);
+        }
+    }
     if (status != 0) {
         weft_train_settings_free(&s);
         return status;

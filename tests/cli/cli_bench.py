@@ -29,13 +29,14 @@ def bench(collective, *words, peers=3, link="mem"):
 # Every collective on every link; counts that do not divide by the peers.
 for link in LINKS:
     for collective in ("allreduce", "allgather", "reduce_scatter", "broadcast", "barrier"):
-        sizes = [] if collective == "barrier" else ["-b", "0", "-e", "1K"]
+        cell = {"barrier": 0, "allgather": 12, "reduce_scatter": 12}.get(collective, 4)
+        sizes = [] if collective == "barrier" else ["-b", "0", "-e", 3 * cell - 1, "-f", "1.1"]
         rows = bench(collective, *sizes, "-i", "2", link=link)["rows"]
-        check(len(rows) == 1, "size 0 is one row")
+        check([row["size"] for row in rows] == ([cell, 2 * cell] if cell else [0]),
+              f"one element at least, each number of elements once: {rows}")
         if collective != "barrier":
             ways = [] if collective == "broadcast" else ["--inplace"]
             rows = bench(collective, "-b", "1000", "-e", "100000", "-f", "10", "-i", "2", *ways, link=link)["rows"]
-            cell = 12 if collective in ("allgather", "reduce_scatter") else 4
             check([row["size"] for row in rows] == [n // cell * cell for n in (1000, 10000, 100000)], f"sizes of {rows}")
             check([row["count"] for row in rows] == [n // cell for n in (1000, 10000, 100000)], f"counts of {rows}")
             check(all(("in_place" in row) == bool(ways) for row in rows), "in place when asked")

@@ -136,6 +136,6 @@ weft("call", "allreduce", "-n", 2, "--in", "in%d.raw", "--out", "o%d", status=2,
 inputs(3, 10)
 weft("call", "reduce_scatter", "-n", 3, "--link", "mem", "--in", "in%d.raw", "--out", "o%d", status=2, says="multiple of 3")
 write_floats("in1.raw", [1.0] * 9 + [math.nan])
-weft("call", "allreduce", "-n", 3, "--link", "mem", "--in", "in%d.raw", "--codec", "qsgd", status=2, says="NaN")
+weft("call", "allreduce", "-n", 3, "--link", "mem", "--in", "in%d.raw", "--out", "o%d", "--codec", "qsgd", status=2, says="NaN")
 os.chdir("/")
 done()

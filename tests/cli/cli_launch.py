@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+import time
 
 from program import Running, alive, check, done, wait_until, weft
 
@@ -30,10 +31,18 @@ for link in ("tcp", "ipc"):
         running.end(128 + number)
         gone(ranks, running)
         check(running.stderr == "", "silent when it was asked to end", running)
-running = Running(*ENDLESS, "-n", 3, "--link", "mem")
-running.until_printed(FIRST_ROW)
-running.interrupt()
-running.end(-signal.SIGINT)
+
+# Threads of one process, and whatever a shell that starts background jobs has had ignored.
+for link in ("mem", "tcp"):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+        running = Running(*ENDLESS, "-n", 3, "--link", link)
+        signal.signal(number, signal.SIG_DFL)
+        running.until_printed(FIRST_ROW)
+        asked = time.monotonic()
+        running.interrupt(number)
+        running.end(128 + number)
+        print(f"{link}: {time.monotonic() - asked:.3f} s after signal {number}")
 
 # Ctrl-C while peers still wait for one another.
 running = Running("bench", "allreduce", "-n", 3)

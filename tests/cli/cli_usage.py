@@ -49,14 +49,15 @@ for words, says in [
 
 # Numbers and sizes outside their range, missing values and words.
 for words, says in [
-    (["bench", "allreduce", "-n", "0"], "--peers '0': not a whole number in 1 … 1024"),
-    (["bench", "allreduce", "-n", "3.5"], "--peers '3.5'"),
-    (["bench", "allreduce", "-n", " 3"], "--peers ' 3'"),
-    (["bench", "allreduce", "-n"], "--peers needs N"),
-    (["bench", "allreduce", "-b", "4Q"], "--begin '4Q'"),
-    (["bench", "allreduce", "-b", "-4"], "--begin '-4'"),
-    (["bench", "allreduce", "-b", "99999999999999999999"], "--begin"),
-    (["bench", "allreduce", "-f", "1"], "--factor '1'"),
+    (["bench", "allreduce", "-n", "0"], "-n '0': not a whole number in 1 … 1024"),
+    (["bench", "allreduce", "--peers", "0"], "--peers '0': not a whole number in 1 … 1024"),
+    (["bench", "allreduce", "-n", "3.5"], "-n '3.5'"),
+    (["bench", "allreduce", "-n", " 3"], "-n ' 3'"),
+    (["bench", "allreduce", "-n"], "-n needs N"),
+    (["bench", "allreduce", "-b", "4Q"], "-b '4Q'"),
+    (["bench", "allreduce", "-b", "-4"], "-b '-4'"),
+    (["bench", "allreduce", "-b", "99999999999999999999"], "-b '9"),
+    (["bench", "allreduce", "-f", "1"], "-f '1'"),
     (["bench", "allreduce", "--timeout", "nan"], "--timeout 'nan'"),
     (["bench", "allreduce", "--inplace=yes"], "takes no value"),
     (["bench", "allreduce", "-n", "2", "-n", "3"], "given twice"),
@@ -71,9 +72,25 @@ for words, says in [
     (["bench", "allgather", "--codec", "qsgd"], "allreduce only"),
     (["bench", "allreduce", "--rss", "--link", "mem"], "a process a peer"),
     (["bench", "allreduce", "-n", "2", "-e", "1K", "--algo", "rnig"], "ring"),
+    (["bench", "allreduce", "--algo", "rnig"], "--algo 'rnig' is no algorithm of allreduce; nearest: ring"),
+    (["bench", "allgather", "--algo", "doubling"], "is no algorithm of allgather"),
+    (["call", "broadcast", "--in", "x", "--out", "y%d", "--algo", "ring"], "is no algorithm of broadcast; nearest: auto (there are auto, tree)"),
+    (["bench", "allreduce", "--codec", "qsgd", "--algo", "ring"], "algorithm ring combines encodings"),
+    (["bench", "allreduce", "--codec", "qsgd", "--algo", "doubling"], "algorithm doubling combines encodings"),
+    (["bench", "allreduce", "--op", "mean", "--dtype", "int32"], "there is no mean of int32"),
+    (["call", "allreduce", "--op", "mean", "--dtype", "int32", "--in", "x", "--out", "y%d"], "there is no mean of int32"),
+    (["bench", "barrier", "-o", "sum"], "-o: barrier reduces nothing"),
+    (["bench", "broadcast", "--op", "sum"], "--op: broadcast reduces nothing"),
+    (["bench", "allreduce", "-r", "0"], "-r: allreduce has no root"),
+    (["call", "allgather", "--op", "sum", "--in", "x", "--out", "y%d"], "--op: allgather reduces nothing"),
+    (["call", "allgather", "--root", "0", "--in", "x", "--out", "y%d"], "--root: allgather has no root"),
+    (["call", "allreduce", "--in", "x"], "allreduce needs --out PATTERN"),
+    (["call", "allreduce"], "allreduce needs --in PATTERN"),
+    (["bench", "allreduce", "--json", "no/such/folder.json"], "--json no/such/folder.json: No such file"),
     (["run", "-n", "2"], "too few words"),
 ]:
-    weft(*words, status=2, says=says)
+    process = weft(*words, status=2, says=says)
+    check(process.stdout == "" and process.stderr.count("\n") == 1, "one line, before any table", process)
 
 # Values attached or apart, sizes with units.
 for words in (["-n2", "-b4K", "-e4K"], ["-n", "2", "-b", "4K", "-e", "4K"], ["--peers=2", "--begin=4096", "--end=4KiB"]):

@@ -111,8 +111,8 @@ class Running:
         return (self.folder / "err").read_text()
 
     def children(self, count):
-        """pid of each rank, once so many are there."""
-        wait_until(lambda: len(children(self.process.pid)) == count or self.process.poll() is not None,
+        """pid of each rank, once so many are there and have become what they are to be."""
+        wait_until(lambda: sorted(children(self.process.pid)) == list(range(count)) or self.process.poll() is not None,
                    f"{count} children")
         found = children(self.process.pid)
         check(sorted(found) == list(range(count)), f"children {found}", self)

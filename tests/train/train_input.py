@@ -21,6 +21,7 @@ class BadInput(unittest.TestCase):
         self.assertIn(words, done.stderr)
         self.assertEqual(done.stdout, "")
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertEqual([p.name for p in self.path.iterdir() if p.suffix in (".svg", ".json", ".part")], [])
 
     def file(self, text):
         path = self.path / "bad"
@@ -62,13 +63,35 @@ class BadInput(unittest.TestCase):
             ("codec has no value", "--run", "codec="),
             ("fidelity 'any', the choice is exact", "--run", "fidelity=any"),
             ("Not a directory", "--dump", self.data),
+            ("must end in .svg", "--plot", self.path / "x.png"),
+            ("same name 'a'", "--run", "name=a", "--run", "name=a lr=1"),
             ("No such file", "--plot", self.path / "none" / "x.svg"),
             ("No such file", "--json", self.path / "none" / "x.json"),
         ]:
             with self.subTest(args):
                 self.refused(words, "--data", self.data, "-n", 2, *args)
 
-    def test_what_only_the_peers_can_tell_is_told_once(self):
+    def test_what_a_later_run_cannot_do_is_told_before_the_first_starts(self):
+        long = ["--run", "steps=9007199254740992", "--run"]
+        for words, run in [
+            ("run 'algo=zigzag': algo 'zigzag' is no algorithm of allreduce; nearest: ", "algo=zigzag"),
+            ("nearest: ring", "algo=rin"),
+            ("combines encodings", "codec=qsgd algo=ring"),
+            ("did you mean diana", "optimizer=dianna"),
+            ("unknown key \"alfa\" (did you mean alpha?)", "optimizer=diana:alfa=1"),
+            ("lr \"fast\" is none of", "lr=fast"),
+            ("take lr=theory", "optimizer=diana codec=qsgd:levels=7 lr=theory2019"),
+            ("did you mean qsgd", "codec=qsdg"),
+        ]:
+            with self.subTest(run):
+                self.refused(words, "--data", self.data, "-n", 2, "--plot", self.path / "x.svg", "--json",
+                             self.path / "x.json", *long, run)
+
+    def test_a_context_is_said_once(self):
+        done = train("--data", self.data, "-n", 2, "--optimizer", "diana:alfa=1")
+        self.assertEqual(done.stderr.count("optimizer"), 1, done.stderr)
+
+    def test_methods_and_step_sizes_that_are_none(self):
         for words, *args in [
             ("adam", "--optimizer", "adam"),
             ("momentun", "--optimizer", "diana:momentun=0.9"),

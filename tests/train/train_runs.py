@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs of `weft train` on small data: same bits everywhere, bits counted, figures, dumps, plots."""
 import json
+import os
 import pathlib
+import signal
+import subprocess
 import unittest
 
-from trainer import figures, floats, folder, small_data, steps_to, train
+from trainer import children, figures, floats, folder, rank_of, small_data, steps_to, tool, train, wait_until
 
 TERNARY = "qsgd:levels=1,bucket=8,norm=max"
 DIM = 48
@@ -176,6 +179,61 @@ class Runs(unittest.TestCase):
         self.assertIn("</svg>", text)
         for word in "Ada's", "Bo", "steps", "Mbit sent by a peer":
             self.assertIn(word, text.replace("&apos;", "'").replace("&#39;", "'"))
+
+    def test_a_run_that_loses_a_peer_leaves_the_finished_ones(self):
+        out, table, picture = self.path / "lost", self.path / "lost.json", self.path / "lost.svg"
+        table.write_text("before", encoding="ascii")
+        process = subprocess.Popen(
+            [tool, "train", "--data", self.data, "-n", "2", "--json", table, "--plot", picture, "--dump", out,
+             "--run", "name=first steps=3", "--run", "name=later steps=1000000000"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: (out / "2").exists() or process.poll() is not None)
+        self.assertEqual(table.read_text(encoding="ascii"), "before")
+        self.assertFalse(picture.exists())
+        os.kill(next(pid for pid in children(process.pid) if rank_of(pid) == 1), signal.SIGKILL)
+        text, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 3, errors)
+        self.assertIn("rank 1: was killed", errors)
+        self.assertEqual([run["name"] for run in json.loads(table.read_text(encoding="ascii"))["runs"]], ["first"])
+        self.assertIn("first", text)
+        self.assertNotIn("later", text)
+        self.assertIn("</svg>", picture.read_text(encoding="utf-8"))
+        self.assertEqual(list(self.path.glob("*.part")), [])
+
+    def test_an_interrupted_command_leaves_no_files(self):
+        for link in "mem", "tcp":
+            out, table, picture = self.path / f"stop-{link}", self.path / "stop.json", self.path / "stop.svg"
+            process = subprocess.Popen(
+                [tool, "train", "--data", self.data, "-n", "2", "--link", link, "--json", table, "--plot", picture,
+                 "--dump", out, "--steps", "1000000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+            wait_until(lambda: (out / "xs.part").exists() or process.poll() is not None)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, errors), (130, ""), link)
+            self.assertFalse(table.exists() or picture.exists())
+            self.assertEqual(list(self.path.glob("stop.*")), [])
+
+    def test_peers_that_were_asked_for_different_things_are_told(self):
+        for words, *differing in [
+            ("the options differ: rank 1 has --steps 30, rank 0 20", ["--steps", 20], ["--steps", 30]),
+            ("the options differ: rank 1 has --l2 auto, rank 0 0.5", ["--l2", 0.5], ["--l2", "auto"]),
+            ("rank 1 has --shards label, rank 0 file", [], ["--shards", "label"]),
+            ("in run 2: rank 1 has --batch 5, rank 0 full", ["--run", "name=a", "--run", "optimizer=sgd"],
+             ["--run", "name=a", "--run", "optimizer=sgd batch=5"]),
+            ("rank 1 has --run 2 times, rank 0 1 times", [], ["--run", "name=a", "--run", "name=b"]),
+            ("rank 1 has --dump given, rank 0 none", [], ["--dump", self.path / "one-sided"]),
+        ]:
+            with self.subTest(words), folder() as place:
+                peers = [subprocess.Popen(
+                    [tool, "train", "--data", self.data, *map(str, more)], text=True, stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE, env=dict(os.environ, WEFT_RANK=str(rank), WEFT_SIZE="2",
+                                                     WEFT_MEET=f"file://{place}"))
+                    for rank, more in enumerate(differing)]
+                for peer in peers:
+                    text, errors = peer.communicate(timeout=60)
+                    self.assertEqual((peer.returncode, text), (2, ""), errors)
+                    self.assertIn(words, errors)
 
     def test_a_group_of_one_trains_and_plots_without_traffic(self):
         done = train("--data", self.data, "-n", 1, "--steps", 100, "--plot", self.path / "one.svg")

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 tool = os.environ.get("WEFT_TOOL", "weft")
 EXAMPLES = pathlib.Path("/usr/share/doc/liblinear-tools/examples")
@@ -54,6 +55,32 @@ def small_data(path, rows=62, dim=48):
             entries = " ".join(f"{j + 1}:{v}" for j, v in sorted(row.items()))
             f.write(f"{7 if sign > 0 else 3} {entries}\n")
     return data
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "what was waited for never came"
+        time.sleep(0.01)
+
+
+def children(pid):
+    """Processes whose parent is pid."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            if int(stat.rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def rank_of(pid):
+    words = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return next((int(w[10:]) for w in words if w.startswith(b"WEFT_RANK=")), None)
 
 
 def floats(path):

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rehearse.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weft/info.h>
+#include <weft/status.h>
+
+enum { NAMES = 64 };
+
+int weft_check_algo(const weft_cli *cli, const char *origin, const char *collective,
+                    const char *algo)
+{
+    const char *names[NAMES + 2] = {"auto"};
+    size_t n = 1;
+    weft_info info;
+    if (algo == NULL || strcmp(algo, "auto") == 0) {
+        return 0;
+    }
+    for (int i = 0; n <= NAMES && weft_info_get(WEFT_FAMILY_ALGO, i, &info); i++) {
+        if (strcmp(info.scope, collective) != 0) {
+            continue;
+        }
+        if (strcmp(info.name, algo) == 0) {
+            return 0;
+        }
+        names[n++] = info.name;
+    }
+    char list[512] = "";
+    for (size_t i = 0, at = 0; i < n && at < sizeof(list); i++) {
+        const int len = snprintf(list + at, sizeof(list) - at, "%s%s", i > 0 ? ", " : "", names[i]);
+        at += len > 0 ? (size_t)len : 0;
+    }
+    return weft_cli_refuse(cli, "%s '%s' is no algorithm of %s; nearest: %s (there are %s)", origin,
+                           algo, collective, weft_cli_nearest(algo, names), list);
+}
+
+int weft_alone_open(const weft_cli *cli, weft_alone *ret)
+{
+    weft_group_opts opts;
+    *ret = (weft_alone){0};
+    weft_group_opts_init(&opts);
+    opts.link = "mem";
+    opts.peers = 1;
+    opts.rank = 0;
+    if (weft_hub_open(&ret->hub, 1) == WEFT_OK) {
+        opts.hub = ret->hub;
+        if (weft_group_open(&ret->group, &opts) == WEFT_OK) {
+            return 0;
+        }
+    }
+    (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
+    return weft_exit_of(weft_last_error()->code);
+}
+
+void weft_alone_close(weft_alone *alone)
+{
+    weft_group_close(&alone->group);
+    weft_hub_close(&alone->hub);
+}
+
+int weft_rehearse_call(const weft_cli *cli, const char *collective, weft_dtype dtype, weft_op op,
+                       const char *codec, const char *algo)
+{
+    const weft_coll_opts opts = {.size = sizeof(opts), .codec = codec, .algo = algo};
+    const uint64_t in = 0; /* room for an element of any type */
+    uint64_t out = 0;
+    weft_alone alone;
+    int code = WEFT_OK;
+    const int bad = weft_alone_open(cli, &alone);
+    if (bad == 0) {
+        if (strcmp(collective, "allreduce") == 0) {
+            code = weft_allreduce(alone.group, &in, &out, 1, dtype, op, &opts);
+        } else if (strcmp(collective, "allgather") == 0) {
+            code = weft_allgather(alone.group, &in, &out, 1, dtype, &opts);
+        } else if (strcmp(collective, "reduce_scatter") == 0) {
+            code = weft_reduce_scatter(alone.group, &in, &out, 1, dtype, op, &opts);
+        } else if (strcmp(collective, "broadcast") == 0) {
+            code = weft_broadcast(alone.group, &out, 1, dtype, 0, &opts);
+        } else {
+            code = weft_barrier(alone.group, &opts);
+        }
+    }
+    if (code != WEFT_OK) {
+        (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
+    }
+    weft_alone_close(&alone);
+    return bad != 0 ? bad : weft_exit_of(code);
+}

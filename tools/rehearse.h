@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be known before any peer starts: the library is asked in a group of one, so that names
+ * and pairs (codec with algorithm, operation with type) are judged by the code that would run.
+ */
+#ifndef WEFT_TOOLS_REHEARSE_H
+#define WEFT_TOOLS_REHEARSE_H
+
+#include <weft/collective.h>
+#include <weft/group.h>
+
+#include "cli.h"
+
+/* Is algo an algorithm of the collective ("allreduce")? NULL is: the automatic choice. 0, or the
+ * exit status after telling the nearest name. origin: "--algo", "run 'x'". */
+int weft_check_algo(const weft_cli *cli, const char *origin, const char *collective,
+                    const char *algo);
+
+/* A group of this thread alone, over a hub. */
+typedef struct weft_alone {
+    weft_hub *hub;
+    weft_group *group;
+} weft_alone;
+
+/* 0, or the exit status after telling. Close in any case. */
+int weft_alone_open(const weft_cli *cli, weft_alone *ret);
+void weft_alone_close(weft_alone *alone);
+
+/* One call of the collective on one element. 0, or the exit status after telling. */
+int weft_rehearse_call(const weft_cli *cli, const char *collective, weft_dtype dtype, weft_op op,
+                       const char *codec, const char *algo);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train_check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/optim.h>
+#include <weft/status.h>
+
+#include "rehearse.h"
+
+const char weft_train_penalties_text[] =
+    "the penalties belong to the problem: give --l1 and --l2, not prox_l1 and prox_l2";
+
+int weft_train_check_rows(const weft_train_settings *s, int peers, char *why, size_t cap)
+{
+    const size_t shard = s->data->rows / (size_t)peers;
+
+    if (shard == 0) {
+        snprintf(why, cap, "%s: the data has %zu rows, too few for %d peers", s->data_path,
+                 s->data->rows, peers);
+        return -1;
+    }
+    for (size_t i = 0; i < s->run_count; i++) {
+        if (s->runs[i].batch > shard) {
+            snprintf(why, cap, "run '%s': batch %zu is above the %zu rows of a peer",
+                     s->runs[i].name, s->runs[i].batch, shard);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Value of a key in a full SPEC; 0 when it has none. */
+static double spec_number(const char *spec, const char *key)
+{
+    const size_t len = strlen(key);
+
+    for (const char *p = strpbrk(spec, ":,"); p != NULL; p = strpbrk(p + 1, ",")) {
+        if (strncmp(p + 1, key, len) == 0 && p[1 + len] == '=')
+            return strtod(p + 2 + len, NULL);
+    }
+    return 0;
+}
+
+bool weft_train_penalties_fit(const char *spec, double l1)
+{
+    /* The SPEC is text: its numbers have fewer digits. */
+    return fabs(spec_number(spec, "prox_l1") - l1) <= 1e-4 * l1 &&
+           spec_number(spec, "prox_l2") == 0;
+}
+
+/* One run on zeros of one coordinate. The constants are any that theory's step sizes take: which of
+ * them the real ones are is not known yet. */
+static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_train_settings *s,
+                    const weft_train_spec *run, const char *where)
+{
+    const weft_optim_opts opts = {
+        .size = sizeof(opts),
+        .lr = run->lr,
+        .codec = run->codec,
+        .algo = run->algo,
+        .l1 = s->l1,
+        .smoothness = {.L = 1, .Lmax = 1, .Lrow = 1, .mu = 0.01, .minibatch = run->batch > 0}};
+    weft_optim *optim = NULL;
+    float x = 0;
+    const float gradient = 0;
+    int status = 0;
+
+    if (weft_optim_open(&optim, alone->group, run->optimizer, 1, &opts) != WEFT_OK ||
+        (weft_train_penalties_fit(weft_optim_spec(optim), s->l1) &&
+         weft_optim_step(optim, &x, &gradient) != WEFT_OK))
+        status = weft_cli_refuse(cli, "%s%s", where, weft_last_error()->message);
+    else if (!weft_train_penalties_fit(weft_optim_spec(optim), s->l1))
+        status = weft_cli_refuse(cli, "%s%s", where, weft_train_penalties_text);
+    weft_optim_close(&optim);
+    return status;
+}
+
+int weft_train_rehearse(const weft_cli *cli, const weft_train_settings *s)
+{
+    weft_alone alone;
+    int status = weft_alone_open(cli, &alone);
+
+    for (size_t i = 0; i < s->run_count && status == 0; i++) {
+        const weft_train_spec *run = &s->runs[i];
+        char where[160] = "";
+
+        /* Without --run the options are meant: their values tell which. */
+        if (weft_cli_list_count(cli, "run") > 0)
+            snprintf(where, sizeof(where), "run '%.120s': ", run->name);
+        status = rehearse(cli, &alone, s, run, where);
+    }
+    weft_alone_close(&alone);
+    return status;
+}

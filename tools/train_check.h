@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be told about the runs of `weft train` before any peer starts. */
+#ifndef WEFT_TOOLS_TRAIN_CHECK_H
+#define WEFT_TOOLS_TRAIN_CHECK_H
+
+#include "train_loop.h"
+
+/* Does every peer have rows enough? 0, or -1 with the reason in why. */
+int weft_train_check_rows(const weft_train_settings *settings, int peers, char *why, size_t cap);
+
+/* Open every run's optimizer and make a step of it on zeros, in a group of one: what it, its codec,
+ * algorithm and step size are, and whether they go together. 0, or the exit status after telling
+ * what does not. */
+int weft_train_rehearse(const weft_cli *cli, const weft_train_settings *settings);
+
+/* A prox that f does not contain would move the minimum away from f*: are those of the optimizer
+ * the problem's? spec: its SPEC with every value. */
+bool weft_train_penalties_fit(const char *spec, double l1);
+extern const char weft_train_penalties_text[]; /* what to say if not */
+
+#endif
