@@ -279,17 +279,6 @@ void weft_engine_frame(weft_engine *e, int64_t now, uint32_t conn, weft_message 
     settle(e, now);
 }
 
-void weft_engine_probe(weft_engine *e, int64_t now)
-{
-    for (int r = 0; r < e->size; r++) {
-        weft_peer *p = &e->peers[r];
-        if (p->state == WEFT_PEER_UP && (p->conn & 1) != 0) {
-            weft_send_beat(e, now, p);
-        }
-    }
-    settle(e, now);
-}
-
 void weft_engine_timer(weft_engine *e, int64_t now)
 {
     const int64_t elapsed = now - e->ticked;

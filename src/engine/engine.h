@@ -64,8 +64,6 @@ void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r);
 void weft_engine_up(weft_engine *e, int64_t now, uint32_t conn);
 void weft_engine_down(weft_engine *e, int64_t now, uint32_t conn, const char *why);
 void weft_engine_frame(weft_engine *e, int64_t now, uint32_t conn, weft_message *m);
-/* Some accepted connection closed, it is not known which. */
-void weft_engine_probe(weft_engine *e, int64_t now);
 void weft_engine_timer(weft_engine *e, int64_t now);
 /* The link itself failed. */
 void weft_engine_broken(weft_engine *e, int64_t now, const weft_problem *why);

@@ -18,7 +18,7 @@
 /* A caller that gives the baton back with nothing to do wakes nobody: the loop's thread looks. */
 #define LONG_NAP_NS (50 * WEFT_MS)
 #define NEWS_NS (300 * WEFT_MS) /* longest stay for it when closing */
-enum { LATE_EVENTS = 64 };              /* read while a timer is due, at most */
+enum { LATE_EVENTS = 64 };      /* read while a timer is due, at most */
 enum { SLICES = 16 };           /* of work between two looks at the link */
 
 struct weft_loop {
@@ -124,9 +124,6 @@ static void handle(weft_loop *l, const weft_link_event *ev)
         break;
     case WEFT_LINK_FRAME:
         weft_engine_frame(l->engine, now, ev->conn, ev->message);
-        break;
-    case WEFT_LINK_PROBE:
-        weft_engine_probe(l->engine, now);
         break;
     case WEFT_LINK_KICKED:
     case WEFT_LINK_NOTHING:

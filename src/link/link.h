@@ -25,9 +25,7 @@ typedef enum weft_link_what {
     WEFT_LINK_UP,      /* a dialled connection is ready to send */
     WEFT_LINK_DOWN,    /* a connection failed or was refused; `why` says how */
     WEFT_LINK_FRAME,   /* a frame came; the message now belongs to the receiver of the event */
-    WEFT_LINK_KICKED,  /* kick() was called; several calls may give one event */
-    WEFT_LINK_PROBE    /* an accepted connection closed, and the link cannot tell which (conn 0):
-                          send on each to find out. The links of links.def can, and say DOWN */
+    WEFT_LINK_KICKED   /* kick() was called; several calls may give one event */
 } weft_link_what;
 
 typedef struct weft_link_event {

@@ -324,8 +324,6 @@ static int take_event(find_seed *f, const weft_link_event *event)
     case WEFT_LINK_DOWN:
         end_talk(f, event->conn, event->why ? event->why : "connection lost");
         return is_early(f, event->conn) ? keep_early(f, event) : WEFT_OK;
-    case WEFT_LINK_PROBE:
-        return f->early_count > 0 ? keep_early(f, event) : WEFT_OK;
     case WEFT_LINK_FRAME:
         return take_frame(f, event);
     default:

@@ -255,9 +255,6 @@ static void act(session *s, const uint8_t *record)
             weft_engine_cancel(s->engine, s->now, s->requests[a[0] % s->called]);
         }
         break;
-    case 4:
-        weft_engine_probe(s->engine, s->now);
-        break;
     default:
         feed(s, rank, a);
         break;

@@ -175,9 +175,6 @@ static void happen(simnet *n, const sim_event *ev)
             weft_engine_down(at->engine, n->now, w->conn[ev->end], "the connection was closed");
         }
         break;
-    case SIM_PROBE:
-        weft_engine_probe(at->engine, n->now);
-        break;
     case SIM_CALL:
         ev->request->state = WEFT_REQUEST_RUNNING;
         weft_engine_call(at->engine, n->now, ev->request);
@@ -337,7 +334,7 @@ simnet *simnet_open(const simnet_opts *o)
     n->o = *o;
     n->rng.state = o->seed;
     n->copies = sim_coin(n);
-    n->probes = sim_coin(n);
+    n->shown_by_send = sim_coin(n);
     n->refuses = sim_coin(n);
     for (int r = 0; r < o->size; r++) {
         n->sums[r] = o->sum;

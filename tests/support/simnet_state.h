@@ -29,7 +29,6 @@ typedef enum sim_event_kind {
     SIM_FRAME,
     SIM_UP,
     SIM_DOWN,
-    SIM_PROBE,
     SIM_CALL,
     SIM_CANCEL,
     SIM_WORK
@@ -78,7 +77,7 @@ struct simnet {
     int64_t until[SIMNET_FAULTS]; /* of REFUSE: end of it */
     int fault_count;
     bool copies;  /* frames travel as copies */
-    bool probes;  /* an accepted connection's end shows by a probe */
+    bool shown_by_send; /* a send on an accepted connection that has ended finds it out */
     bool refuses; /* sends on a connection that is about to be down fail */
     char offence[256], leftover[128];
 };

@@ -38,12 +38,7 @@ void sim_down_soon(simnet *n, sim_wire *w, int end)
 /* The other end has gone. */
 static void end_shows(simnet *n, sim_wire *w, int end)
 {
-    if (end == 1 && n->probes && w->conn[1] != 0 && !w->closed[1] && !w->down_due[1]) {
-        const int64_t at = n->now + sim_some(n, n->o.delay_ns);
-        sim_put(n, (sim_event){.at = at > w->last[1] ? at : w->last[1],
-                               .kind = SIM_PROBE,
-                               .node = w->at[1]});
-    } else if (end == 0 || w->up) {
+    if (end == 0 || w->up) {
         sim_down_soon(n, w, end);
     }
 }
@@ -290,7 +285,7 @@ bool sim_send(void *user, uint32_t conn, weft_message *m)
     const bool fails =
         w == NULL || w->closed[end] || (end == 0 && !w->up) || (n->refuses && w->down_due[end]);
     const bool ends = !fails && (w->closed[1 - end] || w->cut);
-    if (!lost && !fails && ends && end == 1 && n->probes) {
+    if (!lost && !fails && ends && end == 1 && n->shown_by_send) {
         sim_down_soon(n, w, end);
         weft_message_unref(m);
         return false;
