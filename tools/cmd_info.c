@@ -52,10 +52,15 @@ static json_t *param_json(const weft_param *p)
     return ret;
 }
 
-static json_t *all_json(void)
+/* Families of a word on the command line: first to last. */
+typedef struct span {
+    int first, last;
+} span;
+
+static json_t *all_json(span which)
 {
     json_t *root = json_pack("{s:s, s:s}", "weft", weft_version(), "build", weft_build_info());
-    for (int f = 0; f < WEFT_FAMILY_COUNT; f++) {
+    for (int f = which.first; f <= which.last; f++) {
         json_t *members = json_array();
         weft_info info;
         for (int i = 0; weft_info_get((weft_family)f, i, &info); i++) {
@@ -73,10 +78,10 @@ static json_t *all_json(void)
     return root;
 }
 
-static void print_text(FILE *to)
+static void print_text(FILE *to, span which)
 {
     (void)fprintf(to, "weft %s\n%s\n", weft_version(), weft_build_info());
-    for (int f = 0; f < WEFT_FAMILY_COUNT; f++) {
+    for (int f = which.first; f <= which.last; f++) {
         weft_info info;
         (void)fprintf(to, "\n%s\n", weft_family_name((weft_family)f));
         for (int i = 0; weft_info_get((weft_family)f, i, &info); i++) {
@@ -100,12 +105,12 @@ static void print_text(FILE *to)
     }
 }
 
-static void print_markdown(FILE *to)
+static void print_markdown(FILE *to, span which)
 {
     static const char *const heads[] = {"<Name", "<What it is", "<Cost", "<Source", NULL};
     static const char *const param_heads[] = {"<Of",     "<Key",        "<Default",
                                               "<Values", "<What it is", NULL};
-    for (int f = 0; f < WEFT_FAMILY_COUNT; f++) {
+    for (int f = which.first; f <= which.last; f++) {
         weft_table *members = weft_table_new(heads), *params = weft_table_new(param_heads);
         weft_info info;
         int param_count = 0;
@@ -125,7 +130,8 @@ static void print_markdown(FILE *to)
                 weft_table_cell(params, "%s", p->help != NULL ? p->help : "");
             }
         }
-        (void)fprintf(to, "%s### %s\n\n", f > 0 ? "\n" : "", weft_family_name((weft_family)f));
+        (void)fprintf(to, "%s### %s\n\n", f > which.first ? "\n" : "",
+                      weft_family_name((weft_family)f));
         weft_table_markdown(members, to);
         if (param_count > 0) {
             (void)fputc('\n', to);
@@ -136,17 +142,44 @@ static void print_markdown(FILE *to)
     }
 }
 
+/* The family that the word names; all without one. false: told. */
+static bool read_families(const weft_cli *cli, span *ret)
+{
+    const char *names[WEFT_FAMILY_COUNT + 1] = {NULL};
+    const char *word = weft_cli_args(cli)[0];
+    *ret = (span){0, WEFT_FAMILY_COUNT - 1};
+    for (int f = 0; f < WEFT_FAMILY_COUNT && word != NULL; f++) {
+        names[f] = weft_family_name((weft_family)f);
+        if (strcmp(names[f], word) == 0) {
+            *ret = (span){f, f};
+            return true;
+        }
+    }
+    if (word != NULL) {
+        (void)weft_cli_refuse(cli, "unknown family '%s'; nearest: %s", word,
+                              weft_cli_nearest(word, names));
+    }
+    return word == NULL;
+}
+
 static int run(const weft_cli *cli)
 {
     const char *path = weft_cli_text(cli, "json");
     char why[256];
+    span which;
     FILE *to = weft_report_text(path);
-    if (weft_cli_flag(cli, "markdown")) {
-        print_markdown(to);
-    } else if (path == NULL || strcmp(path, "-") != 0) {
-        print_text(to);
+    if (!read_families(cli, &which)) {
+        return WEFT_EXIT_USAGE;
     }
-    if (path != NULL && weft_report_json(path, all_json(), why) != 0) {
+    if (weft_cli_flag(cli, "markdown") && path != NULL) {
+        return weft_cli_refuse(cli, "--markdown and --json do not go together");
+    }
+    if (weft_cli_flag(cli, "markdown")) {
+        print_markdown(to, which);
+    } else if (path == NULL || strcmp(path, "-") != 0) {
+        print_text(to, which);
+    }
+    if (path != NULL && weft_report_json(path, all_json(which), why) != 0) {
         return weft_cli_refuse(cli, "%s", why);
     }
     return WEFT_EXIT_DONE;
@@ -155,7 +188,9 @@ static int run(const weft_cli *cli)
 const weft_command weft_cmd_info = {
     .name = "info",
     .summary = "version, build, and every codec, algorithm, optimizer, finder and link",
-    .usage = "[OPTIONS]",
+    .usage = "[FAMILY] [OPTIONS]",
+    .about = "FAMILY is codecs, algorithms, optimizers, finders or links; without it, all.\n",
     .example = "weft info --json - | jq '.codecs[].name'",
     .options = options,
+    .args_max = 1,
     .run = run};

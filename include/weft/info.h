@@ -43,7 +43,8 @@ typedef struct weft_info {
 WEFT_API const char *weft_family_name(weft_family family);
 /** The index-th member of a family into *ret. @return 1; 0 behind the last, *ret is untouched. */
 WEFT_API int weft_info_get(weft_family family, int index, weft_info *ret);
-/** One line about the build: compiler, CPU features in use, libzmq's version. Static storage. */
+/** One line about the build: compiler, CPU features in use, version of the libzmq that is loaded,
+ *  whether asserts are on. Valid in the calling thread until it ends. */
 WEFT_API const char *weft_build_info(void);
 
 #ifdef __cplusplus

@@ -2,11 +2,14 @@
 /* What this build holds: the tables of all families behind one list. */
 #include <weft/info.h>
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "codec/codec.h"
 #include "collectives/algo.h"
 #include "link/link.h"
+#include "link/zmq_context.h"
 #include "optim/optim.h"
 #include "roster/finder.h"
 
@@ -63,18 +66,20 @@ static int finder(int index, weft_info *ret)
     return t != NULL;
 }
 
+/* A row each, also where one implementation serves two. */
 static int link(int index, weft_info *ret)
 {
-    const weft_link_type *t = weft_link_type_at(index);
-    if (t != NULL) {
-        *ret = (weft_info){.name = t->scheme,
+    static const char *const schemes[] = {"tcp", "ipc", "mem"};
+    const bool there = index < (int)(sizeof(schemes) / sizeof(schemes[0]));
+    if (there) {
+        *ret = (weft_info){.name = schemes[index],
                            .scope = "",
-                           .summary = t->summary,
+                           .summary = weft_link_type_for(schemes[index])->summary,
                            .source = "",
                            .cost = "",
                            .params = none};
     }
-    return t != NULL;
+    return there;
 }
 
 const char *weft_family_name(weft_family family)
@@ -96,9 +101,6 @@ int weft_info_get(weft_family family, int index, weft_info *ret)
     return (unsigned)family < WEFT_FAMILY_COUNT && index >= 0 ? get[family](index, ret) : 0;
 }
 
-/* Compiler and instruction set are known when this is compiled and run: no text to assemble. */
-const char *weft_build_info(void)
-{
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
 #elif defined(__GNUC__)
@@ -106,11 +108,25 @@ const char *weft_build_info(void)
 #else
 #define COMPILER "unknown compiler"
 #endif
+#ifdef NDEBUG
+#define ASSERTS "off"
+#else
+#define ASSERTS "on"
+#endif
+
+/* libzmq is found when the program is loaded, CPU features when it runs: the text is put together
+ * here, a copy for each thread. */
+const char *weft_build_info(void)
+{
+    static _Thread_local char text[256];
+    const char *cpu = "kernels: baseline";
+    int zmq[3];
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") ? COMPILER ", x86-64, kernels: avx2"
-                                          : COMPILER ", x86-64, kernels: baseline";
-#else
-    return COMPILER ", kernels: baseline";
+    cpu = __builtin_cpu_supports("avx2") ? "x86-64, kernels: avx2" : "x86-64, kernels: baseline";
 #endif
+    weft_zmq_version(zmq);
+    snprintf(text, sizeof(text), "%s, %s, libzmq %d.%d.%d, asserts %s", COMPILER, cpu, zmq[0],
+             zmq[1], zmq[2], ASSERTS);
+    return text;
 }

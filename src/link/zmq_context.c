@@ -90,3 +90,8 @@ void *weft_zmq_router(void *context)
     pthread_mutex_unlock(&lock);
     return socket;
 }
+
+void weft_zmq_version(int ret[3])
+{
+    zmq_version(&ret[0], &ret[1], &ret[2]);
+}

@@ -20,4 +20,7 @@ void weft_zmq_release(void *context);
  * why. */
 void *weft_zmq_router(void *context);
 
+/* The version of ZeroMQ that is loaded: major, minor, patch. */
+void weft_zmq_version(int ret[3]);
+
 #endif

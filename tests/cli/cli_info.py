@@ -23,6 +23,15 @@ for family in families:
             check(f"| `{name}` | `{param['key']}` | " in tables, f"{name}:{param['key']} in the tables")
             check("choices" in param or param["min"] <= param["max"], f"{name}:{param['key']} has a range")
 names = {family: {member["name"] for member in data[family]} for family in families}
+check([member["name"] for member in data["links"]] == ["tcp", "ipc", "mem"], "a row for each link")
+check(re.search(r", libzmq \d+\.\d+\.\d+, asserts (on|off)$", data["build"]), f"build: {data['build']}")
+for family in families:
+    part = weft("info", "--markdown", family).stdout
+    check(part.startswith(f"### {family}\n") and part.count("### ") == 1 and part in tables, f"{family} alone")
+    check(json.loads(weft("info", family, "--json", "-").stdout)[family] == data[family], f"{family} alone in JSON")
+weft("info", "codec", status=2, says="unknown family 'codec'; nearest: codecs")
+weft("info", "codecs", "links", status=2, says="unexpected word 'links'")
+weft("info", "--markdown", "--json", "-", status=2, says="--markdown and --json do not go together")
 check({"raw", "qsgd"} <= names["codecs"], "codecs raw and qsgd")
 check({"ring", "doubling", "gather", "scatter"} <= names["algorithms"], "allreduce algorithms")
 
