@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `meson install` puts down is enough: pkg-config finds it, the README's example compiles with
-it and runs with the installed library and program.
+it and runs with the installed library and program, which finds the library by itself.
 
 install.py README BUILD CC...
 """
@@ -23,6 +23,11 @@ with tempfile.TemporaryDirectory() as root:
         sys.exit(f"{len(found)} weft.pc installed")
     library = found[0].parent.parent
     weft = next(p for p in pathlib.Path(root).rglob("bin/weft"))
+    # The program finds its library by itself.
+    bare = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
+    told = subprocess.run([weft, "--version"], capture_output=True, text=True, env=bare, check=True).stdout
+    if not told.startswith("weft "):
+        sys.exit(f"{weft} --version says {told}")
     env = dict(
         os.environ,
         PKG_CONFIG_PATH=str(found[0].parent),
