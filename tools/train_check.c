@@ -33,8 +33,7 @@ int weft_train_check_rows(const weft_train_settings *s, int peers, char *why, si
     return 0;
 }
 
-/* Value of a key in a full SPEC; 0 when it has none. */
-static double spec_number(const char *spec, const char *key)
+double weft_train_number(const char *spec, const char *key, double otherwise)
 {
     const size_t len = strlen(key);
 
@@ -42,14 +41,14 @@ static double spec_number(const char *spec, const char *key)
         if (strncmp(p + 1, key, len) == 0 && p[1 + len] == '=')
             return strtod(p + 2 + len, NULL);
     }
-    return 0;
+    return otherwise;
 }
 
 bool weft_train_penalties_fit(const char *spec, double l1)
 {
     /* The SPEC is text: its numbers have fewer digits. */
-    return fabs(spec_number(spec, "prox_l1") - l1) <= 1e-4 * l1 &&
-           spec_number(spec, "prox_l2") == 0;
+    return fabs(weft_train_number(spec, "prox_l1", 0) - l1) <= 1e-4 * l1 &&
+           weft_train_number(spec, "prox_l2", 0) == 0;
 }
 
 /* One run on zeros of one coordinate. The constants are any that theory's step sizes take: which of

@@ -13,6 +13,9 @@ int weft_train_check_rows(const weft_train_settings *settings, int peers, char *
  * what does not. */
 int weft_train_rehearse(const weft_cli *cli, const weft_train_settings *settings);
 
+/* Value of a key in a SPEC that has every value; `otherwise` when it has not that key. */
+double weft_train_number(const char *spec, const char *key, double otherwise);
+
 /* A prox that f does not contain would move the minimum away from f*: are those of the optimizer
  * the problem's? spec: its SPEC with every value. */
 bool weft_train_penalties_fit(const char *spec, double l1);

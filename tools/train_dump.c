@@ -204,7 +204,7 @@ static int turn_models(weft_dump *d)
     return status;
 }
 
-static int write_shapes(weft_dump *d)
+static int write_shapes(weft_dump *d, json_t *about)
 {
     const json_int_t k = (json_int_t)d->steps, n = d->peer->size, c = (json_int_t)d->count;
     const struct {
@@ -227,6 +227,7 @@ static int write_shapes(weft_dump *d)
         else
             json_decref(shape);
     }
+    json_object_update(root, about);
     if (!path_of(d, "shapes", ".json", path)) {
         json_decref(root);
         errno = ENAMETOOLONG;
@@ -237,7 +238,7 @@ static int write_shapes(weft_dump *d)
     return 0;
 }
 
-int weft_dump_close(weft_dump **dump)
+int weft_dump_close(weft_dump **dump, json_t *about)
 {
     weft_dump *d = *dump;
     int status = 0;
@@ -250,8 +251,9 @@ int weft_dump_close(weft_dump **dump)
         if (status == 0)
             status = turn_models(d);
         if (status == 0)
-            status = write_shapes(d);
+            status = write_shapes(d, about);
     }
+    json_decref(about);
     release(dump);
     return status;
 }

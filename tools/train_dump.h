@@ -8,12 +8,14 @@
  *   hbar.f32 [K+1,d]  mean memory     v.f32 [K,d]      direction with momentum, after the step
  *   xs.f32 [n,K+1,d]  every peer's model
  *
- * shapes.json maps each name to its shape; what the method does not hold is left out of both.
+ * shapes.json maps each name to its shape; what the method does not hold is left out of both. It
+ * also tells what run it was.
  * Everything is gathered outside of the counted traffic; rank 0 writes.
  */
 #ifndef WEFT_TOOLS_TRAIN_DUMP_H
 #define WEFT_TOOLS_TRAIN_DUMP_H
 
+#include <jansson.h>
 #include <weft/optim.h>
 
 #include "peers.h"
@@ -30,7 +32,8 @@ int weft_dump_open(weft_dump **ret, weft_peer *peer, const char *folder, size_t 
 int weft_dump_start(weft_dump *dump, const weft_optim *optim, const float *x);
 /* Record a step: the gradient it took, and what is held after it. */
 int weft_dump_step(weft_dump *dump, const weft_optim *optim, const float *x, const float *gradient);
-/* Write xs.f32 and shapes.json, and free. NULL-safe, sets *dump to NULL. */
-int weft_dump_close(weft_dump **dump);
+/* Write xs.f32 and shapes.json, with the members of about, and free. Takes the reference to about.
+ * NULL-safe, sets *dump to NULL. */
+int weft_dump_close(weft_dump **dump, json_t *about);
 
 #endif

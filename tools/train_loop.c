@@ -235,6 +235,28 @@ static int open_dump(loop *l, const weft_train_settings *s, size_t index)
     return weft_dump_start(l->dump, l->optim, l->x);
 }
 
+/* What run a dump is of. */
+static json_t *about(const loop *l, const weft_train_settings *s)
+{
+    const char *spec = weft_optim_spec(l->optim);
+    json_t *root = json_object();
+
+    json_object_set_new(root, "name", json_string(l->run->name));
+    json_object_set_new(root, "optimizer", json_string(spec));
+    json_object_set_new(root, "codec", json_string(l->run->codec));
+    json_object_set_new(root, "algo", json_string(l->run->algo));
+    json_object_set_new(root, "lr", weft_report_real(weft_optim_lr(l->optim)));
+    json_object_set_new(root, "alpha",
+                        weft_report_real(weft_train_number(spec, "alpha", (double)NAN)));
+    json_object_set_new(root, "momentum",
+                        weft_report_real(weft_train_number(spec, "momentum", (double)NAN)));
+    json_object_set_new(root, "l1", weft_report_real(l->problem->logistic->l1));
+    json_object_set_new(root, "l2", weft_report_real(l->problem->logistic->l2));
+    json_object_set_new(root, "n", json_integer(l->peer->size));
+    json_object_set_new(root, "seed", json_integer((json_int_t)s->seed));
+    return root;
+}
+
 int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
                     const weft_train_spec *run, size_t index, const weft_train_problem *problem,
                     weft_train_result *ret)
@@ -252,7 +274,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
         status = open_dump(&l, settings, index);
     if (status == 0)
         status = train(&l, settings->target, ret);
-    closed = weft_dump_close(&l.dump);
+    closed = weft_dump_close(&l.dump, l.dump != NULL ? about(&l, settings) : NULL);
     status = status != 0 ? status : closed;
     if (status == 0)
         status = compare_models(&l, ret);

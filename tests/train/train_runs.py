@@ -133,6 +133,14 @@ class Runs(unittest.TestCase):
                             "--codec", TERNARY)
         run = done["runs"][0]
         shapes = json.loads((out / "shapes.json").read_text())
+        about = {key: shapes.pop(key) for key in list(shapes) if not isinstance(shapes[key], list)}
+        self.assertEqual(set(about), {"name", "optimizer", "codec", "algo", "lr", "alpha", "momentum", "l1", "l2",
+                                      "n", "seed"})
+        for key in "name", "optimizer", "codec", "lr", "seed":
+            self.assertEqual(about[key], run[key])
+        self.assertEqual((about["n"], about["l1"], about["momentum"]), (peers, 0, 0))
+        self.assertEqual(about["l2"], done["problem"]["l2"])
+        self.assertGreater(about["alpha"], 0)
         self.assertEqual(shapes, {
             "x": [steps + 1, DIM], "g": [steps, peers, DIM], "h": [steps + 1, peers, DIM],
             "q": [steps, peers, DIM], "hbar": [steps + 1, DIM], "v": [steps, DIM],
