@@ -89,8 +89,9 @@ static void one_fault(proxy_fault fault, const char *algo, int size, int nth, ui
         protocol += w->code[r] == WEFT_EPROTO;
     }
     const bool by_zmq = fault == PROXY_CUT || fault == PROXY_FLIP_LENGTH;
-    cr_assert(protocol > 0 || by_zmq || fault == PROXY_NOTHING, "%s: nobody saw it: %s", where,
-              w->text[0]);
+    cr_assert(protocol > 0 || by_zmq || fault == PROXY_NOTHING, "%s: nobody saw it: %s: %s; %s: %s",
+              where, weft_status_name(w->code[0]), w->text[0], weft_status_name(w->code[1]),
+              w->text[1]);
 }
 
 Test(damage, a_proxy_that_damages_nothing_is_not_noticed)
