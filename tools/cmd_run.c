@@ -26,7 +26,11 @@ typedef struct run_state {
     bool plain; /* no prefix */
     double grace;
     int first; /* the first status that was not 0 */
+    int early; /* the first rank that ended with 0, -1: none yet */
 } run_state;
+
+/* Seconds that ranks may end one after the other without a word. */
+static const double early_patience = 3.0;
 
 /* clang-format off */
 static const weft_cli_option options[] = {
@@ -107,6 +111,12 @@ static void child_ended(void *user, weft_crew *crew, int rank)
     const weft_child *child = &crew->children[rank];
     const int status = shell_status(child);
     if (status == 0) {
+        /* Peers that wait for this one wait for long: a program that ends early, or took another
+         * place than the others, is the usual mistake. */
+        if (run->early < 0) {
+            run->early = rank;
+            weft_crew_remind(crew, early_patience);
+        }
         return;
     }
     char text[96];
@@ -117,6 +127,15 @@ static void child_ended(void *user, weft_crew *crew, int rank)
         run->first = status;
     }
     weft_crew_end(crew, run->grace);
+}
+
+static void tell_early(void *user, weft_crew *crew)
+{
+    const run_state *run = user;
+    if (run->first == 0 && crew->signal == 0) {
+        (void)fprintf(stderr, "weft run: rank %d ended with status 0 while others run\n",
+                      run->early);
+    }
 }
 
 static int start_rank(weft_crew *crew, const run_state *run, int rank, const char *meet)
@@ -160,7 +179,8 @@ static int start_rank(weft_crew *crew, const run_state *run, int rank, const cha
 
 static int run_crew(run_state *run, const char *meet)
 {
-    const weft_crew_hooks hooks = {.output = take_output, .ended = child_ended, .user = run};
+    const weft_crew_hooks hooks = {
+        .output = take_output, .ended = child_ended, .reminded = tell_early, .user = run};
     weft_crew crew;
     int error = weft_crew_open(&crew, run->peers, &hooks);
     if (error != 0) {
@@ -184,21 +204,59 @@ static int run_crew(run_state *run, const char *meet)
     return signal != 0 ? 128 + signal : run->first;
 }
 
+/* A place as WEFT_MEET takes it: file:// and an absolute path, or tcp://HOST:PORT,... */
+static bool is_place(const char *meet)
+{
+    for (const char *c = meet; *c != '\0'; c++) {
+        if ((unsigned char)*c <= ' ') {
+            return false;
+        }
+    }
+    if (strncmp(meet, "file:///", 8) == 0) {
+        return true;
+    }
+    for (const char *at = meet;; at++) {
+        const size_t len = strcspn(at, ",");
+        const char *colon = memrchr(at, ':', len);
+        char *end = NULL;
+        if (strncmp(at, "tcp://", 6) != 0 || len <= 6 || colon <= at + 6 || colon[1] < '0' ||
+            colon[1] > '9') {
+            return false;
+        }
+        const long port = strtol(colon + 1, &end, 10);
+        if (end != at + len || port < 1 || port > 65535) {
+            return false;
+        }
+        at += len;
+        if (*at == '\0') {
+            return true;
+        }
+    }
+}
+
 static int run_command(const weft_cli *cli)
 {
     run_state run = {.cli = cli,
                      .peers = (int)weft_cli_whole(cli, "peers"),
                      .plain = weft_cli_flag(cli, "plain"),
-                     .grace = weft_cli_real(cli, "grace")};
-    char folder[WEFT_FOLDER_TEXT], place[WEFT_FOLDER_TEXT + 8];
+                     .grace = weft_cli_real(cli, "grace"),
+                     .early = -1};
+    weft_folder folder;
+    char place[WEFT_FOLDER_TEXT + 8];
     const char *meet = weft_cli_text(cli, "meet");
+    if (meet != NULL && !is_place(meet)) {
+        return weft_cli_refuse(cli,
+                               "--meet '%s': expected file:///FOLDER or tcp://HOST:PORT, several "
+                               "with commas between",
+                               meet);
+    }
     if (meet == NULL) {
-        const int error = weft_folder_make(folder);
+        const int error = weft_folder_make(&folder);
         if (error != 0) {
             (void)weft_cli_refuse(cli, "cannot make a meeting folder: %s", strerror(error));
             return WEFT_EXIT_WRONG;
         }
-        (void)snprintf(place, sizeof(place), "file://%s", folder);
+        (void)snprintf(place, sizeof(place), "file://%s", folder.path);
     }
     int status = WEFT_EXIT_WRONG;
     run.lines = calloc((size_t)run.peers, sizeof(*run.lines));
@@ -212,7 +270,7 @@ static int run_command(const weft_cli *cli)
         free(run.lines);
     }
     if (meet == NULL) {
-        weft_folder_remove(folder);
+        weft_folder_drop(&folder);
     }
     return status;
 }

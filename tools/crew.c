@@ -185,6 +185,11 @@ void weft_crew_end(weft_crew *crew, double seconds)
     }
 }
 
+void weft_crew_remind(weft_crew *crew, double seconds)
+{
+    crew->remind_at = weft_seconds() + seconds;
+}
+
 static void reap(weft_crew *crew)
 {
     for (int i = 0; i < crew->count; i++) {
@@ -246,7 +251,10 @@ static void take_output(weft_crew *crew, int rank, int pipe)
 
 static int milliseconds_left(const weft_crew *crew)
 {
-    const double next = crew->term_at != 0.0 ? crew->term_at : crew->kill_at;
+    double next = crew->term_at != 0.0 ? crew->term_at : crew->kill_at;
+    if (crew->remind_at != 0.0 && (next == 0.0 || crew->remind_at < next)) {
+        next = crew->remind_at;
+    }
     if (next == 0.0) {
         return -1;
     }
@@ -254,9 +262,15 @@ static int milliseconds_left(const weft_crew *crew)
     return left <= 0.0 ? 0 : left > 1e6 ? -1 : (int)(left * 1e3) + 1;
 }
 
-static void take_time(weft_crew *crew)
+static void take_time(weft_crew *crew, int living)
 {
     const double now = weft_seconds();
+    if (crew->remind_at != 0.0 && now >= crew->remind_at) {
+        crew->remind_at = 0.0;
+        if (living > 0 && crew->hooks.reminded != NULL) {
+            crew->hooks.reminded(crew->hooks.user, crew);
+        }
+    }
     if (crew->term_at != 0.0 && now >= crew->term_at) {
         crew->term_at = 0.0;
         signal_all(crew, SIGTERM, true);
@@ -314,7 +328,7 @@ void weft_crew_wait(weft_crew *crew)
         }
         take_signals(crew);
         reap(crew);
-        take_time(crew);
+        take_time(crew, living);
     }
     free(polls);
 }

@@ -29,6 +29,7 @@ typedef struct weft_crew_hooks {
     /* len 0: the end of that pipe. */
     void (*output)(void *user, int rank, int pipe, const char *bytes, size_t len);
     void (*ended)(void *user, weft_crew *crew, int rank);
+    void (*reminded)(void *user, weft_crew *crew); /* weft_crew_remind() came due */
     void *user;
 } weft_crew_hooks;
 
@@ -41,6 +42,7 @@ struct weft_crew {
     sigset_t old_mask;
     int signal;              /* the signal that ended the crew, 0: none */
     double term_at, kill_at; /* seconds of weft_seconds(); 0: not asked */
+    double remind_at;        /* the same */
 };
 
 /* Take over the signals. 0, or errno. */
@@ -59,16 +61,26 @@ void weft_crew_wait(weft_crew *crew);
  * earlier date stands. */
 void weft_crew_end(weft_crew *crew, double seconds);
 
+/* From a hook: call the hook `reminded` after so many seconds if children live then. */
+void weft_crew_remind(weft_crew *crew, double seconds);
+
 /* Give the signals back and free. Children that live are killed. */
 void weft_crew_close(weft_crew *crew);
 
 /* "exited with status 3", "was killed by signal 9 (Killed)". */
 void weft_crew_describe(const weft_child *child, char *ret, size_t cap);
 
-/* A new private folder under XDG_RUNTIME_DIR, TMPDIR or /tmp. 0 or errno. */
-int weft_folder_make(char ret[WEFT_FOLDER_TEXT]);
+/* A folder that only this user can look into, where a crew meets. */
+typedef struct weft_folder {
+    char path[WEFT_FOLDER_TEXT];
+    int lock; /* held as long as this process lives */
+} weft_folder;
+
+/* A new one under XDG_RUNTIME_DIR, TMPDIR or /tmp, after removing those there that killed processes
+ * of this user left. 0 or errno. */
+int weft_folder_make(weft_folder *ret);
 /* Remove it and what is in it. */
-void weft_folder_remove(const char *folder);
+void weft_folder_drop(weft_folder *folder);
 
 /* The environment with NAME=VALUE words put over it (a word without = removes the name). NULL: no
  * memory. Free with weft_environment_free(). */

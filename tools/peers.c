@@ -283,7 +283,8 @@ static int crew_status(const weft_crew *crew)
 static int run_processes(local_run *run)
 {
     const weft_launch *launch = run->launch;
-    char folder[WEFT_FOLDER_TEXT], self[PATH_TEXT];
+    weft_folder folder;
+    char self[PATH_TEXT];
     weft_crew crew;
     int status = WEFT_EXIT_WRONG, started = 0;
     /* Not the link itself: under valgrind that would be valgrind. */
@@ -299,13 +300,13 @@ static int run_processes(local_run *run)
         (void)weft_cli_refuse(launch->cli, "cannot start peers: %s", strerror(error));
         return WEFT_EXIT_WRONG;
     }
-    error = weft_folder_make(folder);
+    error = weft_folder_make(&folder);
     if (error != 0) {
         (void)weft_cli_refuse(launch->cli, "cannot make a meeting folder: %s", strerror(error));
         goto out;
     }
     for (; started < launch->peers && error == 0; started++) {
-        error = start_child(&crew, launch, started, self, folder);
+        error = start_child(&crew, launch, started, self, folder.path);
     }
     if (error != 0) {
         (void)weft_cli_refuse(launch->cli, "cannot start rank %d: %s", started - 1,
@@ -316,7 +317,7 @@ static int run_processes(local_run *run)
     weft_failures_print(run->failures, launch->peers);
     status = crew_status(&crew);
     status = error != 0 ? WEFT_EXIT_WRONG : status;
-    weft_folder_remove(folder);
+    weft_folder_drop(&folder);
 out:
     weft_crew_close(&crew);
     return status;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Local peers: interrupts, killed and stopped ranks, launchers' variables; nothing is left behind."""
 import os
+import re
 import signal
 import tempfile
 import time
@@ -75,6 +76,14 @@ running, ranks = start()
 running.process.kill()
 wait_until(lambda: not any(alive(pid) for pid in ranks.values()), "children of a killed parent end")
 running.process.wait()
+
+# Log lines carry the rank, and lines about -n under a launcher are on stderr.
+for link in ("tcp", "ipc"):
+    log = weft("bench", "allreduce", "-n", 2, "--link", link, "-b", 4, "-i", 1, "-v").stderr.splitlines()
+    check(log and all(re.match(r"weft bench: \[[01]\] (info|debug|warning): ", line) for line in log), f"log {log}")
+process = weft("bench", "allreduce", "-n", 2, "-b", 4, "-i", 1, env={"OMPI_COMM_WORLD_RANK": 0, "OMPI_COMM_WORLD_SIZE": 2})
+check("warning: started by a launcher, but -n is given" in process.stderr and process.stderr.count("\n") == 1,
+      "mpirun with -n", process)
 
 # Launchers' variables: one peer of one, by each name; contradictions are refused.
 for env in ({"RANK": 0, "WORLD_SIZE": 1}, {"OMPI_COMM_WORLD_RANK": 0, "OMPI_COMM_WORLD_SIZE": 1},

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 
-from program import WEFT, Running, alive, check, children, done, environment, wait_until, weft
+from program import WEFT, Running, alive, check, children, done, environment, left_behind, wait_until, weft
 
 SH = ["--", "sh", "-c"]
 
@@ -60,6 +60,34 @@ ranks = running.children(2)
 running.process.kill()
 wait_until(lambda: not any(alive(pid) for pid in ranks.values()), "children of a killed parent end")
 running.process.wait()
+
+# What a killed parent left is removed by the next start; what a living one has is not.
+kept = left_behind(running.folder)
+check(kept == [name for name in kept if name.startswith(f"weft-run-{running.process.pid}-")] and len(kept) == 1,
+      f"a killed parent leaves a folder: {kept}")
+other = Running("run", "-n", 1, "--", "sleep", "1000", TMPDIR=running.folder)
+other.children(1)
+kept = left_behind(running.folder)
+check(len(kept) == 1 and kept[0].startswith(f"weft-run-{other.process.pid}-"), f"the other's folder alone: {kept}")
+weft("run", "-n", 1, "--", "true", env={"TMPDIR": running.folder})
+check(left_behind(running.folder) == kept, "the folder of a living parent stays")
+other.interrupt()
+other.end(130)
+check(not left_behind(running.folder), "nothing at the end")
+
+# A rank that ends while others run.
+running = Running("run", "-n", 2, *SH, "[ $RANK = 1 ] || until [ -e $TMPDIR/stop ]; do sleep 0.05; done")
+wait_until(lambda: running.stderr != "", "a word about rank 1")
+(running.folder / "stop").touch()
+running.end(0)
+check(running.stderr == "weft run: rank 1 ended with status 0 while others run\n", "told once", running)
+
+# Meeting places.
+for place in ("alpha:7000", "tcp://alpha", "tcp://:7000", "tcp://alpha:0", "tcp://alpha:70000", "tcp://a:1,", "file://here",
+              "/tmp/here", "tcp://a:1,b:2", "tcp://a b:1", ""):
+    weft("run", "-n", 1, "--meet", place, "--", "true", status=2, says=f"--meet '{place}': expected file:///FOLDER or tcp://")
+for place in ("file:///tmp/here", "tcp://a:1,tcp://[::1]:2"):
+    check(weft("run", "-n", 1, "--meet", place, *SH, "echo $WEFT_MEET").stdout == f"[0] {place}\n", place)
 
 # A peer of the program itself under it: only rank 0 prints.
 process = weft("run", "-n", 3, "--", WEFT, "bench", "allreduce", "-b", "4K", "-i", 2)
