@@ -106,11 +106,21 @@ static void carry_news(weft_engine *e, int64_t now, const weft_operation *op)
     }
 }
 
+/* Nobody dials any more once the group is broken: only what is under way, or comes from the peer,
+ * makes a link. */
+static bool may_still_come(const weft_engine *e, const weft_peer *p)
+{
+    return p->state == WEFT_PEER_DIALING || p->state == WEFT_PEER_GREETED ||
+           (p->state == WEFT_PEER_IDLE && p->wanted && e->rank > p->rank);
+}
+
 bool weft_engine_has_news(const weft_engine *e)
 {
+    const bool broken = e->broken.code != WEFT_OK;
     bool any = false;
-    for (int r = 0; e->broken.code == WEFT_OK && r < e->size; r++) {
-        any = any || e->peers[r].news;
+    for (int r = 0; r < e->size; r++) {
+        const weft_peer *p = &e->peers[r];
+        any = any || (p->news && (!broken || may_still_come(e, p)));
     }
     return any;
 }
@@ -145,6 +155,9 @@ void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int e
         if (e->ops[i] != NULL) {
             weft_op_end(e, now, e->ops[i], why);
         }
+    }
+    for (int r = 0; r < e->size; r++) {
+        e->peers[r].news = r != e->rank && r != why->rank && may_still_come(e, &e->peers[r]);
     }
     weft_flow_discard_all(e);
     flood(e, now, 0, why, except_rank);
