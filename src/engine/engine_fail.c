@@ -62,10 +62,16 @@ void weft_fail_tell(weft_engine *e, int64_t now, int rank)
     }
 }
 
-/* Numbers are near the newest call; they wrap and skip 0, which moves what is across by one. */
+/* Numbers are near the newest call; they wrap and skip 0. */
 static uint64_t call_of(const weft_engine *e, uint32_t number)
 {
-    return e->calls + (uint64_t)(int64_t)(int32_t)(number - e->called);
+    int64_t away = (int32_t)(number - e->called);
+    if (away > 0 && number < e->called) {
+        away--;
+    } else if (away < 0 && number > e->called) {
+        away++;
+    }
+    return e->calls + (uint64_t)away;
 }
 
 const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number)
