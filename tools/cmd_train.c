@@ -255,16 +255,17 @@ const weft_command weft_cmd_train = {
     .name = "train",
     .summary = "train a model on a data set with the optimizers",
     .usage = "--data FILE [-n N] [OPTIONS]",
-    .about = "Regularized logistic regression, f(x) = mean log(1 + exp(-y a.x)) + (l2/2)|x|^2 +\n"
-             "l1 |x|_1, on a LIBSVM file: the larger label is +1, nothing is scaled, no bias is\n"
-             "added, the model starts at 0. Each peer holds floor(rows/N) rows. f* is computed to\n"
-             "1e-13 beforehand. Every --run makes one run on the same data and seed. After each\n"
-             "run the models of all peers must have equal checksums.\n"
-             "\n"
-             "--dump writes, for K steps, N peers and D coordinates: x [K+1,D] model, xs [N,K+1,D]\n"
-             "of every peer, g [K,N,D] gradients, q [K,N,D] decoded messages, v [K,D] directions,\n"
-             "and where the optimizer has memories (diana) h [K+1,N,D] and hbar [K+1,D]: NAME.f32\n"
-             "in DIR, with several runs in DIR/1, DIR/2, ...; shapes.json tells shapes and the run.\n",
+    .about =
+        "Regularized logistic regression, f(x) = mean log(1 + exp(-y a.x)) + (l2/2)|x|^2 +\n"
+        "l1 |x|_1, on a LIBSVM file: the larger label is +1, nothing is scaled, no bias is\n"
+        "added, the model starts at 0. Each peer holds floor(rows/N) rows. f* is computed to\n"
+        "1e-13 beforehand. Every --run makes one run on the same data and seed. After each\n"
+        "run the models of all peers must have equal checksums.\n"
+        "\n"
+        "--dump writes, for K steps, N peers and D coordinates: x [K+1,D] model, xs [N,K+1,D]\n"
+        "of every peer, g [K,N,D] gradients, q [K,N,D] decoded messages, v [K,D] directions,\n"
+        "and where the optimizer has memories (diana) h [K+1,N,D] and hbar [K+1,D]: NAME.f32\n"
+        "in DIR, with several runs in DIR/1, DIR/2, ...; shapes.json tells shapes and the run.\n",
     .example = "weft train --data mushrooms -n 4 --l2 auto --plot gap.svg --run 'name=GD' "
                "--run 'name=DIANA optimizer=diana codec=qsgd:levels=1,bucket=16,norm=max'",
     .options = options,

@@ -74,8 +74,22 @@ if [ -z "$data" ]; then
     }
 fi
 
-set -x
-"$build/tools/weft" train --data "$data" -n 4 --link tcp --l2 auto --steps 2000 --every 5 \
+# show COMMAND...: run it, after printing it so that it can be pasted into a shell.
+show() {
+    line=
+    for word; do
+        case $word in
+        '' | *[!A-Za-z0-9_./:,=+-]*) # single quotes around it, those inside as '\''
+            word=\'$(printf '%s\n' "$word" | sed "s/'/'\\\\''/g")\'
+            ;;
+        esac
+        line="$line${line:+ }$word"
+    done
+    printf '%s\n' "$line" >&2
+    "$@"
+}
+
+show "$build/tools/weft" train --data "$data" -n 4 --link tcp --l2 auto --steps 2000 --every 5 \
     --plot "$build/weft-demo.svg" --json "$build/weft-demo.json" \
     --run 'name=GD optimizer=gd algo=ring' \
     --run 'name=QSGD optimizer=sgd codec=qsgd:levels=7,bucket=512,norm=2' \

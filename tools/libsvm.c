@@ -24,6 +24,8 @@ typedef struct reader {
     size_t line;   /* from 1 */
     size_t column; /* of the next character, from 1 */
     bool row_open; /* the line has its label */
+    bool comment;  /* the rest of the line is one */
+    bool noted;    /* the line has one */
     uint32_t last; /* last index of the row, from 1; 0: none yet */
     char token[TOKEN_MAX + 1];
     size_t token_len;
@@ -169,11 +171,11 @@ static int end_token(reader *r)
 
 static int end_line(reader *r)
 {
-    if (!r->row_open) {
+    if (!r->row_open && !r->noted) {
         r->token_column = 1;
         return fail(r, "the line is empty, a label was expected");
     }
-    r->row_open = false;
+    r->row_open = r->comment = r->noted = false;
     r->line++;
     r->column = 1;
     return 0;
@@ -183,6 +185,15 @@ static int take(reader *r, unsigned char c)
 {
     const bool blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
 
+    if (c == '#' && !r->comment) {
+        r->comment = r->noted = true;
+        if (r->token_len > 0 && end_token(r) != 0)
+            return -1;
+    }
+    if (r->comment && c != '\n') {
+        r->column++;
+        return 0;
+    }
     if (blank && r->token_len > 0 && end_token(r) != 0)
         return -1;
     if (c == '\n')

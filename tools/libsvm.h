@@ -3,6 +3,8 @@
  * LIBSVM text: one row a line, `label index:value index:value …`, indices from 1, ascending within
  * a row. Files that end in .gz or .xz are decompressed while they are read.
  *
+ * A # begins a comment, to the end of the line, as svmlight has it; a line may hold nothing else.
+ *
  * The reader is strict: whatever it cannot read exactly is an error that names file, line and
  * column. Nothing is scaled, no bias column is added. Two distinct labels are expected, of any
  * value; the larger one becomes +1.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command lines: help, wrong words with the nearest right one, ranges, exit statuses."""
+import pathlib
 import re
+import subprocess
 
 from program import check, done, weft
 
@@ -96,4 +98,12 @@ for words, says in [
 for words in (["-n2", "-b4K", "-e4K"], ["-n", "2", "-b", "4K", "-e", "4K"], ["--peers=2", "--begin=4096", "--end=4KiB"]):
     table = weft("bench", "allreduce", *words, "-i", "1", "--link", "mem")
     check(re.search(r"^ +4096 +1024 +float32 +sum ", table.stdout, flags=re.M), f"{words}: one row of 4096", table)
+
+# The demo prints its command so that a shell takes it again, word for word.
+script = (pathlib.Path(__file__).parents[2] / "tools/demo.sh").read_text()
+show = re.search(r"^show\(\) \{\n.*?^\}\n", script, flags=re.M | re.S)[0]
+words = ["name=GD optimizer=gd", "it's", "", "a*b", "x\\y", "$HOME", "plain=1,2"]
+first = subprocess.run(["sh", "-c", show + 'show "$@"', "sh", "printf", "<%s>", *words], capture_output=True, text=True, check=True)
+again = subprocess.run(["sh", "-c", first.stderr], capture_output=True, text=True, check=True)
+check(first.stdout == again.stdout == "".join(f"<{word}>" for word in words), f"printed: {first.stderr}", again)
 done()

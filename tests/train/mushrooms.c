@@ -30,7 +30,9 @@ int main(void)
     weft_spectrum s = {0};
     double fstar = 0;
 
-    snprintf(path, sizeof(path), "%s/mushrooms", folder != NULL ? folder : "../shared/data");
+    if (folder == NULL)
+        folder = getenv("WEFT_DATA_BESIDE");
+    snprintf(path, sizeof(path), "%s/mushrooms", folder != NULL ? folder : ".");
     if (access(path, R_OK) != 0) {
         printf("skipped: no %s (WEFT_DATA names the folder)\n", path);
         return 77;

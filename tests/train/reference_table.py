@@ -2,16 +2,14 @@
 """reference_table.py [SEEDS [LINK]]: measure the reference table on mushrooms and print it in Markdown.
 WEFT_TOOL names the program, WEFT_DATA the folder with the data set. State in double, so that
 1e-12 is reached; means over the seeds; "known" is what independent implementations found."""
-import os
-import pathlib
 import sys
 
 from reference import PEERS, ROWS
-from trainer import figures, steps_to
+from trainer import data_file, figures, steps_to
 
 seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 4
 link = sys.argv[2] if len(sys.argv) > 2 else "mem"
-data = pathlib.Path(os.environ.get("WEFT_DATA", "../shared/data")) / "mushrooms"
+data = data_file("mushrooms")
 
 
 def double(run):

@@ -72,6 +72,15 @@ static void expect_two_rows(weft_libsvm *d)
     cr_expect_null(d);
 }
 
+Test(libsvm, comments_are_left_out)
+{
+    static const char text[] =
+        "# made by hand\n2 1:0.5 3:-1e2 # 9:9 \xc3\xa4\n#\n-1 2:4#last\n  # end";
+
+    write_file("", text, strlen(text));
+    expect_two_rows(read_good());
+}
+
 Test(libsvm, plain_text_becomes_rows)
 {
     write_file("", two_rows, strlen(two_rows));
@@ -173,6 +182,9 @@ Test(libsvm, every_bad_input_is_told_with_line_and_column)
     } bad[] = {
         {"1 1:1\nx 1:1\n", "line 2, column 1: 'x' is no label"},
         {"1 1:1\n2 1:1 foo\n", "line 2, column 7: 'foo' is no index:value pair"},
+        {"1 1:1\n2 1:x#2:1\n", "line 2, column 3: 'x' is no value"},
+        {"# 1\n1 1:1\n\n2 2:1\n", "line 3, column 1: the line is empty"},
+        {"# nothing\n", "the file is empty"},
         {"1 1:1\n2 :1\n", "line 2, column 3"},
         {"1 1:1\n2 1:\n", "line 2, column 3: a value is missing"},
         {"1 1:1\n2 1:2:3\n", "line 2, column 3: '2:3' is no value"},

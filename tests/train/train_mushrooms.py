@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reference table on mushrooms, 10 peers: steps to a gap within 25 %, floors within a factor 2."""
-import os
-import pathlib
-
 from reference import FSTAR, PEERS, ROWS
-from trainer import figures, skip, steps_to
+from trainer import data_file, figures, skip, steps_to
 
-data = pathlib.Path(os.environ.get("WEFT_DATA", "../shared/data")) / "mushrooms"
+data = data_file("mushrooms")
 if not data.exists():
     skip(f"no {data} (WEFT_DATA names the folder)")
 

@@ -32,6 +32,12 @@ def figures(*args, timeout=60, status=0):
     return json.loads(done.stdout)
 
 
+def data_file(name):
+    """A file of the real data: WEFT_DATA names their folder, else the build looks beside the sources."""
+    where = os.environ.get("WEFT_DATA") or os.environ.get("WEFT_DATA_BESIDE") or "."
+    return pathlib.Path(where) / name
+
+
 def folder():
     return tempfile.TemporaryDirectory(prefix="weft-train-")
 
