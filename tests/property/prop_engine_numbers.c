@@ -11,7 +11,7 @@
 
 #define FAR (INT64_C(3600) * 1000 * WEFT_MS)
 
-enum { SIZE = 3, CALLS = 120, BEFORE = 60 }; /* operations up to and with the largest number */
+enum { SIZE = 3, CALLS = 120, BEFORE = 75 }; /* operations up to and with the largest number */
 
 /* As if so many operations had gone before, on every rank. */
 static void wind_on(simnet *net, uint32_t called)
