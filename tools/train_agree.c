@@ -12,7 +12,7 @@
 #include "train_checksum.h"
 
 /* A setting as it is sent: its text, cut, with the checksum of all of it behind. */
-enum { TEXT = 92, WORD = TEXT + 4, PROBLEM = 9, RUN = 7 };
+enum { TEXT = 92, WORD = TEXT + 4, MOST = 7 };
 
 /* The settings of one peer, one after the other. */
 typedef struct table {
@@ -136,8 +136,8 @@ static int compare_data(weft_peer *peer, const weft_train_settings *s)
 
 int weft_train_agree(weft_peer *peer, const weft_train_settings *s)
 {
-    unsigned char words[PROBLEM + RUN][WORD];
-    const char *names[PROBLEM + RUN];
+    unsigned char words[MOST][WORD];
+    const char *names[MOST];
     table t = {.words = words, .names = names};
     int status;
 

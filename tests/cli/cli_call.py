@@ -115,6 +115,7 @@ write_floats("in1.raw", [1.0] * 11)
 for link in ("mem", "tcp"):
     process = weft("call", "allreduce", "-n", 3, "--link", link, "--in", "in%d.raw", "--out", "no%d.raw", status=2)
     check("10" in process.stderr and "11" in process.stderr, "both counts", process)
+    check("allreduce: allreduce" not in process.stderr, "the operation is named once", process)
     check("lost" not in process.stderr and ranks_told(process.stderr) == {0, 1, 2}, "every rank is told", process)
     check(not os.path.exists("no0.raw"), "no result is written")
 
