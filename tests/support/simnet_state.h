@@ -76,9 +76,9 @@ struct simnet {
     simnet_fault faults[SIMNET_FAULTS];
     int64_t until[SIMNET_FAULTS]; /* of REFUSE: end of it */
     int fault_count;
-    bool copies;  /* frames travel as copies */
+    bool copies;        /* frames travel as copies */
     bool shown_by_send; /* a send on an accepted connection that has ended finds it out */
-    bool refuses; /* sends on a connection that is about to be down fail */
+    bool refuses;       /* sends on a connection that is about to be down fail */
     char offence[256], leftover[128];
 };
 
