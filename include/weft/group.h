@@ -40,7 +40,8 @@ typedef struct weft_group_opts {
                                   WEFT_OPEN_TIMEOUT_MS, else 60 000 */
     int64_t timeout_ms;      /**< default for operations: longest time without progress;
                                   WEFT_FOREVER; 0: WEFT_TIMEOUT_MS, else 60 000 */
-    int64_t dead_ms;         /**< silence after which a peer counts as dead; 0: WEFT_DEAD_MS, else
+    int64_t dead_ms;         /**< silence after which a peer counts as dead, 50 or more; 0:
+                                   WEFT_DEAD_MS, else
                                   1 000 when all addresses are private, else 10 000 */
     uint64_t seed;           /**< key of all random numbers, the same on all peers; 0: WEFT_SEED,
                                   else 1 */

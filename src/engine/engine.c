@@ -131,6 +131,7 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
         return; /* out of memory: it ends when its turn comes */
     }
     stand_in->abandoned = true;
+    stand_in->plan = weft_shared_plan_ref(r->plan);
     stand_in->problem = *why;
     stand_in->next = r->next;
     *at = stand_in;

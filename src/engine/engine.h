@@ -72,6 +72,8 @@ void weft_engine_broken(weft_engine *e, int64_t now, const weft_problem *why);
 bool weft_engine_work(weft_engine *e, int64_t now);
 /* When weft_engine_timer() is due; WEFT_NEVER. */
 int64_t weft_engine_due(const weft_engine *e);
+/* The shortest time in which some peer wants to hear from us; WEFT_NEVER. */
+int64_t weft_engine_beat(const weft_engine *e);
 /* Operations that have not ended. */
 int weft_engine_active(const weft_engine *e);
 /* Somebody has still to be told of a failure, over a link that is being made. */

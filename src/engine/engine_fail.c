@@ -101,10 +101,10 @@ static void remember(weft_engine *e, uint32_t number, const weft_problem *why)
 }
 
 /* A neighbour that no link leads to yet must hear of it too, whoever is to dial. */
-static void carry_news(weft_engine *e, int64_t now, const weft_operation *op)
+static void carry_news(weft_engine *e, int64_t now, const weft_plan *plan)
 {
-    for (size_t i = 0; i < op->request->plan->plan.peer_count; i++) {
-        weft_peer *p = &e->peers[op->flows[i].rank];
+    for (size_t i = 0; i < plan->peer_count; i++) {
+        weft_peer *p = &e->peers[plan->peers[i].rank];
         if (p->state != WEFT_PEER_UP && p->state != WEFT_PEER_LEFT) {
             p->news = true;
             weft_peer_want(e, now, p->rank, true);
@@ -137,15 +137,17 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
     const uint32_t number = op->number;
     const weft_problem copy = *why;
     remember(e, number, &copy);
-    carry_news(e, now, op);
+    carry_news(e, now, &op->request->plan->plan);
     weft_op_end(e, now, op, &copy);
     weft_flow_discard(e, number);
     flood(e, now, number, &copy, except_rank);
 }
 
-void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why)
+void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
+                      const weft_plan *plan)
 {
     remember(e, number, why);
+    carry_news(e, now, plan);
     weft_flow_discard(e, number);
     flood(e, now, number, why, -1);
 }

@@ -27,6 +27,16 @@ weft_flow *weft_flow_of(const weft_operation *op, int rank)
     return low < count && op->flows[low].rank == rank ? &op->flows[low] : NULL;
 }
 
+/* How far the operation is beyond the last that the peer called; one that was never heard has
+ * called none. */
+static int32_t ahead_of(const weft_operation *op, const weft_peer *p)
+{
+    if (p->state != WEFT_PEER_UP) {
+        return op->number < INT32_MAX ? (int32_t)op->number : INT32_MAX;
+    }
+    return (int32_t)(op->number - p->heard_operation);
+}
+
 uint32_t weft_flow_grant_of(const weft_operation *op)
 {
     const uint64_t grant = op->lowest + WEFT_LANES;
@@ -51,7 +61,7 @@ void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank)
     weft_flow *flow = weft_flow_of(op, rank);
     /* One that is far behind is told when it has come closer: it keeps no frame from so far ahead.
      */
-    flow->deferred = (int32_t)(op->number - p->heard_operation) > WEFT_IN_FLIGHT;
+    flow->deferred = ahead_of(op, p) > WEFT_IN_FLIGHT;
     if (flow->deferred) {
         return;
     }
@@ -100,7 +110,7 @@ static bool may_send(const weft_engine *e, const weft_operation *op, const weft_
     if (flow->granted > 0 || lane > 0) {
         return false;
     }
-    const int32_t ahead = (int32_t)(op->number - e->peers[flow->rank].heard_operation);
+    const int32_t ahead = ahead_of(op, &e->peers[flow->rank]);
     if (ahead <= 0 || (flow->small && ahead <= WEFT_EARLY_OPS)) {
         return true;
     }

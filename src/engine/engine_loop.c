@@ -42,6 +42,7 @@ struct weft_loop {
     bool busy;   /* operations were at work when it was last put down */
     bool stop;
     int64_t left_at;
+    int64_t longest_nap; /* short enough for the beats that peers wait for */
 
     atomic_bool news;   /* calls, cancels, wishes for the baton since the driver last looked */
     atomic_bool asleep; /* the driver is about to wait in the link */
@@ -245,9 +246,11 @@ static void take_turn(weft_loop *l, weft_request *r, int64_t until, bool own_thr
     pthread_mutex_unlock(&l->lock);
     drive(l, r, until, own_thread);
     const bool busy = weft_engine_active(l->engine) > 0;
+    const int64_t beat = weft_engine_beat(l->engine);
     pthread_mutex_lock(&l->lock);
     l->driven = false;
     l->busy = busy;
+    l->longest_nap = beat / 2 < LONG_NAP_NS ? beat / 2 : LONG_NAP_NS;
     if (!own_thread) {
         l->left_at = weft_now();
     }
@@ -276,7 +279,7 @@ static void *run(void *arg)
         const int64_t now = weft_now();
         if (l->driven || l->wanting > 0) {
             sleep_until(l, now + nap);
-            nap = 2 * nap < LONG_NAP_NS ? 2 * nap : LONG_NAP_NS;
+            nap = 2 * nap < l->longest_nap ? 2 * nap : l->longest_nap;
             continue;
         }
         nap = LINGER_NS;
@@ -444,6 +447,7 @@ static int enqueue(weft_loop *l, weft_request *r, bool will_wait)
     pthread_mutex_lock(&l->lock);
     *l->calls_tail = r;
     l->calls_tail = &r->next;
+    atomic_store(&l->news, true); /* before anybody can take the baton and look */
     if (!l->driven && !will_wait) {
         pthread_cond_broadcast(&l->changed);
     }
@@ -451,8 +455,6 @@ static int enqueue(weft_loop *l, weft_request *r, bool will_wait)
     pthread_mutex_unlock(&l->lock);
     if (driven && !will_wait) {
         tell_driver(l);
-    } else {
-        atomic_store(&l->news, true);
     }
     return WEFT_OK;
 }

@@ -213,7 +213,7 @@ static void begin(weft_engine *e, int64_t now, weft_request *r)
     }
     if (r->problem.code != WEFT_OK) { /* canceled while it waited for its turn */
         why = r->problem;
-        weft_fail_number(e, now, e->called, &why);
+        weft_fail_number(e, now, e->called, &why, &r->plan->plan);
         refuse(e, r, &why);
         return;
     }

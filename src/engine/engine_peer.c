@@ -85,6 +85,7 @@ static void greet(weft_engine *e, int64_t now, weft_peer *p)
                     .descriptor = e->seed,
                     .lane = patience_ms < UINT32_MAX ? (uint32_t)patience_ms : UINT32_MAX};
     p->sent_at = now;
+    p->told_operation = e->called;
     weft_send_raw(e, p->conn, &f, NULL, 0);
 }
 
@@ -122,6 +123,7 @@ static void join(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *he
         p->beat_ns = BEAT_MIN_MS * WEFT_MS;
     }
     p->state = WEFT_PEER_UP;
+    p->heard_operation = hello->operation - 1; /* the first that is heard of it is news */
     p->heard_sequence = 1;
     p->silence = 0;
     p->trying_since = WEFT_NEVER;
@@ -300,6 +302,17 @@ void weft_peer_tick(weft_engine *e, int64_t now, int64_t elapsed)
             break;
         }
     }
+}
+
+int64_t weft_engine_beat(const weft_engine *e)
+{
+    int64_t beat = WEFT_NEVER;
+    for (int r = 0; r < e->size; r++) {
+        if (e->peers[r].state == WEFT_PEER_UP && e->peers[r].beat_ns < beat) {
+            beat = e->peers[r].beat_ns;
+        }
+    }
+    return beat;
 }
 
 int64_t weft_peer_due(const weft_engine *e)

@@ -3,9 +3,12 @@
  * The engine's state, for the files of src/engine only.
  *
  *   engine.c       open, close, events to their handlers, timers
- *   engine_peer.c  a peer: its connection, HELLO, sending, silence
+ *   engine_conn.c  which rank a connection belongs to
+ *   engine_peer.c  a peer: its connection, HELLO, silence
+ *   engine_send.c  frames out
  *   engine_flow.c  descriptors, grants, frames that come early
- *   engine_op.c    an operation: start, arrivals, end, failure
+ *   engine_op.c    an operation: start, arrivals, timeouts, end
+ *   engine_fail.c  failures and how they spread
  *   exec.c         a lane: the verbs of its plan
  */
 #ifndef WEFT_ENGINE_ENGINE_STATE_H
@@ -267,7 +270,8 @@ bool weft_op_needs(const weft_engine *e, int rank); /* something is still to com
 void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why,
                          int except_rank);
 /* The same for one that did not begin here. */
-void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why);
+void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
+                      const weft_plan *plan);
 /* The group is of no use any more: every operation ends, every link hears of it. */
 void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
 /* A link has come up: tell it what failed before. */

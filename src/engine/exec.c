@@ -37,12 +37,6 @@ size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step
 
 /* The element at a position of a buffer. An operation of no elements may have no buffer, and C
  * allows no arithmetic on NULL. */
-static const char *element(const void *base, uint64_t at, weft_dtype dtype)
-{
-    return base == NULL ? NULL : (const char *)base + at * weft_dtype_bytes(dtype);
-}
-
-/* A buffer may be NULL when there is no element in it. */
 static char *advance(const void *base, uint64_t elements, weft_dtype dtype)
 {
     const size_t bytes = (size_t)elements * weft_dtype_bytes(dtype);
@@ -54,7 +48,7 @@ static const char *lane_in(const weft_operation *op, const weft_lane *lane, uint
 {
     const weft_request *r = op->request;
     const uint64_t at = block * r->in_stride + lane->index * r->lane_length;
-    return element(op->acc != NULL ? op->acc : r->in, at, r->dtype);
+    return advance(op->acc != NULL ? op->acc : r->in, at, r->dtype);
 }
 
 static char *span_out(const weft_operation *op, const weft_lane *lane, const weft_span *s)
@@ -94,13 +88,11 @@ static weft_message *copy_of(weft_engine *e, const weft_message *m)
 
 static int make_writable(weft_engine *e, weft_slot *slot)
 {
-    if (!weft_message_exclusive(slot->message)) {
-        const int from = slot->from;
-        if (!refill(slot, copy_of(e, slot->message))) {
-            return out_of_memory();
-        }
-        slot->from = from;
+    weft_message *m = weft_message_writable(e->pool, slot->message);
+    if (m == NULL) {
+        return out_of_memory();
     }
+    slot->message = m;
     return WEFT_OK;
 }
 

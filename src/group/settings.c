@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "group/group.h"
 
-enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000 };
+enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000, DEAD_LEAST_MS = 50 };
 
 void weft_group_opts_init(weft_group_opts *opts)
 {
@@ -67,7 +67,11 @@ static int check_range(const weft_group_opts *o)
     if (o->rank < -1 || (o->peers > 0 && o->rank >= o->peers)) {
         return weft_fail(WEFT_EINVAL, "weft_group_open: rank %d of %d peers", o->rank, o->peers);
     }
-    if (o->open_timeout_ms < WEFT_FOREVER || o->timeout_ms < WEFT_FOREVER || o->dead_ms < 0 ||
+    if (o->dead_ms != 0 && o->dead_ms < DEAD_LEAST_MS) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: dead_ms is %lld, below %d",
+                         (long long)o->dead_ms, DEAD_LEAST_MS);
+    }
+    if (o->open_timeout_ms < WEFT_FOREVER || o->timeout_ms < WEFT_FOREVER ||
         o->open_timeout_ms > WEFT_LONGEST_MS || o->timeout_ms > WEFT_LONGEST_MS ||
         o->dead_ms > WEFT_LONGEST_MS) {
         return weft_fail(WEFT_EINVAL, "weft_group_open: a timeout is out of range");
@@ -109,7 +113,7 @@ int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
                     OPEN_TIMEOUT_MS);
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_DEAD_MS", 1, WEFT_LONGEST_MS, &o->dead_ms, 0);
+        rc = number("WEFT_DEAD_MS", DEAD_LEAST_MS, WEFT_LONGEST_MS, &o->dead_ms, 0);
     }
     if (rc == WEFT_OK) {
         rc = number("WEFT_SEED", 0, INT64_MAX, &seed, 1);
