@@ -312,10 +312,16 @@ static int confirm(weft_board *b, weft_known **sorted, weft_known **place)
     for (int i = 0; i < peers; i++)
         place[i]->listed = true;
     set_ready(b, hash);
-    for (int i = 0; i < peers; i++)
-        if (place[i]->entry.ready != hash && place[i]->state != WEFT_KNOWN_VANISHED)
-            return WEFT_PENDING;
-    return WEFT_OK;
+    int status = WEFT_OK;
+    for (int i = 0; i < peers; i++) {
+        const bool vanished = place[i]->state == WEFT_KNOWN_VANISHED;
+        if (place[i]->entry.ready == hash || (vanished && place[i]->entry.ready == 0))
+            continue;
+        /* One that vanished after it confirmed another list was of an earlier group. */
+        place[i]->listed = !vanished;
+        status = WEFT_PENDING;
+    }
+    return status;
 }
 
 int weft_board_judge(weft_board *b)
