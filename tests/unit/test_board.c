@@ -232,6 +232,22 @@ Test(board, one_that_started_and_left_still_counts)
     weft_board_close(&b);
 }
 
+Test(board, one_that_confirmed_an_earlier_list_and_vanished_does_not_count)
+{
+    weft_meeting m = meeting(2);
+    weft_board b;
+    weft_known two = peer(2, 1);
+    two.entry.ready = 4711; /* of the group that it is closing */
+    open_board(&b, &m, 1, 0);
+    weft_board_learn(&b, &two);
+    cr_assert_eq(weft_board_judge(&b), WEFT_PENDING);
+    weft_board_find(&b, two.entry.uuid)->state = WEFT_KNOWN_VANISHED;
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(weft_board_judge(&b), WEFT_PENDING);
+    }
+    weft_board_close(&b);
+}
+
 Test(board, one_that_vanishes_before_the_list_does_not_count)
 {
     weft_meeting m = meeting(2);
