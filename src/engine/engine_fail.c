@@ -220,12 +220,11 @@ void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const w
     const char *mine = op->request->words;
     const bool first = e->rank < p->rank;
     weft_problem why = {0};
-    e->mismatches++;
     weft_problem_set(&why, WEFT_EMISMATCH, p->rank,
                      "operation %u: rank %d calls %s; rank %d calls %s%s", op->number,
                      first ? e->rank : p->rank, first ? mine : theirs, first ? p->rank : e->rank,
                      first ? theirs : mine,
-                     e->mismatches >= 3 ? " (the third mismatch in a row: one of them has made a "
+                     e->mismatches >= 2 ? " (the third mismatch in a row: one of them has made a "
                                           "call more or less than the other)"
                                         : "");
     weft_fail_operation(e, now, op, &why, -1);

@@ -208,6 +208,7 @@ static void begin(weft_engine *e, int64_t now, weft_request *r)
         return;
     }
     if (failure != NULL) {
+        e->mismatches += failure->problem.code == WEFT_EMISMATCH;
         refuse(e, r, &failure->problem);
         return;
     }
@@ -308,6 +309,7 @@ void weft_op_end(weft_engine *e, int64_t now, weft_operation *op, const weft_pro
     weft_request *r = op->request;
     if (why != NULL) {
         r->problem = *why;
+        e->mismatches += why->code == WEFT_EMISMATCH; /* whoever found it */
         withdraw(e, op);
     } else {
         settle(op);
