@@ -214,6 +214,18 @@ void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     flood(e, now, f->operation, &why, p->rank);
 }
 
+void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f, const char *how)
+{
+    char who[192];
+    weft_problem why = {0};
+    weft_problem_set(&why, WEFT_EPROTO, p->rank,
+                     "%s broke the protocol: %s (%s, operation %u, lane %u, message %u, fragment "
+                     "%u)",
+                     weft_peer_words(e, p->rank, who, sizeof(who)), how,
+                     weft_frame_kind_name(f->kind), f->operation, f->lane, f->message, f->fragment);
+    weft_engine_sicken(e, &why);
+}
+
 void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
                         const char *theirs)
 {

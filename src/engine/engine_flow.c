@@ -182,17 +182,6 @@ void weft_flow_heard(weft_engine *e, int64_t now, weft_peer *p, uint32_t number)
     }
 }
 
-static void violate(weft_engine *e, const weft_peer *p, const weft_frame *f, const char *how)
-{
-    char who[192];
-    weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EPROTO, p->rank,
-                     "%s broke the protocol: %s (%s, operation %u, lane %u)",
-                     weft_peer_words(e, p->rank, who, sizeof(who)), how,
-                     weft_frame_kind_name(f->kind), f->operation, f->lane);
-    weft_engine_sicken(e, &why);
-}
-
 void weft_words_unref(weft_words *words)
 {
     if (words != NULL && --words->refs == 0) {
@@ -206,7 +195,7 @@ static bool learn(weft_engine *e, weft_peer *p, const weft_frame *f, const weft_
     const size_t len = m->len - WEFT_FRAME_HEADER;
     const char *text = (const char *)m->data + WEFT_FRAME_HEADER;
     if (len == 0 || len >= WEFT_DESCRIPTOR_TEXT) {
-        violate(e, p, f, "a descriptor of impossible length");
+        weft_fail_violation(e, p, f, "a descriptor of impossible length");
         return false;
     }
     weft_words *words = weft_alloc(sizeof(*words) + len + 1);
@@ -235,7 +224,7 @@ static void keep(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message
     if ((data && (ahead > WEFT_EARLY_OPS || f->lane != 0)) || ahead > 2 * WEFT_IN_FLIGHT ||
         p->early_frames >= WEFT_EARLY_FRAMES || (data && p->early_bytes + m->len > most)) {
         weft_message_unref(m);
-        violate(e, p, f, "sent beyond what was granted");
+        weft_fail_violation(e, p, f, "sent beyond what was granted");
         return;
     }
     weft_early *early = weft_alloc(sizeof(*early));
@@ -270,7 +259,7 @@ static void apply(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
     weft_flow *flow = weft_flow_of(op, p->rank);
     if (flow == NULL) {
         weft_message_unref(m);
-        violate(e, p, f, "is no neighbour in this operation");
+        weft_fail_violation(e, p, f, "is no neighbour in this operation");
         return;
     }
     if (f->grant > flow->granted) {
@@ -296,7 +285,7 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     const size_t cell = f->descriptor % WEFT_DESCRIPTORS;
     if (p->heard_words[cell] == NULL || p->heard_descriptor[cell] != f->descriptor) {
         weft_message_unref(m);
-        violate(e, p, f, "never said what it calls");
+        weft_fail_violation(e, p, f, "never said what it calls");
         return;
     }
     weft_flow_heard(e, now, p, f->operation);

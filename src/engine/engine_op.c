@@ -351,27 +351,6 @@ void weft_op_lane_done(weft_engine *e, int64_t now, weft_lane *lane)
     }
 }
 
-static void violate(weft_engine *e, const weft_peer *p, const weft_frame *f, const char *how)
-{
-    char who[192];
-    weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EPROTO, p->rank,
-                     "%s broke the protocol: %s (operation %u, lane %u, message %u, fragment %u)",
-                     weft_peer_words(e, p->rank, who, sizeof(who)), how, f->operation, f->lane,
-                     f->message, f->fragment);
-    weft_engine_sicken(e, &why);
-}
-
-static const weft_plan_peer *plan_peer(const weft_plan *plan, int rank)
-{
-    for (size_t i = 0; i < plan->peer_count; i++) {
-        if (plan->peers[i].rank == rank) {
-            return &plan->peers[i];
-        }
-    }
-    return NULL;
-}
-
 /* Put the fragment where it belongs; NULL: fine, else what is wrong with it. Takes the message. */
 static const char *take(weft_engine *e, weft_arrival *a, const weft_frame *f, weft_message *m,
                         size_t bound, bool exact)
@@ -414,14 +393,14 @@ void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
     weft_lane *lane = &op->lanes[f->lane % WEFT_LANES];
     if (!lane->busy || lane->index != f->lane) {
         weft_message_unref(m);
-        violate(e, p, f, "a lane that is not open");
+        weft_fail_violation(e, p, f, "a lane that is not open");
         return;
     }
     const weft_plan *plan = weft_lane_plan(op, f->lane);
-    const weft_plan_peer *from = plan_peer(plan, p->rank);
+    const weft_plan_peer *from = weft_lane_peer(plan, p->rank);
     if (from == NULL || f->message >= from->recvs) {
         weft_message_unref(m);
-        violate(e, p, f, "a message that is in no plan");
+        weft_fail_violation(e, p, f, "a message that is in no plan");
         return;
     }
     const size_t ordinal = from->first_recv + f->message;
@@ -432,7 +411,7 @@ void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
     const size_t len = m->len - WEFT_FRAME_HEADER;
     const char *wrong = take(e, a, f, m, bound, exact);
     if (wrong != NULL) {
-        violate(e, p, f, wrong);
+        weft_fail_violation(e, p, f, wrong);
         return;
     }
     op->progress = now;

@@ -281,6 +281,8 @@ void weft_fail_remind(weft_engine *e, int64_t now, weft_peer *p, uint32_t number
 const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number);
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m);
+/* A frame of an operation that may not come: breaks the group when it is safe. */
+void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f, const char *how);
 void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
                         const char *theirs);
 
@@ -291,6 +293,8 @@ typedef enum weft_ran {
     WEFT_RAN_DONE,    /* at the end of the plan, and every send has gone */
     WEFT_RAN_FAILED   /* *why is set */
 } weft_ran;
+/* The plan's neighbour of that rank; NULL: none. */
+const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int rank);
 const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index);
 /* Most bytes of the encoding that a receive of this lane brings; *exact: no fewer either. */
 size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step *step,

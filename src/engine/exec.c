@@ -17,6 +17,16 @@ const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index)
     return index + 1 == r->lane_count ? &r->tail->plan : &r->plan->plan;
 }
 
+const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int rank)
+{
+    for (size_t i = 0; i < plan->peer_count; i++) {
+        if (plan->peers[i].rank == rank) {
+            return &plan->peers[i];
+        }
+    }
+    return NULL;
+}
+
 static weft_stretch stretch_of(const weft_plan *plan, const weft_span *s)
 {
     return (weft_stretch){.lane_count = plan->count, .off = s->off, .count = s->count};
@@ -265,15 +275,10 @@ static int send(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane
     return rc;
 }
 
-static void receive(const weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                    const weft_step *step)
+static void receive(weft_lane *lane, const weft_plan *plan, const weft_step *step)
 {
-    size_t i = 0;
-    while (plan->peers[i].rank != step->peer) {
-        i++;
-    }
-    (void)op;
-    weft_arrival *arrival = &lane->arrivals[plan->peers[i].first_recv + step->message];
+    const weft_plan_peer *from = weft_lane_peer(plan, step->peer);
+    weft_arrival *arrival = &lane->arrivals[from->first_recv + step->message];
     if (arrival->whole) {
         refill(&lane->slots[step->slot], arrival->message);
         lane->slots[step->slot].from = step->peer;
@@ -354,7 +359,7 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
             }
             lane->pc++;
         } else if (step->verb == WEFT_VERB_RECV) {
-            receive(op, lane, plan, step);
+            receive(lane, plan, step);
             lane->pc++;
         } else if (step->verb == WEFT_VERB_SEND) {
             lane->pc++;
