@@ -68,6 +68,13 @@ WEFT_DTYPE_MAP(UNALIGNED_TYPE)
         type divisor = (type)by;                                                                   \
         for (size_t i = 0; i < count; i++)                                                         \
             d[i] = d[i] / divisor;                                                                 \
+    }                                                                                              \
+    static void scale_##name(void *v, size_t count, double by)                                     \
+    {                                                                                              \
+        any_##name *d = v;                                                                         \
+        type factor = (type)by;                                                                    \
+        for (size_t i = 0; i < count; i++)                                                         \
+            d[i] = d[i] * factor;                                                                  \
     }
 
 REDUCE_FLOAT(F32, float)
@@ -187,6 +194,7 @@ const weft_kernels KERNEL_TABLE = {
                [WEFT_I64] = ROW(I64, NULL),
                [WEFT_U64] = ROW(U64, NULL)},
     .divide = {[WEFT_F32] = divide_F32, [WEFT_F64] = divide_F64},
+    .scale = {[WEFT_F32] = scale_F32, [WEFT_F64] = scale_F64},
     .maxabs = maxabs,
     .sumabs = sumabs,
     .sumsq = sumsq,
