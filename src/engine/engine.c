@@ -21,11 +21,9 @@ static void settle(weft_engine *e, int64_t now)
     if (e->sick.code != WEFT_OK) {
         const weft_problem why = e->sick;
         e->sick = (weft_problem){0};
-        weft_fail_group(e, now, &why, why.code == WEFT_EPEER ? why.rank : -1);
+        weft_fail_engine(e, now, &why, why.code == WEFT_EPEER ? why.rank : -1);
     }
-    if (e->broken.code != WEFT_OK && e->queue != NULL) {
-        weft_op_queue(e, now, NULL); /* what waited for its turn ends too */
-    }
+    weft_op_turns(e, now); /* where all is broken, what waited for its turn ends too */
 }
 
 static int allocate(weft_engine *e, const weft_engine_opts *o)
@@ -38,8 +36,8 @@ static int allocate(weft_engine *e, const weft_engine_opts *o)
     e->peers = weft_calloc(size, sizeof(*e->peers));
     e->conns = weft_calloc(e->conn_cells, sizeof(*e->conns));
     e->sum = weft_calloc(size, sizeof(*e->sum));
-    e->failures = weft_calloc(WEFT_FAILURES, sizeof(*e->failures));
-    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->failures == NULL) {
+    e->root = weft_context_new(e, o->group);
+    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->root == NULL) {
         return weft_fail(WEFT_ENOMEM, "out of memory for the engine");
     }
     memcpy(e->sum, o->sum, size * sizeof(*e->sum));
@@ -67,8 +65,8 @@ int weft_engine_open(weft_engine **ret, const weft_engine_opts *o)
     e->pool = o->pool;
     e->outlet = o->outlet;
     e->next_conn = 0x10000; /* the meeting dials below */
-    e->queue_tail = &e->queue;
-    e->early_tail = &e->early;
+    e->turns_tail = &e->turns;
+    e->op_due = WEFT_NEVER;
     e->ready_tail = &e->ready;
     const int rc = allocate(e, o);
     if (rc != WEFT_OK) {
@@ -93,7 +91,7 @@ void weft_engine_close(weft_engine **engine)
             weft_words_unref(e->peers[r].heard_words[i]);
         }
     }
-    weft_flow_discard_all(e);
+    weft_context_free(e->root);
     while (e->spare != NULL) {
         weft_out *o = e->spare;
         e->spare = o->next;
@@ -102,7 +100,6 @@ void weft_engine_close(weft_engine **engine)
     weft_free(e->peers);
     weft_free(e->conns);
     weft_free(e->sum);
-    weft_free(e->failures);
     weft_free(e);
     *engine = NULL;
 }
@@ -114,14 +111,15 @@ void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
         e->outlet.complete(e->outlet.user, r);
         return;
     }
-    weft_op_queue(e, now, r);
+    weft_op_call(e, now, r);
     settle(e, now);
 }
 
 /* Canceled before its turn: it ends now, and a stand-in uses up its number. */
 static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *why)
 {
-    weft_request **at = &e->queue;
+    weft_context *c = r->context != NULL ? r->context : e->root;
+    weft_request **at = &c->queue;
     while (*at != NULL && *at != r) {
         at = &(*at)->next;
     }
@@ -135,8 +133,8 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
     stand_in->problem = *why;
     stand_in->next = r->next;
     *at = stand_in;
-    if (e->queue_tail == &r->next) {
-        e->queue_tail = &stand_in->next;
+    if (c->queue_tail == &r->next) {
+        c->queue_tail = &stand_in->next;
     }
     e->outlet.complete(e->outlet.user, r);
 }
@@ -144,10 +142,10 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
 void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r)
 {
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_ECANCELED, e->rank, "%s was canceled on rank %d", r->coll, e->rank);
+    const int me = (r->context != NULL ? r->context : e->root)->position;
+    weft_problem_set(&why, WEFT_ECANCELED, me, "%s was canceled on rank %d", r->coll, me);
     if (r->operation != NULL) {
         weft_fail_operation(e, now, r->operation, &why, -1);
-        weft_op_queue(e, now, NULL);
     } else {
         cancel_queued(e, r, &why);
     }
@@ -169,7 +167,6 @@ void weft_engine_down(weft_engine *e, int64_t now, uint32_t conn, const char *wh
     if (p != NULL) {
         weft_peer_down(e, now, p, why);
     }
-    weft_op_queue(e, now, NULL);
     settle(e, now);
 }
 
@@ -200,7 +197,7 @@ static void unreadable(weft_engine *e, int64_t now, uint32_t conn, int code)
     weft_problem_set(&why, code, p->rank, "%s sent a bad frame: %s",
                      weft_peer_words(e, p->rank, who, sizeof(who)), weft_last_error()->message);
     weft_peer_forget(e, p);
-    weft_fail_group(e, now, &why, p->rank);
+    weft_fail_engine(e, now, &why, p->rank);
 }
 
 static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
@@ -216,7 +213,7 @@ static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         weft_fail_frame(e, now, p, f, m);
         break;
     case WEFT_FRAME_BEAT:
-        weft_flow_heard(e, now, p, f->operation);
+        weft_flow_heard(e, now, e->root, weft_context_member(e->root, p->rank), f->operation);
         break;
     case WEFT_FRAME_BYE:
         weft_peer_bye(e, now, p);
@@ -246,7 +243,7 @@ static bool in_order(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
                      weft_peer_words(e, p->rank, who, sizeof(who)), weft_frame_kind_name(f->kind),
                      f->sequence, p->heard_sequence + 1);
     weft_peer_forget(e, p);
-    weft_fail_group(e, now, &why, p->rank);
+    weft_fail_engine(e, now, &why, p->rank);
     return false;
 }
 
@@ -273,7 +270,6 @@ void weft_engine_frame(weft_engine *e, int64_t now, uint32_t conn, weft_message 
         weft_message_unref(m);
     } else if (in_order(e, now, p, &f)) {
         dispatch(e, now, p, &f, m);
-        weft_op_queue(e, now, NULL);
     } else {
         weft_message_unref(m);
     }
@@ -288,14 +284,12 @@ void weft_engine_timer(weft_engine *e, int64_t now)
     weft_peer_tick(e, now, elapsed < most ? elapsed : most);
     settle(e, now);
     weft_op_tick(e, now);
-    weft_op_queue(e, now, NULL);
     settle(e, now);
 }
 
 void weft_engine_broken(weft_engine *e, int64_t now, const weft_problem *why)
 {
-    weft_fail_group(e, now, why, -1);
-    weft_op_queue(e, now, NULL);
+    weft_fail_engine(e, now, why, -1);
     settle(e, now);
 }
 
@@ -329,7 +323,6 @@ bool weft_engine_work(weft_engine *e, int64_t now)
         break;
     case WEFT_RAN_FAILED:
         weft_fail_operation(e, now, lane->operation, &why, -1);
-        weft_op_queue(e, now, NULL);
         break;
     }
     settle(e, now);
@@ -348,30 +341,37 @@ int weft_engine_active(const weft_engine *e)
     return e->active;
 }
 
+/* Every call of the context ends. */
+static void end_calls(weft_engine *e, weft_context *c, const weft_problem *why)
+{
+    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
+        if (c->ops[i] != NULL) {
+            weft_op_end(e, c->ops[i], why);
+        }
+    }
+    while (c->queue != NULL) {
+        weft_request *r = c->queue;
+        c->queue = r->next;
+        if (r->abandoned) {
+            weft_request_discard(r);
+            continue;
+        }
+        r->problem = *why;
+        e->outlet.complete(e->outlet.user, r);
+    }
+    c->queue_tail = &c->queue;
+}
+
 void weft_engine_stop(weft_engine *e, int64_t now)
 {
     weft_problem why = {0};
     weft_problem_set(&why, WEFT_ECANCELED, e->rank, "rank %d closed the group", e->rank);
     e->stopping = true;
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        if (e->ops[i] != NULL) {
-            weft_op_end(e, now, e->ops[i], &why);
-        }
-    }
-    while (e->queue != NULL) {
-        weft_request *r = e->queue;
-        e->queue = r->next;
-        if (r->abandoned) {
-            weft_request_discard(r);
-            continue;
-        }
-        r->problem = why;
-        e->outlet.complete(e->outlet.user, r);
-    }
-    e->queue_tail = &e->queue;
+    end_calls(e, e->root, &why);
     for (int r = 0; r < e->size; r++) {
         if (e->peers[r].state == WEFT_PEER_UP) {
-            weft_frame f = {.kind = WEFT_FRAME_BYE, .operation = e->called};
+            weft_frame f = {
+                .kind = WEFT_FRAME_BYE, .group = e->group, .operation = e->root->called};
             weft_send_control(e, now, r, &f, NULL, 0);
         }
     }

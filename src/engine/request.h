@@ -32,9 +32,11 @@ void weft_shared_plan_unref(weft_shared_plan *p); /* NULL-safe */
 enum { WEFT_DESCRIPTOR_TEXT = 600, WEFT_ALGO_TEXT = 128 };
 
 typedef struct weft_operation weft_operation; /* run state, private to the engine */
+typedef struct weft_context weft_context;     /* a group over the engine */
 
 struct weft_request {
     weft_loop *loop;
+    weft_context *context; /* NULL: the group that was opened */
 
     /* The description. */
     char words[WEFT_DESCRIPTOR_TEXT]; /* "allreduce float32 sum count=1000 …": the descriptor */

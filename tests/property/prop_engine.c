@@ -156,7 +156,7 @@ static simjob_call any_call(weft_rng *rng, int size, weft_coll coll, const weft_
 /* Any algorithm of any collective. */
 static simjob_call any_of_all(weft_rng *rng, int size)
 {
-    const weft_coll coll = (weft_coll)weft_rng_below(rng, WEFT_COLL_COUNT);
+    const weft_coll coll = simjob_colls[weft_rng_below(rng, SIMJOB_COLLS)];
     int algos = 0;
     while (simjob_algo(coll, algos) != NULL) {
         algos++;

@@ -70,7 +70,7 @@ static void choose_two(world *w, simnet_fault *f)
 static simjob_call any_call(world *w, int64_t timeout_ms)
 {
     const uint64_t counts[] = {0, 1, 7, 40, 200, 960};
-    simjob_call c = {.coll = (weft_coll)below(w, WEFT_COLL_COUNT),
+    simjob_call c = {.coll = simjob_colls[below(w, SIMJOB_COLLS)],
                      .count = counts[below(w, 6)],
                      .dtype = below(w, 2) == 0 ? WEFT_F32 : WEFT_I32,
                      .op = below(w, 2) == 0 ? WEFT_SUM : WEFT_MAX,

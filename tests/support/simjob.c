@@ -103,6 +103,10 @@ static double reduce(weft_op op, double a, double b)
     }
 }
 
+const weft_coll simjob_colls[SIMJOB_COLLS] = {WEFT_COLL_ALLREDUCE, WEFT_COLL_ALLGATHER,
+                                              WEFT_COLL_REDUCE_SCATTER, WEFT_COLL_BROADCAST,
+                                              WEFT_COLL_BARRIER};
+
 simjob *simjob_open(int size, uint64_t seed)
 {
     simjob *job = memory_of(sizeof(*job));

@@ -72,5 +72,8 @@ uint64_t simjob_bits(const simjob *job, int rank, int index);
 uint64_t simjob_outs(const simjob *job, const simjob_call *call);
 /* The algorithms of a collective; NULL behind the last. */
 const weft_algo *simjob_algo(weft_coll coll, int i);
+/* The collectives whose results it knows. */
+enum { SIMJOB_COLLS = 5 };
+extern const weft_coll simjob_colls[SIMJOB_COLLS];
 
 #endif

@@ -90,15 +90,15 @@ void sim_offend(simnet *n, const char *format, ...)
 
 static void look_at_early(simnet *n, const sim_node *at)
 {
-    const weft_engine *e = at->engine;
+    const weft_context *c = at->engine->root;
     size_t bytes[SIMNET_RANKS] = {0}, frames[SIMNET_RANKS] = {0};
-    for (const weft_early *early = e->early; early != NULL; early = early->next) {
-        bytes[early->rank] += early->message != NULL ? early->message->len : 0;
-        frames[early->rank]++;
+    for (const weft_early *early = c->early; early != NULL; early = early->next) {
+        bytes[early->position] += early->message != NULL ? early->message->len : 0;
+        frames[early->position]++;
     }
-    for (int r = 0; r < e->size; r++) {
-        if (bytes[r] != e->peers[r].early_bytes || frames[r] != e->peers[r].early_frames) {
-            sim_offend(n, "rank %d miscounts what it keeps for rank %d", at->rank, r);
+    for (int i = 0; i < c->size; i++) {
+        if (bytes[i] != c->members[i].early_bytes || frames[i] != c->members[i].early_frames) {
+            sim_offend(n, "rank %d miscounts what it keeps for rank %d", at->rank, i);
         }
     }
 }
@@ -106,27 +106,28 @@ static void look_at_early(simnet *n, const sim_node *at)
 static void look(simnet *n, const sim_node *at)
 {
     const weft_engine *e = at->engine;
+    const weft_context *c = e->root;
     const size_t most = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES;
-    for (int r = 0; r < e->size; r++) {
-        const weft_peer *p = &e->peers[r];
-        if (p->early_bytes > most || p->early_frames > WEFT_EARLY_FRAMES) {
+    for (int i = 0; i < c->size; i++) {
+        const weft_member *m = &c->members[i];
+        if (m->early_bytes > most || m->early_frames > WEFT_EARLY_FRAMES) {
             sim_offend(n, "rank %d keeps %zu bytes, %zu frames for rank %d", at->rank,
-                       p->early_bytes, p->early_frames, r);
+                       m->early_bytes, m->early_frames, i);
         }
     }
     int active = 0;
     for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        const weft_operation *op = e->ops[i];
+        const weft_operation *op = c->ops[i];
         active += op != NULL;
         if (op != NULL && op->next - op->lowest > WEFT_LANES) {
             sim_offend(n, "rank %d has %llu lanes open", at->rank,
                        (unsigned long long)(op->next - op->lowest));
         }
     }
-    if (active != e->active) {
+    if (active != c->active || active != e->active) {
         sim_offend(n, "rank %d counts %d operations and has %d", at->rank, e->active, active);
     }
-    if (e->broken.code != WEFT_OK && (active > 0 || e->queue != NULL)) {
+    if (e->broken.code != WEFT_OK && (active > 0 || c->queue != NULL)) {
         sim_offend(n, "rank %d is broken and works on", at->rank);
     }
     if (n->events % LOOK_EVERY == 0) {
@@ -428,15 +429,16 @@ const char *simnet_offence(const simnet *n)
 const char *simnet_leftover(simnet *n, int rank)
 {
     const weft_engine *e = n->nodes[rank].engine;
+    const weft_context *c = e->root;
     const char *what = NULL;
     size_t waiting = 0;
     for (int r = 0; r < e->size; r++) {
         const weft_peer *p = &e->peers[r];
-        waiting += p->waiting.head != NULL && (p->state == WEFT_PEER_UP || e->failure_next == 0);
+        waiting += p->waiting.head != NULL && (p->state == WEFT_PEER_UP || c->failures == NULL);
     }
     what = e->active != 0            ? "an operation"
-           : e->queue != NULL        ? "a call in the queue"
-           : e->early != NULL        ? "an early frame"
+           : c->queue != NULL        ? "a call in the queue"
+           : c->early != NULL        ? "an early frame"
            : e->ready != NULL        ? "a lane that is ready"
            : waiting > 0             ? "a frame that waits for a link"
            : e->sick.code != WEFT_OK ? "an unsettled failure"
