@@ -24,6 +24,9 @@ static void settle(weft_engine *e, int64_t now)
         weft_fail_engine(e, now, &why, why.code == WEFT_EPEER ? why.rank : -1);
     }
     weft_op_turns(e, now); /* where all is broken, what waited for its turn ends too */
+    if (e->owing) {
+        weft_credit_settle(e, now);
+    }
 }
 
 static int allocate(weft_engine *e, const weft_engine_opts *o)
@@ -36,10 +39,15 @@ static int allocate(weft_engine *e, const weft_engine_opts *o)
     e->peers = weft_calloc(size, sizeof(*e->peers));
     e->conns = weft_calloc(e->conn_cells, sizeof(*e->conns));
     e->sum = weft_calloc(size, sizeof(*e->sum));
-    e->root = weft_context_new(e, o->group);
-    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->root == NULL) {
+    e->root = weft_context_new(o->size, o->size);
+    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->root == NULL ||
+        weft_tag_open(e) != WEFT_OK) {
+        weft_context_discard(e->root);
+        e->root = NULL;
         return weft_fail(WEFT_ENOMEM, "out of memory for the engine");
     }
+    weft_context_set(e->root, o->group, NULL, o->size, o->rank);
+    (void)weft_context_enter(e, 0, e->root); /* the first */
     memcpy(e->sum, o->sum, size * sizeof(*e->sum));
     for (int r = 0; r < o->size; r++) {
         e->peers[r].rank = r;
@@ -91,7 +99,12 @@ void weft_engine_close(weft_engine **engine)
             weft_words_unref(e->peers[r].heard_words[i]);
         }
     }
+    while (e->contexts != NULL) {
+        weft_context_leave(e, 0, e->contexts);
+    }
     weft_context_free(e->root);
+    weft_early_discard_strange(e);
+    weft_tag_close(e);
     while (e->spare != NULL) {
         weft_out *o = e->spare;
         e->spare = o->next;
@@ -104,6 +117,11 @@ void weft_engine_close(weft_engine **engine)
     *engine = NULL;
 }
 
+static weft_context *context_of(const weft_engine *e, const weft_request *r)
+{
+    return r->context != NULL ? r->context : e->root;
+}
+
 void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
 {
     if (e->stopping) {
@@ -111,14 +129,28 @@ void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
         e->outlet.complete(e->outlet.user, r);
         return;
     }
-    weft_op_call(e, now, r);
+    switch (r->what) {
+    case WEFT_REQUEST_RUN:
+        weft_op_call(e, now, r);
+        break;
+    case WEFT_REQUEST_ENTER:
+        if (!weft_context_enter(e, now, r->context)) {
+            weft_problem_set(&r->problem, WEFT_EINTERNAL, -1, "two groups have one tag");
+        }
+        e->outlet.complete(e->outlet.user, r);
+        break;
+    case WEFT_REQUEST_LEAVE:
+        weft_context_leave(e, now, context_of(e, r));
+        e->outlet.complete(e->outlet.user, r);
+        break;
+    }
     settle(e, now);
 }
 
 /* Canceled before its turn: it ends now, and a stand-in uses up its number. */
 static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *why)
 {
-    weft_context *c = r->context != NULL ? r->context : e->root;
+    weft_context *c = context_of(e, r);
     weft_request **at = &c->queue;
     while (*at != NULL && *at != r) {
         at = &(*at)->next;
@@ -142,8 +174,10 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
 void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r)
 {
     weft_problem why = {0};
-    const int me = (r->context != NULL ? r->context : e->root)->position;
-    weft_problem_set(&why, WEFT_ECANCELED, me, "%s was canceled on rank %d", r->coll, me);
+    const weft_context *c = context_of(e, r);
+    char me[64];
+    weft_problem_set(&why, WEFT_ECANCELED, c->position, "%s was canceled on %s", r->coll,
+                     weft_context_rank(c, c->position, me, sizeof(me)));
     if (r->operation != NULL) {
         weft_fail_operation(e, now, r->operation, &why, -1);
     } else {
@@ -200,6 +234,21 @@ static void unreadable(weft_engine *e, int64_t now, uint32_t conn, int code)
     weft_fail_engine(e, now, &why, p->rank);
 }
 
+/* GREET and BYE of one group. */
+static void of_group(weft_engine *e, int64_t now, const weft_peer *p, const weft_frame *f)
+{
+    const weft_tag_cell *cell = weft_tag_find(e, f->group);
+    weft_context *c = cell != NULL ? cell->context : NULL;
+    weft_member *m = c != NULL ? weft_context_member(c, p->rank) : NULL;
+    if (f->kind == WEFT_FRAME_GREET && cell != NULL && cell->gone) {
+        weft_meet_farewell(e, now, p, f->group);
+    } else if (m != NULL && f->kind == WEFT_FRAME_GREET) {
+        weft_meet_frame(c, now, m, f);
+    } else if (m != NULL && !m->left) {
+        weft_meet_left(c, now, m);
+    }
+}
+
 static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      weft_message *m)
 {
@@ -213,10 +262,18 @@ static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         weft_fail_frame(e, now, p, f, m);
         break;
     case WEFT_FRAME_BEAT:
+        weft_credit_frame(e, now, p, f);
         weft_flow_heard(e, now, e->root, weft_context_member(e->root, p->rank), f->operation);
         break;
+    case WEFT_FRAME_GREET:
+        of_group(e, now, p, f);
+        break;
     case WEFT_FRAME_BYE:
-        weft_peer_bye(e, now, p);
+        if (f->lane == 0) {
+            weft_peer_bye(e, now, p);
+        } else {
+            of_group(e, now, p, f);
+        }
         break;
     default:
         break;
@@ -227,8 +284,9 @@ static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
 /* On a connection that is a peer's: is the frame its next one? */
 static bool in_order(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f)
 {
-    if (p->state == WEFT_PEER_UP && f->group == e->group && f->source == p->rank &&
-        f->destination == e->rank && f->sequence == p->heard_sequence + 1) {
+    const bool tagged = f->group == e->group || f->kind != WEFT_FRAME_BEAT;
+    if (p->state == WEFT_PEER_UP && tagged && f->source == p->rank && f->destination == e->rank &&
+        f->sequence == p->heard_sequence + 1) {
         p->heard_sequence++;
         p->silence = 0;
         return true;
@@ -341,33 +399,12 @@ int weft_engine_active(const weft_engine *e)
     return e->active;
 }
 
-/* Every call of the context ends. */
-static void end_calls(weft_engine *e, weft_context *c, const weft_problem *why)
-{
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        if (c->ops[i] != NULL) {
-            weft_op_end(e, c->ops[i], why);
-        }
-    }
-    while (c->queue != NULL) {
-        weft_request *r = c->queue;
-        c->queue = r->next;
-        if (r->abandoned) {
-            weft_request_discard(r);
-            continue;
-        }
-        r->problem = *why;
-        e->outlet.complete(e->outlet.user, r);
-    }
-    c->queue_tail = &c->queue;
-}
-
 void weft_engine_stop(weft_engine *e, int64_t now)
 {
-    weft_problem why = {0};
-    weft_problem_set(&why, WEFT_ECANCELED, e->rank, "rank %d closed the group", e->rank);
     e->stopping = true;
-    end_calls(e, e->root, &why);
+    for (weft_context *c = e->contexts; c != NULL; c = c->after) {
+        weft_context_end_calls(c);
+    }
     for (int r = 0; r < e->size; r++) {
         if (e->peers[r].state == WEFT_PEER_UP) {
             weft_frame f = {

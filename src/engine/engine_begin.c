@@ -14,18 +14,13 @@ static void refuse(weft_engine *e, weft_request *r, const weft_problem *why)
 
 /* A neighbour that said BYE has done its part when all that it sends is here and nothing goes to
  * it: the root of a broadcast leaves early. Else it cannot take part. */
-static void check_left(weft_engine *e, int64_t now, const weft_operation *op)
+static void check_left(weft_context *c, int64_t now, const weft_operation *op)
 {
-    const weft_context *c = op->context;
     const weft_plan *plan = &op->request->plan->plan;
     for (size_t i = 0; i < plan->peer_count; i++) {
         const int position = plan->peers[i].rank;
-        if (weft_context_peer(c, position)->state == WEFT_PEER_LEFT && weft_op_needs(c, position)) {
-            char who[192];
-            weft_problem why = {0};
-            weft_problem_set(&why, WEFT_EPEER, position, "%s left the group",
-                             weft_context_words(c, position, who, sizeof(who)));
-            weft_fail_engine(e, now, &why, c->members[position].rank);
+        if (c->members[position].left && weft_op_needs(c, position)) {
+            weft_meet_left(c, now, &c->members[position]);
             return;
         }
     }
@@ -53,11 +48,16 @@ static uint32_t next_number(const weft_context *c)
 /* Why a call that has just got its number may not begin; false: it may. */
 static bool hindered(weft_context *c, int64_t now, const weft_request *r, weft_problem *why)
 {
-    const weft_problem *broken = &c->engine->broken;
+    weft_problem broken = {0};
     const weft_failure *failure = weft_fail_recall(c, c->called);
-    if (broken->code != WEFT_OK) {
-        weft_problem_set(why, WEFT_EBROKEN, broken->rank,
-                         "the group broke in an earlier operation: %s", broken->text);
+    if (c->broken->code != WEFT_OK) {
+        broken = *c->broken;
+    } else if (c->engine->broken.code != WEFT_OK) {
+        weft_context_problem(c, &c->engine->broken, &broken);
+    }
+    if (broken.code != WEFT_OK) {
+        weft_problem_set(why, WEFT_EBROKEN, broken.rank,
+                         "the group broke in an earlier operation: %s", broken.text);
     } else if (failure != NULL) {
         c->mismatches += failure->code == WEFT_EMISMATCH;
         weft_problem_set(why, failure->code, failure->rank, "%s", failure->text);
@@ -73,17 +73,17 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
     weft_engine *e = c->engine;
     weft_problem why = {0};
     c->called = next_number(c);
-    c->calls++;
+    r->call = ++c->calls;
     if (hindered(c, now, r, &why)) {
         refuse(e, r, &why);
         return;
     }
     weft_operation *op = weft_op_new(c, r, c->called, now);
     if (op == NULL) {
-        weft_problem_set(&why, WEFT_ENOMEM, c->position, "rank %d: out of memory for %s",
-                         c->position, r->coll);
-        refuse(e, r, &why);
+        weft_problem_set(&why, WEFT_ENOMEM, e->rank, "rank %d: out of memory for %s", e->rank,
+                         r->coll);
         weft_engine_sicken(e, &why);
+        refuse(e, r, &why);
         return;
     }
     r->operation = op;
@@ -103,7 +103,7 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
         weft_early_replay(c, now, op->number);
     }
     if (c->ops[c->called % WEFT_IN_FLIGHT] == op) {
-        check_left(e, now, op);
+        check_left(c, now, op);
     }
 }
 

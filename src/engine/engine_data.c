@@ -69,13 +69,13 @@ static bool split(weft_engine *e, const weft_operation *op, weft_lane *lane, con
 static void other_length(weft_engine *e, int64_t now, weft_operation *op, int from, size_t bound)
 {
     const weft_context *c = op->context;
-    char who[192];
+    char who[192], me[64];
     weft_problem why = {0};
     weft_problem_set(&why, WEFT_EMISMATCH, from,
-                     "%s (operation %u): %s does not send the %zu elements that rank %d expects "
-                     "of it",
+                     "%s (operation %u): %s does not send the %zu elements that %s expects of it",
                      op->request->coll, op->number, weft_context_words(c, from, who, sizeof(who)),
-                     bound / weft_dtype_bytes(op->request->dtype), c->position);
+                     bound / weft_dtype_bytes(op->request->dtype),
+                     weft_context_rank(c, c->position, me, sizeof(me)));
     weft_fail_operation(e, now, op, &why, -1);
 }
 

@@ -3,8 +3,9 @@
  * Failures and how they spread: every link is told, one that comes up later too, everybody forwards
  * once.
  *
- * ABORT's body: code (i32), rank (i32), then the text. Operation 0 means the group. A failure of an
- * operation that was not called here yet is kept for the late call.
+ * ABORT's body: code (i32), rank (i32), then the text. Operation 0 means a group, the one of the
+ * tag (lane 1; the rank is a position there, as for operations) or all of the engine (lane 0). A
+ * failure of an operation that was not called here yet is kept for the late call.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,51 +28,83 @@ static uint32_t get32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static void send_abort(weft_engine *e, int64_t now, int rank, uint64_t tag, uint32_t number,
-                       int code, int about, const char *text)
+/* scope: which groups end where number is 0. */
+enum { ALL_GROUPS, ONE_GROUP };
+
+static void send_abort(weft_engine *e, int64_t now, int rank, const weft_frame *what, int code,
+                       int about, const char *text)
 {
     uint8_t body[HEAD + WEFT_MESSAGE_BYTES];
     const size_t len = strlen(text);
-    weft_frame f = {.kind = WEFT_FRAME_ABORT, .group = tag, .operation = number};
+    weft_frame f = *what;
+    f.kind = WEFT_FRAME_ABORT;
     put32(body, (uint32_t)code);
     put32(body + 4, (uint32_t)about);
     memcpy(body + HEAD, text, len);
     weft_send_control(e, now, rank, &f, body, HEAD + len);
 }
 
-/* To every member that a link leads to. */
+/* To every member that a link leads to. number 0: the group itself. */
 static void flood(weft_context *c, int64_t now, uint32_t number, const weft_problem *why,
                   int except_rank)
 {
+    const weft_frame f = {.group = c->tag, .operation = number, .lane = ONE_GROUP};
     for (int i = 0; i < c->size; i++) {
-        if (c->members[i].rank != except_rank && weft_context_peer(c, i)->state == WEFT_PEER_UP) {
-            send_abort(c->engine, now, c->members[i].rank, c->tag, number, why->code, why->rank,
-                       why->text);
+        const weft_member *m = &c->members[i];
+        if (m->rank != except_rank && !m->left && weft_context_peer(c, i)->state == WEFT_PEER_UP) {
+            send_abort(c->engine, now, m->rank, &f, why->code, why->rank, why->text);
         }
     }
 }
 
-/* The oldest first. */
-static void tell(weft_context *c, int64_t now, const weft_member *m, const weft_failure *failure)
+static void flood_all(weft_engine *e, int64_t now, const weft_problem *why, int except_rank)
+{
+    const weft_frame f = {.group = e->group, .lane = ALL_GROUPS};
+    for (int r = 0; r < e->size; r++) {
+        if (r != except_rank && e->peers[r].state == WEFT_PEER_UP) {
+            send_abort(e, now, r, &f, why->code, why->rank, why->text);
+        }
+    }
+}
+
+/* Failures of operations, the oldest first. */
+static void tell_operations(const weft_context *c, int64_t now, const weft_member *m)
 {
     const weft_failure *all[WEFT_FAILURES];
     int count = 0;
-    for (; failure != NULL; failure = failure->next) {
+    for (const weft_failure *failure = c->failures; failure != NULL; failure = failure->next) {
         all[count++] = failure;
     }
     while (count-- > 0) {
-        send_abort(c->engine, now, m->rank, c->tag, all[count]->number, all[count]->code,
-                   all[count]->rank, all[count]->text);
+        const weft_frame f = {.group = c->tag, .operation = all[count]->number, .lane = ONE_GROUP};
+        send_abort(c->engine, now, m->rank, &f, all[count]->code, all[count]->rank,
+                   all[count]->text);
     }
 }
 
 void weft_fail_tell(weft_context *c, int64_t now, const weft_member *m)
 {
-    const weft_problem *broken = &c->engine->broken;
+    const weft_problem *broken = c->broken;
+    const weft_frame f = {.group = c->tag, .lane = ONE_GROUP};
     if (broken->code != WEFT_OK) {
-        send_abort(c->engine, now, m->rank, c->tag, 0, broken->code, broken->rank, broken->text);
+        send_abort(c->engine, now, m->rank, &f, broken->code, broken->rank, broken->text);
     } else {
-        tell(c, now, m, c->failures);
+        tell_operations(c, now, m);
+    }
+}
+
+void weft_fail_tell_all(weft_engine *e, int64_t now, int rank)
+{
+    const weft_frame f = {.group = e->group, .lane = ALL_GROUPS};
+    if (e->broken.code != WEFT_OK) {
+        send_abort(e, now, rank, &f, e->broken.code, e->broken.rank, e->broken.text);
+        return;
+    }
+    for (weft_context *c = e->contexts; c != NULL; c = c->after) {
+        const weft_member *m = weft_context_member(c, rank);
+        if (m != NULL) {
+            weft_fail_tell(c, now, m);
+        }
     }
 }
 
@@ -101,9 +134,9 @@ void weft_fail_remind(weft_context *c, int64_t now, weft_member *m, uint32_t num
 {
     const weft_failure *failure = weft_fail_recall(c, number);
     if (failure != NULL && m->reminded != number) {
+        const weft_frame f = {.group = c->tag, .operation = number, .lane = ONE_GROUP};
         m->reminded = number;
-        send_abort(c->engine, now, m->rank, c->tag, number, failure->code, failure->rank,
-                   failure->text);
+        send_abort(c->engine, now, m->rank, &f, failure->code, failure->rank, failure->text);
     }
 }
 
@@ -166,8 +199,8 @@ static void carry_news(weft_context *c, int64_t now, const weft_plan *plan)
     }
 }
 
-/* Nobody dials any more once the group is broken: only what is under way, or comes from the peer,
- * makes a link. */
+/* Nobody is dialled because a group is broken: only what is under way, or comes from the peer, makes
+ * a link. */
 static bool may_still_come(const weft_engine *e, const weft_peer *p)
 {
     return p->state == WEFT_PEER_DIALING || p->state == WEFT_PEER_GREETED ||
@@ -211,6 +244,27 @@ void weft_fail_number(weft_context *c, int64_t now, uint32_t number, const weft_
     }
 }
 
+void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int except_rank)
+{
+    weft_engine *e = c->engine;
+    if (c->broken->code != WEFT_OK || e->broken.code != WEFT_OK || e->stopping) {
+        return;
+    }
+    *c->broken = *why;
+    weft_log_write(&e->log, WEFT_LOG_ERROR, "a group is broken: %s", why->text);
+    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
+        if (c->ops[i] != NULL) {
+            weft_op_end(e, c->ops[i], why);
+        }
+    }
+    for (int i = 0; i < c->size; i++) {
+        weft_peer *p = weft_context_peer(c, i);
+        p->news = p->news || (i != c->position && i != why->rank && may_still_come(e, p));
+    }
+    weft_early_discard_all(c);
+    flood(c, now, 0, why, except_rank);
+}
+
 void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int except_rank)
 {
     if (e->broken.code != WEFT_OK || e->stopping) {
@@ -219,13 +273,18 @@ void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int 
     e->broken = *why;
     weft_log_write(&e->log, WEFT_LOG_ERROR, "the group is broken: %s", why->text);
     while (e->working != NULL) {
-        weft_op_end(e, e->working, why);
+        weft_problem here = {0};
+        weft_context_problem(e->working->context, why, &here);
+        weft_op_end(e, e->working, &here);
     }
     for (int r = 0; r < e->size; r++) {
         e->peers[r].news = r != e->rank && r != why->rank && may_still_come(e, &e->peers[r]);
     }
-    weft_early_discard_all(e->root);
-    flood(e->root, now, 0, why, except_rank);
+    for (weft_context *c = e->contexts; c != NULL; c = c->after) {
+        weft_early_discard_all(c);
+    }
+    weft_early_discard_strange(e);
+    flood_all(e, now, why, except_rank);
 }
 
 /* What a peer says of a failure. false: it is malformed. */
@@ -251,35 +310,44 @@ static bool read_abort(const weft_message *m, int size, weft_problem *why)
     return true;
 }
 
+/* An operation of an open context failed elsewhere. */
+static void operation_failed(weft_context *c, int64_t now, uint32_t number, const weft_peer *p,
+                             const weft_problem *why)
+{
+    weft_operation *op = weft_op_at(c, number);
+    if (op != NULL) {
+        weft_fail_operation(c->engine, now, op, why, p->rank);
+        return;
+    }
+    const int32_t ahead = (int32_t)(number - c->called);
+    if (ahead < -WEFT_FAILURES || ahead > WEFT_FAILURES || weft_fail_recall(c, number) != NULL) {
+        return; /* too old to matter, too far to be true, or told already */
+    }
+    weft_early_discard(c, number);
+    if (remember(c, number, why)) {
+        flood(c, now, number, why, p->rank);
+    }
+}
+
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m)
 {
+    const bool all = f->operation == 0 && f->lane == ALL_GROUPS;
     weft_context *c = weft_context_find(e, f->group);
     weft_problem why = {0};
-    if (!read_abort(m, c->size, &why)) {
+    if (!read_abort(m, all || c == NULL ? e->size : c->size, &why)) {
         char who[192];
         weft_problem_set(&why, WEFT_EPROTO, p->rank, "%s sent a malformed ABORT",
                          weft_peer_words(e, p->rank, who, sizeof(who)));
         weft_fail_engine(e, now, &why, -1);
-        return;
-    }
-    if (f->operation == 0) {
+    } else if (all) {
         weft_fail_engine(e, now, &why, p->rank);
-        return;
-    }
-    weft_operation *op = weft_op_at(c, f->operation);
-    if (op != NULL) {
-        weft_fail_operation(e, now, op, &why, p->rank);
-        return;
-    }
-    const int32_t ahead = (int32_t)(f->operation - c->called);
-    if (ahead < -WEFT_FAILURES || ahead > WEFT_FAILURES ||
-        weft_fail_recall(c, f->operation) != NULL) {
-        return; /* too old to matter, too far to be true, or told already */
-    }
-    weft_early_discard(c, f->operation);
-    if (remember(c, f->operation, &why)) {
-        flood(c, now, f->operation, &why, p->rank);
+    } else if (c == NULL || e->broken.code != WEFT_OK || weft_context_member(c, p->rank) == NULL) {
+        return; /* of no group here: not yet, no more */
+    } else if (f->operation == 0) {
+        weft_fail_group(c, now, &why, p->rank);
+    } else if (c->broken->code == WEFT_OK) {
+        operation_failed(c, now, f->operation, p, &why);
     }
 }
 
@@ -302,13 +370,16 @@ void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const w
     const char *mine = op->request->words;
     const int position = weft_context_position(c, m);
     const bool first = c->position < position;
+    char one[64], other[64];
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EMISMATCH, position,
-                     "operation %u: rank %d calls %s; rank %d calls %s%s", op->number,
-                     first ? c->position : position, first ? mine : theirs,
-                     first ? position : c->position, first ? theirs : mine,
-                     c->mismatches >= 2 ? " (the third mismatch in a row: one of them has made a "
-                                          "call more or less than the other)"
-                                        : "");
+    weft_problem_set(
+        &why, WEFT_EMISMATCH, position, "operation %u: %s calls %s; %s calls %s%s", op->number,
+        weft_context_rank(c, first ? c->position : position, one, sizeof(one)),
+        first ? mine : theirs,
+        weft_context_rank(c, first ? position : c->position, other, sizeof(other)),
+        first ? theirs : mine,
+        c->mismatches >= 2 ? " (the third mismatch in a row: one of them has made a call more or "
+                             "less than the other)"
+                           : "");
     weft_fail_operation(e, now, op, &why, -1);
 }

@@ -59,6 +59,18 @@ static void describe(weft_engine *e, int64_t now, const weft_operation *op, int 
     }
 }
 
+/* Ask a member that was not heard of yet where it is. Of the opened group a link that comes up
+ * tells. */
+static void ask(weft_operation *op, int64_t now, weft_flow *flow)
+{
+    weft_context *c = op->context;
+    weft_member *m = &c->members[flow->position];
+    if (c != c->engine->root && !m->met) {
+        flow->asked = true;
+        weft_meet_ask(c, now, m);
+    }
+}
+
 void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow)
 {
     const weft_peer *p = &e->peers[flow->rank];
@@ -66,6 +78,9 @@ void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, weft_flow *
      */
     flow->deferred = ahead_of(op, flow) > WEFT_IN_FLIGHT;
     if (flow->deferred) {
+        if (!flow->asked) {
+            ask(op, now, flow);
+        }
         return;
     }
     const uint64_t hash = op->request->descriptor;
@@ -107,37 +122,65 @@ void weft_flow_grants(weft_engine *e, int64_t now, weft_operation *op)
     }
 }
 
-static bool may_send(const weft_operation *op, const weft_flow *flow, uint32_t lane, size_t len)
+/* Whether DATA may go now, and on what ground. */
+typedef enum ground { NONE, GRANTED, EARLY, ON_CREDIT } ground;
+
+static ground may_send(weft_engine *e, const weft_operation *op, weft_flow *flow, uint32_t lane,
+                       size_t len)
 {
     if (lane < flow->granted) {
-        return true;
+        return GRANTED;
     }
     if (flow->granted > 0 || lane > 0) {
-        return false;
+        return NONE;
     }
     const int32_t ahead = ahead_of(op, flow);
-    if (ahead <= 0 || (flow->small && ahead <= WEFT_EARLY_OPS)) {
-        return true;
+    if (ahead <= 0) {
+        return EARLY; /* it was called there */
     }
-    return ahead == 1 && flow->ungranted_bytes + len <= WEFT_EARLY_BYTES;
+    if (!(flow->small && ahead <= WEFT_EARLY_OPS) &&
+        !(ahead == 1 && flow->ungranted_bytes + len <= WEFT_EARLY_BYTES)) {
+        return NONE;
+    }
+    if (op->context->members[flow->position].met || op->context == e->root) {
+        return EARLY;
+    }
+    if (weft_credit_take(&e->peers[flow->rank], len)) {
+        return ON_CREDIT;
+    }
+    weft_credit_wait(e, flow);
+    return NONE;
 }
 
-static void flush(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow)
+/* Takes the message. */
+static void go(weft_engine *e, int64_t now, weft_flow *flow, ground on, const weft_frame *f,
+               weft_message *m)
+{
+    weft_operation *op = flow->operation;
+    weft_frame frame = *f;
+    frame.flags |= on == ON_CREDIT ? WEFT_FLAG_CREDIT : 0;
+    flow->ungranted_bytes += m->len;
+    describe(e, now, op, flow->rank);
+    weft_send(e, now, flow->rank, &frame, m, op);
+}
+
+void weft_flow_flush(weft_engine *e, int64_t now, weft_flow *flow)
 {
     weft_queue keep = {0};
     bool first_lane_stopped = false; /* frames of one lane keep their order */
     for (weft_out *o; (o = weft_queue_pop(&flow->blocked)) != NULL;) {
         const uint32_t lane = o->frame.lane;
-        if ((lane == 0 && first_lane_stopped) || !may_send(op, flow, lane, o->message->len)) {
+        const ground on = lane == 0 && first_lane_stopped
+                              ? NONE
+                              : may_send(e, flow->operation, flow, lane, o->message->len);
+        if (on == NONE) {
             first_lane_stopped = first_lane_stopped || lane == 0;
             weft_queue_push(&keep, o);
             continue;
         }
         weft_message *m = o->message;
         o->message = NULL;
-        flow->ungranted_bytes += m->len;
-        describe(e, now, op, flow->rank); /* others took its place meanwhile */
-        weft_send(e, now, flow->rank, &o->frame, m, op);
+        go(e, now, flow, on, &o->frame, m);
         weft_out_free(e, o);
     }
     flow->blocked = keep;
@@ -146,10 +189,9 @@ static void flush(weft_engine *e, int64_t now, weft_operation *op, weft_flow *fl
 void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow,
                     const weft_frame *f, weft_message *m)
 {
-    if (flow->blocked.head == NULL && may_send(op, flow, f->lane, m->len)) {
-        flow->ungranted_bytes += m->len;
-        describe(e, now, op, flow->rank);
-        weft_send(e, now, flow->rank, f, m, op);
+    const ground on = flow->blocked.head == NULL ? may_send(e, op, flow, f->lane, m->len) : NONE;
+    if (on != NONE) {
+        go(e, now, flow, on, f, m);
         return;
     }
     weft_out *o = weft_out_new(e);
@@ -162,18 +204,25 @@ void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *
     o->message = m;
     o->operation = op;
     weft_queue_push(&flow->blocked, o);
-    flush(e, now, op, flow);
+    weft_flow_flush(e, now, flow);
+    if (flow->blocked.head != NULL && flow->granted == 0 && !flow->asked) {
+        ask(op, now, flow);
+    }
 }
 
 void weft_flow_heard(weft_engine *e, int64_t now, weft_context *c, weft_member *member,
                      uint32_t number)
 {
     const int position = weft_context_position(c, member);
-    if (member->met && (int32_t)(number - member->heard_operation) <= 0) {
+    const bool first = !member->met;
+    if (!first && (int32_t)(number - member->heard_operation) <= 0) {
         return;
     }
     member->met = true;
     member->heard_operation = number;
+    if (first) {
+        weft_meet(c, now, member);
+    }
     for (int i = 0, left = c->active; i < WEFT_IN_FLIGHT && left > 0; i++) {
         weft_operation *op = c->ops[i];
         if (op == NULL) {
@@ -182,7 +231,7 @@ void weft_flow_heard(weft_engine *e, int64_t now, weft_context *c, weft_member *
         left--;
         weft_flow *flow = weft_flow_of(op, position);
         if (flow != NULL && flow->blocked.head != NULL) {
-            flush(e, now, op, flow);
+            weft_flow_flush(e, now, flow);
         }
         if (flow != NULL && flow->deferred) {
             weft_flow_tell(e, now, op, flow);
@@ -241,7 +290,7 @@ void weft_flow_apply(weft_engine *e, int64_t now, weft_operation *op, weft_membe
     if (f->grant > flow->granted) {
         flow->granted = f->grant;
         if (flow->blocked.head != NULL) {
-            flush(e, now, op, flow);
+            weft_flow_flush(e, now, flow);
         }
     }
     if (f->kind == WEFT_FRAME_DATA) {
@@ -249,6 +298,57 @@ void weft_flow_apply(weft_engine *e, int64_t now, weft_operation *op, weft_membe
     } else {
         weft_message_unref(m);
     }
+}
+
+/* DATA is used, or of no use: credit that it came on is free again. */
+static void used(weft_engine *e, weft_peer *p, const weft_frame *f, const weft_message *m)
+{
+    if (f->kind == WEFT_FRAME_DATA && (f->flags & WEFT_FLAG_CREDIT) != 0) {
+        weft_credit_used(e, p, m->len);
+    }
+}
+
+static void drop(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message *m)
+{
+    used(e, p, f, m);
+    weft_message_unref(m);
+}
+
+/* A frame of a context that is not open here, not yet or no more. Takes the message. */
+static void strange(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f, weft_message *m)
+{
+    const weft_tag_cell *cell = weft_tag_find(e, f->group);
+    if (cell != NULL && cell->gone) {
+        atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
+        drop(e, p, f, m);
+        weft_meet_farewell(e, now, p, f->group);
+    } else if (f->kind == WEFT_FRAME_DATA) {
+        weft_early_keep_strange(e, p, f, m);
+    } else { /* it will be told again when it hears of us there */
+        weft_message_unref(m);
+    }
+}
+
+/* A frame of a call that is not at work here: not yet, or no more. Takes the message. */
+static void idle(weft_context *c, int64_t now, weft_member *member, const weft_frame *f,
+                 weft_message *m)
+{
+    weft_engine *e = c->engine;
+    weft_peer *p = &e->peers[member->rank];
+    if ((int32_t)(f->operation - c->called) > 0) {
+        if (weft_fail_recall(c, f->operation) == NULL) {
+            weft_early_keep(c, member, f, m);
+        } else {
+            drop(e, p, f, m);
+        }
+        return;
+    }
+    /* It ended here: late grants are normal, late data belong to a failure. */
+    if (f->kind == WEFT_FRAME_DATA) {
+        atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
+    }
+    weft_fail_remind(c, now, member, f->operation); /* it may have been too far behind to hear */
+    drop(e, p, f, m);
 }
 
 void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
@@ -265,25 +365,24 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         return;
     }
     weft_context *c = weft_context_find(e, f->group);
+    if (c == NULL) {
+        strange(e, now, p, f, m);
+        return;
+    }
     weft_member *member = weft_context_member(c, p->rank);
-    weft_flow_heard(e, now, c, member, f->operation);
-    if ((int32_t)(f->operation - c->called) > 0) {
-        if (weft_fail_recall(c, f->operation) != NULL) {
-            weft_message_unref(m);
-            return;
-        }
-        weft_early_keep(c, member, f, m);
-        return;
-    }
-    weft_operation *op = weft_op_at(c, f->operation);
-    if (op == NULL) { /* ended here: late grants are normal, late data belong to a failure */
-        if (f->kind == WEFT_FRAME_DATA) {
-            atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
-        }
-        weft_fail_remind(c, now, member,
-                         f->operation); /* it may have been too far behind to hear */
+    if (member == NULL) {
         weft_message_unref(m);
+        weft_fail_violation(e, p, f, "is not in the group");
         return;
     }
-    weft_flow_apply(e, now, op, member, f, m, p->heard_words[cell]);
+    weft_flow_heard(e, now, c, member, f->operation);
+    weft_operation *op = weft_op_at(c, f->operation);
+    if (c->broken->code != WEFT_OK) {
+        drop(e, p, f, m);
+    } else if (op == NULL) {
+        idle(c, now, member, f, m);
+    } else {
+        used(e, p, f, m);
+        weft_flow_apply(e, now, op, member, f, m, p->heard_words[cell]);
+    }
 }

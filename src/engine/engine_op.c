@@ -36,10 +36,11 @@ void weft_op_begin_lanes(weft_engine *e, weft_operation *op)
 static void free_operation(weft_engine *e, weft_operation *op)
 {
     weft_request *r = op->request;
-    for (size_t i = 0; op->flows != NULL && i < r->plan->plan.peer_count; i++) {
+    for (size_t i = 0; i < r->plan->plan.peer_count; i++) {
         for (weft_out *o; (o = weft_queue_pop(&op->flows[i].blocked)) != NULL;) {
             weft_out_free(e, o);
         }
+        weft_credit_forget(e, &op->flows[i]);
     }
     for (int i = 0; i < WEFT_LANES; i++) {
         if (op->lanes[i].busy) {
@@ -69,6 +70,7 @@ static void survey(weft_operation *op)
     bool fenced = false;
     bool exact;
     for (size_t i = 0; i < plan->peer_count; i++) {
+        op->flows[i].operation = op;
         op->flows[i].position = plan->peers[i].rank;
         op->flows[i].rank = op->context->members[plan->peers[i].rank].rank;
     }
@@ -186,6 +188,9 @@ static void withdraw(weft_engine *e, weft_operation *op)
             if (o->operation == op ||
                 (o->frame.kind == WEFT_FRAME_GRANT && o->frame.operation == op->number &&
                  o->frame.group == op->context->tag)) {
+                if ((o->frame.flags & WEFT_FLAG_CREDIT) != 0) {
+                    weft_credit_back(p, o->message->len);
+                }
                 weft_out_free(e, o);
             } else {
                 weft_queue_push(&keep, o);

@@ -129,7 +129,10 @@ static void join(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *he
     p->dial_at = WEFT_NEVER;
     atomic_fetch_add_explicit(&e->counters.connections, 1, memory_order_relaxed);
     p->news = false;
-    weft_fail_tell(e->root, now, weft_context_member(e->root, p->rank));
+    weft_fail_tell_all(e, now, p->rank);
+    if (e->root->cell->gone) {
+        weft_meet_farewell(e, now, p, e->group);
+    }
     weft_send_flush(e, now, p);
     if (same_seed(e, now, p, hello)) {
         weft_flow_heard(e, now, e->root, weft_context_member(e->root, p->rank), hello->operation);
@@ -249,12 +252,11 @@ void weft_peer_bye(weft_engine *e, int64_t now, weft_peer *p)
 {
     p->state = WEFT_PEER_LEFT;
     atomic_fetch_sub_explicit(&e->counters.connections, 1, memory_order_relaxed);
-    if (!e->stopping && weft_op_needs(e->root, p->rank)) {
-        char who[192];
-        weft_problem why = {0};
-        weft_problem_set(&why, WEFT_EPEER, p->rank, "%s left the group",
-                         weft_peer_words(e, p->rank, who, sizeof(who)));
-        weft_fail_engine(e, now, &why, p->rank);
+    for (weft_context *c = e->contexts; c != NULL && !e->stopping; c = c->after) {
+        weft_member *m = weft_context_member(c, p->rank);
+        if (m != NULL) {
+            weft_meet_left(c, now, m);
+        }
     }
 }
 

@@ -54,6 +54,9 @@ weft_out *weft_queue_pop(weft_queue *q)
 static void stamp(const weft_peer *p, weft_context *c, weft_frame *f)
 {
     weft_member *m = weft_context_member(c, p->rank);
+    if (m == NULL) {
+        return;
+    }
     if (f->kind == WEFT_FRAME_DATA || f->kind == WEFT_FRAME_GRANT || f->kind == WEFT_FRAME_START) {
         const weft_operation *at = weft_op_at(c, f->operation);
         weft_flow *flow = at != NULL ? weft_flow_of(at, weft_context_position(c, m)) : NULL;
@@ -179,6 +182,10 @@ void weft_send_raw(weft_engine *e, uint32_t conn, weft_frame *f, const void *bod
 
 void weft_send_beat(weft_engine *e, int64_t now, weft_peer *p)
 {
-    weft_frame f = {.kind = WEFT_FRAME_BEAT, .group = e->group, .operation = e->root->called};
+    weft_frame f = {.kind = WEFT_FRAME_BEAT,
+                    .group = e->group,
+                    .operation = e->root->called,
+                    .lane = (uint32_t)p->owed};
+    p->owed = 0;
     weft_send_control(e, now, p->rank, &f, NULL, 0);
 }

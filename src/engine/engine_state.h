@@ -6,7 +6,10 @@
  *   engine_conn.c     which rank a connection belongs to
  *   engine_peer.c     a peer: its connection, HELLO, silence
  *   engine_send.c     frames out
+ *   engine_tag.c      the contexts by their tags, and tags that are not open
  *   engine_context.c  a group over the engine: who is in it, in which position
+ *   engine_meet.c     who else knows a context, and who has left it
+ *   engine_credit.c   what may be sent to who may not know a context yet
  *   engine_begin.c    calls: queue, numbers, turns
  *   engine_op.c       an operation: what it holds, lanes, end
  *   engine_wait.c     what an operation waits for, and how long
@@ -34,6 +37,10 @@ enum {
     WEFT_EARLY_FRAMES = 16384,          /* kept for one peer before they are due */
     WEFT_DESCRIPTORS = 16,              /* remembered on a link, by hash */
     WEFT_FAILURES = 128, /* remembered in a context, for late calls and to forward each once */
+    /* On a link, for all contexts together: DATA that may come before the receiver knows its
+     * context. */
+    WEFT_CREDIT = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES,
+    WEFT_CREDIT_FRAME = 256, /* bytes that keeping such a frame costs besides its own */
 };
 #define WEFT_HELLO_NS (20 * INT64_C(1000000)) /* silence after which a small op says it began */
 
@@ -58,7 +65,7 @@ typedef struct weft_words {
 /* A frame that came before it is due. */
 typedef struct weft_early {
     struct weft_early *next;
-    int position; /* of who sent it */
+    int from; /* position of who sent it; rank where there is no context yet */
     weft_frame frame;
     weft_words *words;     /* of its descriptor; the peer's table may have others by then */
     weft_message *message; /* NULL for START and GRANT */
@@ -91,6 +98,10 @@ typedef struct weft_peer {
     uint64_t sent_descriptor[WEFT_DESCRIPTORS];
     uint64_t heard_descriptor[WEFT_DESCRIPTORS];
     weft_words *heard_words[WEFT_DESCRIPTORS];
+    size_t credit;             /* sent to it on credit, and not given back */
+    size_t kept;               /* of what it sent on credit: not used yet */
+    size_t owed;               /* used, and not given back */
+    struct weft_flow *starved; /* flows to it that wait for credit */
 } weft_peer;
 
 /* A cell of the table from connections to ranks; conn 0: free. */
@@ -127,6 +138,7 @@ typedef struct weft_lane {
 
 /* A neighbour in the plan. Same order as plan.peers. */
 typedef struct weft_flow {
+    struct weft_operation *operation;
     int position, rank;
     bool small;             /* one lane, and little of it goes to this peer */
     bool feeds;             /* it sends to us */
@@ -138,6 +150,9 @@ typedef struct weft_flow {
     size_t ungranted_bytes; /* sent, of lanes without a grant */
     bool contacted;         /* some frame of this operation went to the peer */
     bool deferred;          /* to be told how far we are, once it is less far behind */
+    bool asked;             /* it was asked whether it knows the context */
+    bool starved;           /* on the peer's list of them */
+    struct weft_flow *next_starved;
 } weft_flow;
 
 struct weft_operation {
@@ -179,12 +194,26 @@ typedef struct weft_member {
     size_t early_bytes, early_frames; /* kept for it */
 } weft_member;
 
+/* What is known of a tag. It stays when its context is left: frames may be on their way. */
+typedef struct weft_tag_cell {
+    struct weft_tag_cell *next; /* in its bucket */
+    uint64_t tag;
+    weft_context *context; /* NULL: it is not open here */
+    bool gone;             /* it was, and was left */
+    weft_early *early;     /* DATA that came before it was open */
+    weft_early **early_tail;
+} weft_tag_cell;
+
 /* A group over the engine: operations of its own, on the links that all contexts share. */
 struct weft_context {
     weft_engine *engine;
+    weft_context *before, *after; /* all that are open */
+    weft_tag_cell *cell;
     uint64_t tag;
     int size, position;   /* of this peer */
     weft_member *members; /* by position */
+    uint16_t *positions;  /* by rank; 0xffff: no member */
+    weft_problem *broken; /* code WEFT_OK: the group works */
 
     weft_operation *ops[WEFT_IN_FLIGHT]; /* by number */
     int active;
@@ -216,6 +245,9 @@ struct weft_engine {
     size_t conn_cells;
 
     weft_context *root; /* the group that was opened */
+    weft_context *contexts;
+    weft_tag_cell **tags; /* buckets, a power of two of them */
+    size_t tag_buckets, tag_count;
     weft_context *turns, **turns_tail;
     weft_operation *working, *working_last; /* all at work, of all contexts */
     int active;                             /* as many */
@@ -226,6 +258,7 @@ struct weft_engine {
     weft_problem broken; /* code WEFT_OK: the group works */
     weft_problem sick;   /* met in the middle of something: breaks the group when it is safe */
     bool stopping;
+    bool owing;     /* some peer is to be given back much credit */
     int64_t ticked; /* last look at silence */
     weft_counters counters;
 };
@@ -269,11 +302,23 @@ void weft_out_free(weft_engine *e, weft_out *o); /* and its message */
 void weft_queue_push(weft_queue *q, weft_out *o);
 weft_out *weft_queue_pop(weft_queue *q);
 
+/* engine_tag.c: contexts by tag */
+int weft_tag_open(weft_engine *e);
+weft_tag_cell *weft_tag_find(const weft_engine *e, uint64_t tag); /* NULL: never heard of */
+weft_tag_cell *weft_tag_new(uint64_t tag);                        /* NULL: out of memory */
+void weft_tag_add(weft_engine *e, weft_tag_cell *cell);
+/* Call for each cell; those for which it says so are freed. */
+void weft_tag_sweep(weft_engine *e, bool (*dispose)(weft_engine *e, weft_tag_cell *cell));
+void weft_tag_close(weft_engine *e);
+
 /* engine_context.c: a group over the engine */
-/* Of all ranks in their order. NULL: out of memory. */
-weft_context *weft_context_new(weft_engine *e, uint64_t tag);
-void weft_context_free(weft_context *c); /* every operation has ended; NULL-safe */
-/* The context of a frame. NULL: there is none of that tag. */
+/* Begin to use a context that was set. false: its tag is in use. */
+bool weft_context_enter(weft_engine *e, int64_t now, weft_context *c);
+/* End its calls, say BYE in it, free it (but not the opened group's, whose numbers go on). */
+void weft_context_leave(weft_engine *e, int64_t now, weft_context *c);
+void weft_context_end_calls(weft_context *c);
+void weft_context_free(weft_context *c); /* NULL-safe */
+/* The context of a frame. NULL: it is not open here. */
 weft_context *weft_context_find(const weft_engine *e, uint64_t tag);
 /* The member's entry; NULL: the rank is no member. */
 weft_member *weft_context_member(const weft_context *c, int rank);
@@ -282,8 +327,40 @@ static inline int weft_context_position(const weft_context *c, const weft_member
     return (int)(m - c->members);
 }
 weft_peer *weft_context_peer(const weft_context *c, int position);
-/* "rank 2 (tcp://10.0.0.3:4000)" */
+/* "rank 2", "rank 2 (rank 5 of the opened group)" */
+const char *weft_context_rank(const weft_context *c, int position, char *out, size_t cap);
+/* The same with where it is: "rank 2 (tcp://10.0.0.3:4000)". */
 const char *weft_context_words(const weft_context *c, int position, char *out, size_t cap);
+/* A problem of the whole engine, as the callers of this context see it. */
+void weft_context_problem(const weft_context *c, const weft_problem *all, weft_problem *ret);
+
+/* engine_meet.c: who else knows a context, and who has left it */
+/* A member was heard of in the context for the first time. */
+void weft_meet(weft_context *c, int64_t now, weft_member *m);
+/* Ask it whether it knows the context. */
+void weft_meet_ask(weft_context *c, int64_t now, weft_member *m);
+void weft_meet_frame(weft_context *c, int64_t now, weft_member *m, const weft_frame *f);
+/* The peer sends in a context that was left here: tell it so. */
+void weft_meet_farewell(weft_engine *e, int64_t now, const weft_peer *p, uint64_t tag);
+/* It left the context, or all. */
+void weft_meet_left(weft_context *c, int64_t now, weft_member *m);
+
+/* engine_credit.c: what may be sent to who may not know a context yet */
+bool weft_credit_take(weft_peer *p, size_t len); /* for a message so long; false: not now */
+void weft_credit_back(weft_peer *p, size_t len); /* it was not sent */
+/* The flow waits for credit. */
+void weft_credit_wait(weft_engine *e, weft_flow *flow);
+void weft_credit_forget(weft_engine *e, weft_flow *flow);
+/* One that the peer sent on credit is used. */
+void weft_credit_used(weft_engine *e, weft_peer *p, size_t len);
+/* Give back what is owed, where it is much. */
+void weft_credit_settle(weft_engine *e, int64_t now);
+/* A BEAT brings credit. */
+void weft_credit_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f);
+static inline size_t weft_credit_cost(size_t len)
+{
+    return len + WEFT_CREDIT_FRAME;
+}
 
 /* engine_begin.c: calls */
 /* A request of a group. Its operation begins when it is its turn. */
@@ -320,6 +397,7 @@ void weft_flow_grants(weft_engine *e, int64_t now, weft_operation *op); /* tell 
 void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow);
 void weft_flow_greet(weft_engine *e, int64_t now, weft_operation *op); /* whom nothing told yet */
 uint32_t weft_flow_grant_of(const weft_operation *op);                 /* what we take now */
+void weft_flow_flush(weft_engine *e, int64_t now, weft_flow *flow);    /* what may go now */
 /* START, DATA and GRANT. Takes the message. */
 void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      weft_message *m);
@@ -333,6 +411,11 @@ void weft_words_unref(weft_words *words); /* NULL-safe */
 /* engine_early.c: frames that come before they are due */
 /* One of an operation that was not called here yet. Takes the message. */
 void weft_early_keep(weft_context *c, weft_member *member, const weft_frame *f, weft_message *m);
+/* DATA of a context that is not open here. Takes the message. */
+void weft_early_keep_strange(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message *m);
+/* The context opens. */
+void weft_early_admit(weft_context *c, int64_t now, weft_early *strange);
+void weft_early_discard_strange(weft_engine *e); /* all */
 void weft_early_replay(weft_context *c, int64_t now, uint32_t number);
 void weft_early_discard(weft_context *c, uint32_t number); /* those of this operation */
 void weft_early_discard_all(weft_context *c);
@@ -348,10 +431,13 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
 /* The same for one that did not begin here. */
 void weft_fail_number(weft_context *c, int64_t now, uint32_t number, const weft_problem *why,
                       const weft_plan *plan);
+/* A group works no more: its operations end, its members hear of it. */
+void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int except_rank);
 /* Nothing works any more: every operation of every context ends, every link hears of it. */
 void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
-/* A link has come up: tell it what failed before. */
+/* A member is met, or a link has come up: tell it what failed before. */
 void weft_fail_tell(weft_context *c, int64_t now, const weft_member *member);
+void weft_fail_tell_all(weft_engine *e, int64_t now, int rank); /* of all contexts */
 /* A peer is in an operation that may have failed here: tell it so, once. */
 void weft_fail_remind(weft_context *c, int64_t now, weft_member *member, uint32_t number);
 const weft_failure *weft_fail_recall(const weft_context *c, uint32_t number);

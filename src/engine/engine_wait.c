@@ -45,7 +45,7 @@ static int waits_for(const weft_engine *e, const weft_operation *op, char *how, 
 static void stalled(weft_engine *e, int64_t now, weft_operation *op)
 {
     const weft_context *c = op->context;
-    char who[192] = "nobody";
+    char who[192] = "nobody", me[64];
     char how[160];
     weft_problem why = {0};
     const int position = waits_for(e, op, how, sizeof(how));
@@ -58,11 +58,10 @@ static void stalled(weft_engine *e, int64_t now, weft_operation *op)
     if (position >= 0) {
         weft_context_words(c, position, who, sizeof(who));
     }
-    weft_problem_set(
-        &why, WEFT_ETIMEDOUT, position,
-        "%s (operation %u): no progress for %lld ms on rank %d, which waits for %s: %s",
-        op->request->coll, op->number, (long long)((now - op->progress) / WEFT_MS), c->position,
-        who, how);
+    weft_problem_set(&why, WEFT_ETIMEDOUT, position,
+                     "%s (operation %u): no progress for %lld ms on %s, which waits for %s: %s",
+                     op->request->coll, op->number, (long long)((now - op->progress) / WEFT_MS),
+                     weft_context_rank(c, c->position, me, sizeof(me)), who, how);
     weft_fail_operation(e, now, op, &why, -1);
 }
 

@@ -274,7 +274,11 @@ static int unpack(const weft_operation *op, weft_lane *lane, const weft_plan *pl
         c->type->decode(c, &s, body(slot->message), slot->message->len - WEFT_FRAME_HEADER,
                         span_out(op, lane, &span), step->verb == WEFT_VERB_ADD);
     if (rc != WEFT_OK) {
-        return slot->from >= 0 ? weft_fail_context("from rank %d", slot->from) : rc;
+        char who[64];
+        return slot->from < 0
+                   ? rc
+                   : weft_fail_context(
+                         "from %s", weft_context_rank(op->context, slot->from, who, sizeof(who)));
     }
     if (step->last) {
         refill(slot, NULL);
@@ -493,8 +497,9 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
         }
     }
     if (rc != WEFT_OK) {
-        weft_fail_context("%s (operation %u) on rank %d", op->request->coll, op->number,
-                          op->context->position);
+        char me[64];
+        weft_fail_context("%s (operation %u) on %s", op->request->coll, op->number,
+                          weft_context_rank(op->context, op->context->position, me, sizeof(me)));
         weft_problem_from_last(why);
         why->rank = op->context->position;
         return WEFT_RAN_FAILED;

@@ -3,6 +3,8 @@
 #ifndef WEFT_GROUP_GROUP_INTERNAL_H
 #define WEFT_GROUP_GROUP_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/log.h"
 #include "engine/engine_loop.h"
 #include "group/plancache.h"
@@ -11,6 +13,8 @@
 
 #define WEFT_LONGEST_MS INT64_C(31536000000) /* of any timeout: a year */
 
+/* An opened group, or one of some of its peers. Both use the opened one's engine, which ends when
+ * the last of them is closed; the opened group's own memory stays until then. */
 struct weft_group {
     int rank, size;
     uint64_t seed;
@@ -23,7 +27,17 @@ struct weft_group {
     bool *sum;                         /* per rank: body checksums */
     weft_plancache *plans;
     weft_loop *loop;
+    weft_group *opened;    /* this one, or the one it was made from in the end */
+    atomic_int handles;    /* of an opened group: groups over its engine that are not closed */
+    weft_context *context; /* NULL: the opened group */
+    uint64_t tag;
+    int *ranks;          /* in the opened group, by rank; NULL: the same */
+    weft_request *leave; /* made in time: closing cannot lack memory */
 };
+
+/* "rank 2", "rank 2 (rank 5 of the opened group)" */
+const char *weft_group_rank_words(const weft_group *g, int rank, char *out, size_t cap);
+void weft_group_free(weft_group *g); /* the memory; NULL-safe */
 
 /* Options with the environment merged in, in their own storage. */
 typedef struct weft_settings {

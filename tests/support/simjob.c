@@ -109,10 +109,17 @@ const weft_coll simjob_colls[SIMJOB_COLLS] = {WEFT_COLL_ALLREDUCE, WEFT_COLL_ALL
 
 simjob *simjob_open(int size, uint64_t seed)
 {
+    return simjob_open_in(size, NULL, seed, seed);
+}
+
+simjob *simjob_open_in(int size, const int *ranks, uint64_t seed, uint64_t keys)
+{
     simjob *job = memory_of(sizeof(*job));
     job->size = size;
     job->seed = seed;
+    job->keys = keys;
     for (int r = 0; r < size; r++) {
+        job->ranks[r] = ranks != NULL ? ranks[r] : r;
         job->groups[r] = (weft_group){.rank = r, .size = size, .seed = seed, .timeout_ms = 1000};
         if (weft_plancache_open(&job->groups[r].plans) != WEFT_OK) {
             simjob_close(&job);
@@ -149,12 +156,16 @@ void simjob_close(simjob **ret)
 void simjob_ended(void *user, int rank, weft_request *r)
 {
     simjob *job = user;
-    for (int i = 0; i < SIMJOB_CALLS; i++) {
-        simjob_part *p = &job->parts[i][rank];
+    int mine = 0;
+    while (mine < job->size && job->ranks[mine] != rank) {
+        mine++;
+    }
+    for (int i = 0; i < SIMJOB_CALLS && mine < job->size; i++) {
+        simjob_part *p = &job->parts[i][mine];
         if (p->request == r) {
             p->ended = true;
             p->times++;
-            weft_request *next = i + 1 < SIMJOB_CALLS ? job->parts[i + 1][rank].request : NULL;
+            weft_request *next = i + 1 < SIMJOB_CALLS ? job->parts[i + 1][mine].request : NULL;
             if (job->chain != NULL && next != NULL) {
                 simnet_call(job->chain, simnet_now(job->chain), rank, next);
             }
@@ -338,8 +349,10 @@ static const char *check_lossy(simjob *job, const simjob_part *p, int index, int
             const size_t n =
                 (size_t)(c->count - at < q->lane_length ? c->count - at : q->lane_length);
             const weft_stretch s = {.lane_count = n, .count = n};
-            const weft_draw draw = {
-                .seed = job->seed, .member = (uint32_t)r, .draw = p->number, .first = at};
+            const weft_draw draw = {.seed = job->keys,
+                                    .member = (uint32_t)job->ranks[r],
+                                    .draw = p->number,
+                                    .first = at};
             const size_t cap = q->codec->type->bound(q->codec, &s);
             void *bytes_of = memory_of(cap);
             size_t len = 0;
