@@ -199,8 +199,8 @@ static void carry_news(weft_context *c, int64_t now, const weft_plan *plan)
     }
 }
 
-/* Nobody is dialled because a group is broken: only what is under way, or comes from the peer, makes
- * a link. */
+/* Nobody is dialled because a group is broken: only what is under way, or comes from the peer,
+ * makes a link. */
 static bool may_still_come(const weft_engine *e, const weft_peer *p)
 {
     return p->state == WEFT_PEER_DIALING || p->state == WEFT_PEER_GREETED ||
