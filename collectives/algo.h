@@ -57,13 +57,16 @@ typedef struct weft_shape {
 
 /* Needs of an algorithm. */
 enum {
-    WEFT_NEEDS_MERGE = 1u << 0, /* folds or merges encodings: codec trait MERGES */
+    WEFT_NEEDS_MERGE = 1u << 0,    /* folds or merges encodings: codec trait MERGES */
+    WEFT_NEEDS_ELEMENTS = 1u << 1, /* scales encodings: they must be the elements, trait LOSSLESS */
 };
 
 /* What an algorithm does. */
 enum {
     WEFT_ALGO_REPLIES = 1u << 0, /* sends elements too, not only encodings */
     WEFT_ALGO_GRAPH = 1u << 1,   /* talks along the edges of shape.graph only */
+    WEFT_ALGO_RING = 1u << 3,    /* a rank talks to the ranks beside it: takes the ring order */
+    WEFT_ALGO_TREE = 1u << 4, /* goes along a tree from rank 0 or the root: takes the tree order */
 };
 
 /* A price, for one lane, where an encoded element takes `width` bytes on the way up (own

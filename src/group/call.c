@@ -58,6 +58,14 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
     return WEFT_OK;
 }
 
+/* Ranks as they sit in the algorithm. */
+static const int *order_for(const weft_group *g, const weft_pick *pick)
+{
+    return pick->algo->traits & WEFT_ALGO_RING   ? g->orders.ring
+           : pick->algo->traits & WEFT_ALGO_TREE ? g->orders.tree
+                                                 : NULL;
+}
+
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const size_t width = weft_dtype_bytes(c->dtype);
@@ -73,6 +81,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
         .ragged = ragged(c),
         .root = c->root,
         .host = g->host,
+        .graph = c->topology != NULL ? c->topology : g->topology,
         .costs = &g->costs,
     };
     weft_pick pick;
@@ -97,10 +106,13 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
                         .root = c->root,
                         .ragged = ragged(c),
                         .spec = &pick.spec,
-                        .host = g->host};
+                        .host = g->host,
+                        .order = order_for(g, &pick),
+                        .graph = choice.graph};
     if (lone_lane(c)) {
         shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
     }
+    r->seated = shape.order != NULL;
     rc = weft_plancache_get(g->plans, pick.algo, &shape, &r->plan);
     if (rc == WEFT_OK && !ragged(c)) {
         shape.count = (size_t)(r->count - (r->lane_count - 1) * r->lane_length);
@@ -131,17 +143,25 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 {
     const char *name = weft_coll_name(c->coll);
     const bool reduces = weft_coll_reduces(c->coll);
-    char root[32] = "", counts[64];
+    const weft_topology *graph = c->topology != NULL ? c->topology : g->topology;
+    char root[32] = "", counts[64], edges[64] = "", order[32] = "";
+    if (graph != NULL) {
+        snprintf(edges, sizeof(edges), " edges=%016llx",
+                 (unsigned long long)weft_topology_digest(graph));
+    }
+    if (r->seated) {
+        snprintf(order, sizeof(order), " order=%016llx", (unsigned long long)g->orders.digest);
+    }
     if (weft_coll_rooted(c->coll)) {
         snprintf(root, sizeof(root), " root=%d", c->root);
     }
     describe_counts(g, c, r, counts, sizeof(counts));
     if (c->coll == WEFT_COLL_BARRIER) {
-        snprintf(r->words, sizeof(r->words), "%s algo=%s", name, r->algo);
+        snprintf(r->words, sizeof(r->words), "%s algo=%s%s%s", name, r->algo, order, edges);
     } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s %s%s codec=%s algo=%s lane=%llu", name,
+        snprintf(r->words, sizeof(r->words), "%s %s%s%s %s%s codec=%s algo=%s%s%s lane=%llu", name,
                  weft_dtype_name(c->dtype), reduces ? " " : "", reduces ? weft_op_name(c->op) : "",
-                 counts, root, weft_codec_spec(r->codec), r->algo,
+                 counts, root, weft_codec_spec(r->codec), r->algo, order, edges,
                  (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));

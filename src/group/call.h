@@ -17,6 +17,7 @@ typedef struct weft_call {
     /* Of blocks with lengths of their own, per rank, in elements. offsets NULL: one behind another.
      * Either counts not NULL: count is not looked at. */
     const size_t *in_counts, *in_offsets, *out_counts, *out_offsets;
+    const weft_topology *topology; /* of neighbor_average */
     const weft_coll_opts *opts;
 } weft_call;
 

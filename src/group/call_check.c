@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "group/call.h"
 #include "kernel/kernel.h"
+#include <weft/topology.h>
 
 #include <stdlib.h>
 
@@ -232,6 +233,25 @@ static int check_reduction(const weft_call *c)
     return WEFT_OK;
 }
 
+static int check_topology(const weft_group *g, const weft_call *c)
+{
+    if (c->coll != WEFT_COLL_NEIGHBOR_AVERAGE) {
+        return WEFT_OK;
+    }
+    if (c->topology == NULL) {
+        return invalid(c, "no topology");
+    }
+    if (weft_topology_size(c->topology) != g->size) {
+        return weft_fail(WEFT_EINVAL, "%s: a topology of %d peers for a group of %d",
+                         weft_coll_name(c->coll), weft_topology_size(c->topology), g->size);
+    }
+    if (weft_kernel_reduce(c->dtype, WEFT_MEAN) == NULL) {
+        return weft_fail(WEFT_ENOTSUP, "%s: weighs floating types, not %s", weft_coll_name(c->coll),
+                         weft_dtype_name(c->dtype));
+    }
+    return WEFT_OK;
+}
+
 int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opts *o)
 {
     int rc;
@@ -242,7 +262,8 @@ int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opt
         return weft_fail(WEFT_EINVAL, "%s: there is no element type %d", weft_coll_name(c->coll),
                          (int)c->dtype);
     }
-    if ((rc = check_counts(g, c)) != WEFT_OK || (rc = check_reduction(c)) != WEFT_OK) {
+    if ((rc = check_counts(g, c)) != WEFT_OK || (rc = check_reduction(c)) != WEFT_OK ||
+        (rc = check_topology(g, c)) != WEFT_OK) {
         return rc;
     }
     if (c->root < 0 || c->root >= g->size) {
