@@ -12,12 +12,17 @@
 extern "C" {
 #endif
 
-/* X(name, C type, words): element types of dense operations. */
+/* X(name, C type, words): element types of dense operations. Elements of F16 (IEEE 754 binary16)
+ * and BF16 (the upper half of a binary32) lie in memory as a uint16_t that holds their bits. */
 #define WEFT_DTYPE_MAP(X)                                                                          \
     X(F32, float, "float32")                                                                       \
     X(F64, double, "float64")                                                                      \
+    X(F16, uint16_t, "float16")                                                                    \
+    X(BF16, uint16_t, "bfloat16")                                                                  \
     X(I8, int8_t, "int8")                                                                          \
     X(U8, uint8_t, "uint8")                                                                        \
+    X(I16, int16_t, "int16")                                                                       \
+    X(U16, uint16_t, "uint16")                                                                     \
     X(I32, int32_t, "int32")                                                                       \
     X(U32, uint32_t, "uint32")                                                                     \
     X(I64, int64_t, "int64")                                                                       \
@@ -33,7 +38,9 @@ typedef enum weft_dtype {
 
 /* X(name, words): reduction operations. MEAN is SUM, then one division by the number of peers, and
  * exists for floating types. Integer sums and products wrap (two's complement). MIN and MAX of
- * floating types return NaN when either operand is NaN. */
+ * floating types return NaN when either operand is NaN. Of F16 and BF16 each single operation is
+ * one of binary32, rounded to the type at once (nearest, ties to even): sums are kept in the type,
+ * and may overflow in it. */
 #define WEFT_OP_MAP(X)                                                                             \
     X(SUM, "sum")                                                                                  \
     X(MEAN, "mean")                                                                                \

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "support/halves.h"
 
 static uint64_t mix(uint64_t seed, int rank, uint64_t index)
 {
@@ -52,6 +53,10 @@ static long long reduced(weft_op op, uint64_t seed, int peers, uint64_t index)
 
 static void put(weft_dtype dtype, void *out, size_t i, long long value)
 {
+    if (halves_are(dtype)) {
+        ((uint16_t *)out)[i] = halves_nearest(dtype, (double)value);
+        return;
+    }
     switch (dtype) {
 #define PUT_CASE(name, type, words)                                                                \
     case WEFT_##name:                                                                              \
@@ -81,6 +86,9 @@ void fixture_reduce(weft_dtype dtype, weft_op op, uint64_t seed, int peers, uint
             ((float *)out)[i] = (float)sum / (float)peers;
         } else if (op == WEFT_MEAN && dtype == WEFT_F64) {
             ((double *)out)[i] = (double)sum / (double)peers;
+        } else if (op == WEFT_MEAN && halves_are(dtype)) {
+            const float mean = (float)sum / (float)peers;
+            ((uint16_t *)out)[i] = halves_nearest(dtype, (double)mean);
         } else {
             put(dtype, out, i, sum);
         }
