@@ -37,16 +37,19 @@ typedef enum weft_dtype {
 } weft_dtype;
 
 /* X(name, words): reduction operations. MEAN is SUM, then one division by the number of peers, and
- * exists for floating types. Integer sums and products wrap (two's complement). MIN and MAX of
- * floating types return NaN when either operand is NaN. Of F16 and BF16 each single operation is
- * one of binary32, rounded to the type at once (nearest, ties to even): sums are kept in the type,
- * and may overflow in it. */
+ * exists for floating types. BAND, BOR and BXOR work on the bits of integers. Integer sums and
+ * products wrap (two's complement). MIN and MAX of floating types return NaN when either operand is
+ * NaN. Of F16 and BF16 each single operation is one of binary32, rounded to the type at once
+ * (nearest, ties to even): sums are kept in the type, and may overflow in it. */
 #define WEFT_OP_MAP(X)                                                                             \
     X(SUM, "sum")                                                                                  \
     X(MEAN, "mean")                                                                                \
     X(PROD, "prod")                                                                                \
     X(MIN, "min")                                                                                  \
-    X(MAX, "max")
+    X(MAX, "max")                                                                                  \
+    X(BAND, "and")                                                                                 \
+    X(BOR, "or")                                                                                   \
+    X(BXOR, "xor")
 
 /** Reduction operations. */
 typedef enum weft_op {

@@ -19,8 +19,8 @@ static int check(const weft_codec *c)
 {
     if (weft_kernel_reduce(c->dtype, c->op))
         return WEFT_OK;
-    return weft_fail(WEFT_ENOTSUP, "codec raw: %s of %s: takes floating types", weft_op_name(c->op),
-                     weft_dtype_name(c->dtype));
+    return weft_fail(WEFT_ENOTSUP, "codec raw: %s of %s: takes %s", weft_op_name(c->op),
+                     weft_dtype_name(c->dtype), c->op == WEFT_MEAN ? "floating types" : "integers");
 }
 
 static size_t block(const weft_codec *c)

@@ -93,7 +93,7 @@ static int check(const weft_group *g, const weft_call *c, const weft_coll_opts *
                          (int)c->op);
     }
     if (reduces(c) && weft_kernel_reduce(c->dtype, c->op) == NULL) {
-        return weft_fail(WEFT_ENOTSUP, "%s: there is no %s of %s", weft_coll_name(c->coll),
+        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s", weft_coll_name(c->coll),
                          weft_op_name(c->op), weft_dtype_name(c->dtype));
     }
     if (c->root < 0 || c->root >= g->size) {

@@ -17,7 +17,8 @@
 /* dst[i] = a[i] op b[i]; dst may be a or b. MEAN reduces as SUM. */
 typedef void weft_reduce_fn(void *dst, const void *a, const void *b, size_t count);
 
-/* The loop for a type and operation; NULL when the pair makes no sense (MEAN of integers). */
+/* The loop for a type and operation; NULL when the pair makes no sense (MEAN of integers, AND
+ * of floats). */
 weft_reduce_fn *weft_kernel_reduce(weft_dtype dtype, weft_op op);
 
 /* v[i] /= by, rounded to the type first, for halves to binary32; floating types only. */

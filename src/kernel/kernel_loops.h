@@ -114,9 +114,10 @@ static void prox(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count
     }
 #define INTEGER(name)                                                                              \
     {                                                                                              \
-        sum_##name, NULL, prod_##name, min_##name, max_##name                                      \
+        sum_##name, NULL, prod_##name, min_##name, max_##name, and_##name, or_##name, xor_##name   \
     }
-_Static_assert(WEFT_SUM == 0 && WEFT_MEAN == 1 && WEFT_PROD == 2 && WEFT_MIN == 3 && WEFT_MAX == 4,
+_Static_assert(WEFT_SUM == 0 && WEFT_MEAN == 1 && WEFT_PROD == 2 && WEFT_MIN == 3 &&
+                   WEFT_MAX == 4 && WEFT_BAND == 5 && WEFT_BOR == 6 && WEFT_BXOR == 7,
                "rows follow weft_op");
 
 const weft_kernels KERNEL_TABLE = {

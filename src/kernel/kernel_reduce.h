@@ -26,6 +26,9 @@ WEFT_DTYPE_MAP(UNALIGNED_TYPE)
 #define MUL(type, wide, a, b) (type)((wide)(a) * (wide)(b))
 #define MIN(type, wide, a, b) (type)((a) < (b) ? (a) : (b))
 #define MAX(type, wide, a, b) (type)((a) > (b) ? (a) : (b))
+#define AND(type, wide, a, b) (type)((wide)(a) & (wide)(b))
+#define OR(type, wide, a, b) (type)((wide)(a) | (wide)(b))
+#define XOR(type, wide, a, b) (type)((wide)(a) ^ (wide)(b))
 /* a != a: NaN in either operand gives NaN (in b because no comparison with it holds). */
 #define MIN_NAN(type, wide, a, b) (type)((((a) < (b)) | ((a) != (a))) ? (a) : (b))
 #define MAX_NAN(type, wide, a, b) (type)((((a) > (b)) | ((a) != (a))) ? (a) : (b))
@@ -55,7 +58,10 @@ WEFT_DTYPE_MAP(UNALIGNED_TYPE)
     REDUCE(sum, name, type, wide, ADD)                                                             \
     REDUCE(prod, name, type, wide, MUL)                                                            \
     REDUCE(min, name, type, wide, MIN)                                                             \
-    REDUCE(max, name, type, wide, MAX)
+    REDUCE(max, name, type, wide, MAX)                                                             \
+    REDUCE(and, name, type, wide, AND)                                                             \
+    REDUCE(or, name, type, wide, OR)                                                               \
+    REDUCE(xor, name, type, wide, XOR)
 
 #define DIVIDE(name, type, QUOTIENT)                                                               \
     static inline void divide_##name(void *v, size_t count, double by)                             \

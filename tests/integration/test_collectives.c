@@ -28,6 +28,7 @@ static const kind kinds[] = {
     {WEFT_F64, WEFT_PROD}, {WEFT_I8, WEFT_SUM},   {WEFT_U8, WEFT_MAX},   {WEFT_I32, WEFT_MIN},
     {WEFT_U32, WEFT_PROD}, {WEFT_I64, WEFT_SUM},  {WEFT_U64, WEFT_MAX},  {WEFT_F16, WEFT_MEAN},
     {WEFT_BF16, WEFT_SUM}, {WEFT_BF16, WEFT_MAX}, {WEFT_I16, WEFT_PROD}, {WEFT_U16, WEFT_MIN},
+    {WEFT_U8, WEFT_BAND},  {WEFT_I32, WEFT_BOR},  {WEFT_U64, WEFT_BXOR},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 

@@ -23,6 +23,12 @@ long long fixture_value(weft_op op, uint64_t seed, int rank, uint64_t index)
     case WEFT_MIN:
     case WEFT_MAX:
         return (long long)(bits % 101);
+    case WEFT_BAND: /* three bits in four are set: some stay so */
+        return (long long)(mix(seed, rank, index) | mix(seed + 1, rank, index));
+    case WEFT_BOR:
+        return (long long)(mix(seed, rank, index) & mix(seed + 1, rank, index));
+    case WEFT_BXOR:
+        return (long long)mix(seed, rank, index);
     default:
         return (long long)(bits % 17) - 8;
     }
@@ -42,6 +48,15 @@ static long long reduced(weft_op op, uint64_t seed, int peers, uint64_t index)
             break;
         case WEFT_MAX:
             acc = v > acc ? v : acc;
+            break;
+        case WEFT_BAND:
+            acc &= v;
+            break;
+        case WEFT_BOR:
+            acc |= v;
+            break;
+        case WEFT_BXOR:
+            acc ^= v;
             break;
         default:
             acc += v;

@@ -107,6 +107,12 @@ static double reduce(weft_op op, double a, double b)
         return a < b ? a : b;
     case WEFT_MAX:
         return a > b ? a : b;
+    case WEFT_BAND:
+        return (double)((int64_t)a & (int64_t)b);
+    case WEFT_BOR:
+        return (double)((int64_t)a | (int64_t)b);
+    case WEFT_BXOR:
+        return (double)((int64_t)a ^ (int64_t)b);
     default:
         return a + b;
     }

@@ -73,6 +73,8 @@ Test(codec, lossy_codecs_take_sums_of_float32_only)
     cr_assert_eq(weft_codec_make(&c, "raw", WEFT_F32, (weft_op)77), WEFT_EINVAL);
     cr_assert_eq(weft_codec_make(&c, "raw", WEFT_I64, WEFT_MEAN), WEFT_ENOTSUP);
     cr_assert_str_eq(weft_last_error()->message, "codec raw: mean of int64: takes floating types");
+    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_F16, WEFT_BOR), WEFT_ENOTSUP);
+    cr_assert_str_eq(weft_last_error()->message, "codec raw: or of float16: takes integers");
     cr_assert_null(c);
     cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F32, WEFT_MEAN), WEFT_OK);
     cr_assert_eq(c->op, WEFT_SUM);

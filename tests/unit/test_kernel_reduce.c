@@ -80,6 +80,9 @@ static bool same(weft_dtype dtype, const uint8_t *a, const uint8_t *b)
         memcpy(&b, y, sizeof(b));                                                                  \
         r = op == WEFT_SUM    ? (type)((wide)a + (wide)b)                                          \
             : op == WEFT_PROD ? (type)((wide)a * (wide)b)                                          \
+            : op == WEFT_BAND ? (type)(a & b)                                                      \
+            : op == WEFT_BOR  ? (type)(a | b)                                                      \
+            : op == WEFT_BXOR ? (type)(a ^ b)                                                      \
             : op == WEFT_MIN  ? (b < a ? b : a)                                                    \
                               : (b > a ? b : a);                                                    \
         memcpy(out, &r, sizeof(r));                                                                \
@@ -183,7 +186,8 @@ static void check_table(const weft_kernels *k)
         for (int op = 0; op < WEFT_OP_COUNT; op++) {
             const weft_dtype dtype = (weft_dtype)d;
             weft_reduce_fn *fn = k->reduce[d][op];
-            cr_assert_eq(fn == NULL, op == WEFT_MEAN && !is_floating(dtype));
+            const bool bitwise = op == WEFT_BAND || op == WEFT_BOR || op == WEFT_BXOR;
+            cr_assert_eq(fn == NULL, is_floating(dtype) ? bitwise : op == WEFT_MEAN);
             for (size_t i = 0; fn && i < sizeof(counts) / sizeof(counts[0]); i++)
                 for (size_t off = 0; off < 9; off += i % 3 + 1)
                     check_reduce(fn, dtype, (weft_op)op, counts[i], off, (int)(off % 3));
@@ -284,6 +288,7 @@ Test(kernel_reduce, divide_of_halves_keeps_a_divisor_that_the_type_cannot_hold)
 Test(kernel_reduce, nonsense_pairs_have_no_loop)
 {
     cr_assert_null(weft_kernel_reduce(WEFT_I32, WEFT_MEAN));
+    cr_assert_null(weft_kernel_reduce(WEFT_BF16, WEFT_BXOR));
     cr_assert_null(weft_kernel_reduce(WEFT_DTYPE_COUNT, WEFT_SUM));
     cr_assert_null(weft_kernel_reduce(WEFT_F32, WEFT_OP_COUNT));
     cr_assert_null(weft_kernel_reduce((weft_dtype)-1, WEFT_SUM));
