@@ -44,6 +44,8 @@ enum {
 enum {
     WEFT_ALGO_PARTS = 1u << 0,   /* cuts its lane into P spans; else its messages hold the lane */
     WEFT_ALGO_REPLIES = 1u << 1, /* sends elements too, not only encodings */
+    WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in rank order, so that it serves
+                                    operations that do not commute */
 };
 
 /* A price, for one lane, where an encoded element takes `width` bytes on the way up (own
@@ -88,6 +90,7 @@ typedef struct weft_choice {
     size_t element_bytes; /* of the dtype */
     double encoded_bytes; /* of one element as encoded, on average (the codec's bound / count) */
     uint32_t traits;      /* of the codec */
+    bool ordered;         /* the operation does not commute */
 } weft_choice;
 
 /* Resolve `name` ("auto" or NULL: the cheapest that fits under the constant cost table). 0;

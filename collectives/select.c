@@ -99,14 +99,20 @@ static double price(const weft_algo *a, const weft_choice *c)
            k.bytes * byte_s * (1 + incast * others) + k.reduced_bytes * reduce_s;
 }
 
-static bool fits(const weft_algo *a, const weft_choice *c)
+/* Why the algorithm cannot serve; NULL: it can. */
+static const char *unfit(const weft_algo *a, const weft_choice *c)
 {
-    return !(a->needs & WEFT_NEEDS_MERGE) || (c->traits & WEFT_CODEC_MERGES);
+    if ((a->needs & WEFT_NEEDS_MERGE) && !(c->traits & WEFT_CODEC_MERGES))
+        return "combines encodings, which this codec cannot do without coding again";
+    if (c->ordered && !(a->traits & WEFT_ALGO_ORDERED))
+        return "combines in another order than that of ranks, and the operation does not commute";
+    return NULL;
 }
 
 int weft_algo_select(const char *name, const weft_choice *c, const weft_algo **ret)
 {
     const weft_algo *best = NULL, *a;
+    const char *who = "this build", *why = "has none";
     double least = 0;
     int rc;
 
@@ -116,17 +122,20 @@ int weft_algo_select(const char *name, const weft_choice *c, const weft_algo **r
     if (name && strcmp(name, "auto") != 0) {
         if ((rc = weft_algo_find(c->coll, name, &a)))
             return rc;
-        if (!fits(a, c))
-            return weft_fail(WEFT_ENOTSUP,
-                             "%s: algorithm %s combines encodings, which this codec cannot do "
-                             "without coding again",
-                             weft_coll_name(c->coll), name);
+        if (unfit(a, c))
+            return weft_fail(WEFT_ENOTSUP, "%s: algorithm %s %s", weft_coll_name(c->coll), name,
+                             unfit(a, c));
         *ret = a;
         return WEFT_OK;
     }
     for (int i = 0; (a = weft_algo_at(i)); i++) {
-        if (a->coll != c->coll || !fits(a, c))
+        if (a->coll != c->coll)
             continue;
+        if (unfit(a, c)) {
+            who = a->name;
+            why = unfit(a, c);
+            continue;
+        }
         const double seconds = price(a, c);
         if (!best || seconds < least) {
             best = a;
@@ -134,10 +143,8 @@ int weft_algo_select(const char *name, const weft_choice *c, const weft_algo **r
         }
     }
     if (!best)
-        return weft_fail(WEFT_ENOTSUP,
-                         "%s: every algorithm combines encodings, which this codec cannot do "
-                         "without coding again",
-                         weft_coll_name(c->coll));
+        return weft_fail(WEFT_ENOTSUP, "%s: no algorithm serves this call: %s %s",
+                         weft_coll_name(c->coll), who, why);
     *ret = best;
     return WEFT_OK;
 }

@@ -56,8 +56,30 @@ typedef enum weft_op {
 #define WEFT_OP_ENUM(name, words) WEFT_##name,
     WEFT_OP_MAP(WEFT_OP_ENUM)
 #undef WEFT_OP_ENUM
-        WEFT_OP_COUNT
+        WEFT_USER, /**< "user": the caller's own, weft_coll_opts.user_op */
+    WEFT_OP_COUNT
 } weft_op;
+
+/**
+ * A caller's own reduction, associative, the same on all peers. Every peer combines what it has of
+ * the peers' vectors by calls of reduce().
+ *
+ * reduce() is called on the thread that drives the group: one of the library's or one that waits in
+ * a call of this group, under the default floating-point environment; for one operation by one
+ * thread at a time, but two operations, or two groups of a process, may call it at once. It must
+ * return, and must not call weft for this group. Peers hold the same bits afterwards when it is a
+ * function of its elements alone.
+ */
+typedef struct weft_user_op {
+    size_t size; /**< sizeof(weft_user_op), set by the caller */
+    /** dst[i] = a[i] op b[i] for count >= 1 elements of dtype. dst may be a or b, else they do not
+     * overlap; none need be aligned. user is the field below. */
+    void (*reduce)(void *user, void *dst, const void *a, const void *b, size_t count,
+                   weft_dtype dtype);
+    void *user;      /**< whatever reduce() needs; must live until the operation has ended */
+    int commutative; /**< 1: a op b is b op a, any algorithm may serve; 0: operands keep the order
+                          of ranks, and only algorithms that combine in it serve */
+} weft_user_op;
 
 typedef struct weft_group weft_group;     /**< peers that work together */
 typedef struct weft_request weft_request; /**< one started operation */

@@ -75,6 +75,19 @@ static int check_buffers(const weft_group *g, const weft_call *c, const weft_col
     return WEFT_OK;
 }
 
+static int check_user_op(const weft_call *c, const weft_coll_opts *o)
+{
+    const weft_user_op *u = o->user_op;
+    if (!reduces(c) || c->op != WEFT_USER) {
+        return u == NULL ? WEFT_OK : invalid(c, "user_op goes with the operation WEFT_USER only");
+    }
+    if (u == NULL || u->size < sizeof(*u) || u->size > 4096) {
+        return invalid(c, u == NULL ? "WEFT_USER needs opts->user_op"
+                                    : "user_op->size is not set to sizeof(weft_user_op)");
+    }
+    return u->reduce != NULL ? WEFT_OK : invalid(c, "user_op->reduce is NULL");
+}
+
 static int check(const weft_group *g, const weft_call *c, const weft_coll_opts *o)
 {
     if (g == NULL) {
@@ -92,9 +105,13 @@ static int check(const weft_group *g, const weft_call *c, const weft_coll_opts *
         return weft_fail(WEFT_EINVAL, "%s: there is no operation %d", weft_coll_name(c->coll),
                          (int)c->op);
     }
-    if (reduces(c) && weft_kernel_reduce(c->dtype, c->op) == NULL) {
-        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s", weft_coll_name(c->coll),
-                         weft_op_name(c->op), weft_dtype_name(c->dtype));
+    const int rc = check_user_op(c, o);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    if (reduces(c) && c->op != WEFT_USER && weft_kernel_reduce(c->dtype, c->op) == NULL) {
+        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s",
+                         weft_coll_name(c->coll), weft_op_name(c->op), weft_dtype_name(c->dtype));
     }
     if (c->root < 0 || c->root >= g->size) {
         return weft_fail(WEFT_EINVAL, "%s: root %d of %d peers", weft_coll_name(c->coll), c->root,
@@ -120,15 +137,21 @@ static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request
 {
     const weft_op op = reduces(c) ? c->op : WEFT_SUM;
     const char *spec = o->codec != NULL ? o->codec : "raw";
-    int rc = weft_codec_make(&r->codec, spec, c->dtype, op);
+    int rc = weft_codec_make(&r->codec, spec, c->dtype, op, o->user_op);
     if (rc == WEFT_OK && c->coll != WEFT_COLL_ALLREDUCE &&
         (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0) {
         rc = weft_fail(WEFT_ENOTSUP, "codec %s serves allreduce only", r->codec->type->name);
     }
     if (rc == WEFT_OK) {
-        rc = weft_codec_make(&r->raw, "raw", c->dtype, op);
+        rc = weft_codec_make(&r->raw, "raw", c->dtype, op, o->user_op);
     }
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_coll_name(c->coll));
+}
+
+/* Operands must keep the order of ranks. */
+static bool ordered(const weft_codec *codec)
+{
+    return codec->op == WEFT_USER && codec->user_op.commutative == 0;
 }
 
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
@@ -143,6 +166,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
             c->count == 0 ? (double)width
                           : (double)weft_codec_bound(r->codec, (size_t)c->count) / (double)c->count,
         .traits = r->codec->type->traits,
+        .ordered = ordered(r->codec),
     };
     /* The codec's block; codecs without scales have edges anywhere. */
     const size_t block = r->codec->type->block(r->codec);
@@ -186,10 +210,11 @@ static void describe(const weft_call *c, weft_request *r)
     if (c->coll == WEFT_COLL_BARRIER) {
         snprintf(r->words, sizeof(r->words), "%s algo=%s", name, r->algo);
     } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s count=%llu%s codec=%s algo=%s lane=%llu",
+        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s count=%llu%s codec=%s algo=%s lane=%llu",
                  name, weft_dtype_name(c->dtype), reduces(c) ? " " : "",
-                 reduces(c) ? weft_op_name(c->op) : "", (unsigned long long)c->count, root,
-                 weft_codec_spec(r->codec), r->algo, (unsigned long long)r->lane_length);
+                 reduces(c) ? weft_op_name(c->op) : "", ordered(r->codec) ? " ordered" : "",
+                 (unsigned long long)c->count, root, weft_codec_spec(r->codec), r->algo,
+                 (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));
     r->descriptor += r->descriptor == 0; /* 0 is no hash: frames without an operation have it */

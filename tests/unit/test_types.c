@@ -20,6 +20,7 @@ Test(types, sizes_and_names_are_those_of_the_map)
     cr_assert_str_eq(weft_dtype_name((weft_dtype)99), "unknown");
     cr_assert_str_eq(weft_op_name(WEFT_MEAN), "mean");
     cr_assert_str_eq(weft_op_name(WEFT_BXOR), "xor");
+    cr_assert_str_eq(weft_op_name(WEFT_USER), "user");
     cr_assert_str_eq(weft_op_name(WEFT_OP_COUNT), "unknown");
 }
 
@@ -50,7 +51,7 @@ Test(types, an_unknown_name_lists_the_names_and_leaves_the_result)
     cr_assert_eq(weft_op_parse("average", &op), WEFT_EINVAL);
     cr_assert_eq(op, WEFT_MAX);
     cr_assert_str_eq(weft_last_error()->message,
-                     "op \"average\" is unknown: sum, mean, prod, min, max, and, or, xor");
+                     "op \"average\" is unknown: sum, mean, prod, min, max, and, or, xor, user");
     cr_assert_eq(weft_op_parse(NULL, &op), WEFT_EINVAL);
 }
 
