@@ -40,6 +40,8 @@ for words, says in [
     (["call", "broadcats"], "nearest: broadcast"),
     (["bench", "allreduce", "--link", "tpc"], "nearest: tcp"),
     (["bench", "allreduce", "--dtype", "float23"], "nearest: float32"),
+    (["bench", "allreduce", "--dtype", "float8"], "int8|uint8|int16|uint16"),
+    (["bench", "allreduce", "--op", "user"], "sum|mean|prod|min|max|and|or|xor"),
     (["bench", "allreduce", "--codec", "qsdg"], "qsgd"),
     (["bench", "allreduce", "--codec", "qsgd:level=3"], "levels"),
     (["bench", "allreduce", "--codec", "qsgd:levels=0"], "levels"),
