@@ -2,8 +2,10 @@
 #include "collectives/algo.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/status.h"
 
 #define X(name) extern const weft_algo weft_algo_##name;
@@ -17,18 +19,6 @@ static const weft_algo *const rows[] = {
 };
 
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
-
-const char *weft_coll_name(weft_coll coll)
-{
-    static const char *const names[WEFT_COLL_COUNT] = {
-        [WEFT_COLL_ALLREDUCE] = "allreduce",
-        [WEFT_COLL_ALLGATHER] = "allgather",
-        [WEFT_COLL_REDUCE_SCATTER] = "reduce_scatter",
-        [WEFT_COLL_BROADCAST] = "broadcast",
-        [WEFT_COLL_BARRIER] = "barrier",
-    };
-    return (unsigned)coll < WEFT_COLL_COUNT ? names[coll] : "unknown";
-}
 
 const weft_algo *weft_algo_at(int index)
 {
@@ -50,7 +40,7 @@ static void list_names(weft_coll coll, char *text, size_t cap)
 
 int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret)
 {
-    char names[160];
+    char names[240];
 
     for (int i = 0; name && i < ROWS; i++) {
         if (rows[i]->coll == coll && strcmp(rows[i]->name, name) == 0) {
@@ -63,46 +53,88 @@ int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret)
                      weft_coll_name(coll), name ? name : "", names);
 }
 
+double weft_shape_number(const weft_shape *s, const weft_param *params, int index)
+{
+    return s->spec ? s->spec->number[index] : strtod(params[index].value, NULL);
+}
+
+int weft_parts_size(const weft_shape *s)
+{
+    return s->size;
+}
+
+/* Ranks of the plan are places of the order: put the ranks there. */
+static void seat(weft_plan *p, const int *order, int rank)
+{
+    const uint32_t size = (uint32_t)p->size;
+    const bool crosses = weft_plan_crosses(p);
+
+    p->rank = rank;
+    for (size_t i = 0; i < p->step_count; i++) {
+        weft_step *s = &p->steps[i];
+        const bool in = s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD;
+        const bool travels = s->verb == WEFT_VERB_RECV;
+        const uint32_t blocks = in ? p->in_blocks : p->out_blocks;
+        if (s->verb == WEFT_VERB_SEND || s->verb == WEFT_VERB_RECV)
+            s->peer = order[s->peer];
+        if (travels && crosses)
+            s->span.block = (uint32_t)order[s->span.block / size] * size +
+                            (uint32_t)order[s->span.block % size];
+        else if (travels ? p->in_blocks > 1 || p->out_blocks > 1 : blocks > 1)
+            s->span.block = (uint32_t)order[s->span.block];
+    }
+}
+
+static int build_in_order(const weft_algo *a, const weft_shape *s, weft_plan *p)
+{
+    weft_shape placed = *s;
+    int *host = s->host ? weft_calloc((size_t)s->size, sizeof *host) : NULL;
+    int rc = s->host && !host ? weft_fail(WEFT_ENOMEM, "no memory for %d hosts", s->size) : WEFT_OK;
+
+    for (int i = 0; !rc && i < s->size; i++) {
+        if (s->order[i] == s->rank)
+            placed.rank = i;
+        if (s->order[i] == s->root)
+            placed.root = i;
+        if (host)
+            host[i] = s->host[s->order[i]];
+    }
+    placed.order = NULL;
+    placed.host = host;
+    p->rank = placed.rank;
+    if (!rc && !(rc = a->build(p, &placed))) {
+        seat(p, s->order, s->rank);
+        rc = weft_plan_check(p);
+    }
+    weft_free(host);
+    return rc;
+}
+
 int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret)
 {
+    const char *objection;
     weft_plan p;
     int rc;
 
     if (s->coll != a->coll)
         return weft_fail(WEFT_EINVAL, "algorithm %s of %s asked for %s", a->name,
                          weft_coll_name(a->coll), weft_coll_name(s->coll));
-    if (s->coll == WEFT_COLL_BROADCAST && (s->root < 0 || s->root >= s->size))
-        return weft_fail(WEFT_EINVAL, "broadcast: root %d of %d peers", s->root, s->size);
+    if (weft_coll_rooted(s->coll) && (s->root < 0 || s->root >= s->size))
+        return weft_fail(WEFT_EINVAL, "%s: root %d of %d peers", weft_coll_name(s->coll), s->root,
+                         s->size);
     rc = weft_plan_init(&p, s->rank, s->size, s->count);
     if (rc)
         return rc;
-    rc = a->build(&p, s);
+    objection = a->refuses ? a->refuses(s) : NULL;
+    if (objection)
+        return weft_fail(WEFT_ENOTSUP, "%s: algorithm %s %s", weft_coll_name(a->coll), a->name,
+                         objection);
+    /* A graph says who talks to whom: its algorithms are not moved. */
+    rc = s->order && !(a->traits & WEFT_ALGO_GRAPH) ? build_in_order(a, s, &p) : a->build(&p, s);
     if (rc) {
         weft_plan_free(&p);
         return weft_fail_context("%s %s", weft_coll_name(a->coll), a->name);
     }
     *ret = p;
     return WEFT_OK;
-}
-
-weft_goal weft_shape_goal(const weft_shape *s)
-{
-    weft_goal g = {.kind = WEFT_GOAL_REDUCE,
-                   .size = s->size,
-                   .count = s->count,
-                   .in_blocks = 1,
-                   .out_blocks = 1,
-                   .root = -1};
-
-    if (s->coll == WEFT_COLL_REDUCE_SCATTER)
-        g.in_blocks = s->size;
-    if (s->coll == WEFT_COLL_ALLGATHER || s->coll == WEFT_COLL_BROADCAST)
-        g.kind = WEFT_GOAL_COPY;
-    if (s->coll == WEFT_COLL_ALLGATHER)
-        g.out_blocks = s->size;
-    if (s->coll == WEFT_COLL_BROADCAST)
-        g.root = s->root;
-    if (s->coll == WEFT_COLL_BARRIER)
-        g.kind = WEFT_GOAL_MEET;
-    return g;
 }

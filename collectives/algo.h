@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/spec.h"
 #include "codec/traits.h"
 #include "plan/plan.h"
 #include "plan/plan_verify.h"
@@ -16,14 +17,26 @@
 
 typedef enum weft_coll {
     WEFT_COLL_ALLREDUCE,
-    WEFT_COLL_ALLGATHER,
-    WEFT_COLL_REDUCE_SCATTER,
+    WEFT_COLL_REDUCE,
     WEFT_COLL_BROADCAST,
+    WEFT_COLL_ALLGATHER,
+    WEFT_COLL_GATHER,
+    WEFT_COLL_SCATTER,
+    WEFT_COLL_REDUCE_SCATTER,
+    WEFT_COLL_ALLTOALL,
+    WEFT_COLL_NEIGHBOR_AVERAGE,
     WEFT_COLL_BARRIER,
     WEFT_COLL_COUNT
 } weft_coll;
 
 const char *weft_coll_name(weft_coll coll); /* "allreduce" */
+bool weft_coll_reduces(weft_coll coll);     /* combines contributions under an operation */
+bool weft_coll_rooted(weft_coll coll);      /* one rank has the input or the output */
+/* Blocks of count elements in the input and in the output: 1, or size. */
+int weft_coll_in_blocks(weft_coll coll, int size);
+int weft_coll_out_blocks(weft_coll coll, int size);
+
+typedef struct weft_topology weft_topology; /* topology/topology.h */
 
 /* What a builder may look at. */
 typedef struct weft_shape {
@@ -32,7 +45,14 @@ typedef struct weft_shape {
     size_t count; /* elements of the lane (of one block where there are blocks) */
     size_t block; /* codec block in elements: spans are cut on its edges while there are at least
                      `size` blocks in the lane, else on multiples of 8 elements; 0: one block */
-    int root;     /* broadcast */
+    int root;     /* of collectives with a root, else 0 */
+    bool ragged;  /* blocks have lengths of their own, of which count is the longest; a rank knows
+                     only the lengths of blocks that it sends or receives itself */
+    const weft_spec *spec;      /* the algorithm's parameters; NULL: their defaults */
+    const int *host;            /* per rank the number of its host; NULL: all on one */
+    const int *order;           /* the rank at each place of the algorithm; NULL: rank i at place i.
+                                   weft_algo_build() sees to it, builders do not look at it */
+    const weft_topology *graph; /* who may talk to whom; NULL: everybody to everybody */
 } weft_shape;
 
 /* Needs of an algorithm. */
@@ -42,10 +62,11 @@ enum {
 
 /* What an algorithm does. */
 enum {
-    WEFT_ALGO_PARTS = 1u << 0,   /* cuts its lane into P spans; else its messages hold the lane */
-    WEFT_ALGO_REPLIES = 1u << 1, /* sends elements too, not only encodings */
-    WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in rank order, so that it serves
-                                    operations that do not commute */
+    WEFT_ALGO_REPLIES = 1u << 0, /* sends elements too, not only encodings */
+    WEFT_ALGO_GRAPH = 1u << 1,   /* talks along the edges of shape.graph only */
+    WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in the order of its places, so that it
+                                    serves operations that do not commute where shape.order is NULL
+                                  */
 };
 
 /* A price, for one lane, where an encoded element takes `width` bytes on the way up (own
@@ -65,17 +86,43 @@ typedef struct weft_algo {
     const char *formula; /* of rounds and bytes, for people: "2(P-1) rounds, 2(P-1)/P n bytes" */
     uint32_t needs;      /* WEFT_NEEDS_… */
     uint32_t traits;     /* WEFT_ALGO_… */
+    const weft_param *params; /* ends with key NULL; NULL: it has none */
+    /* Why it cannot serve a shape (rank apart): "needs …"; NULL: it can. NULL: it serves all. */
+    const char *(*refuses)(const weft_shape *s);
+    /* Into how many spans it cuts its lane; NULL: its messages hold the lane. */
+    int (*parts)(const weft_shape *s);
     weft_cost (*cost)(const weft_shape *s, double width, double reply);
     /* Fill a plan that weft_plan_init() made of rank, size and count, and check it. */
     int (*build)(weft_plan *p, const weft_shape *s);
 } weft_algo;
 
+/* Of a shape its parameter at that place of the algorithm's table. */
+double weft_shape_number(const weft_shape *s, const weft_param *params, int index);
+/* For `parts` of algorithms that cut a lane into a span for each rank. */
+int weft_parts_size(const weft_shape *s);
+
 /* The plan of one rank for one lane: checks the shape, initializes *ret, builds. On failure there
- * is nothing to free. 0; WEFT_EINVAL; WEFT_ENOMEM; WEFT_EINTERNAL a builder's mistake. */
+ * is nothing to free. 0; WEFT_EINVAL; WEFT_ENOTSUP the algorithm refuses the shape; WEFT_ENOMEM;
+ * WEFT_EINTERNAL a builder's mistake. */
 int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
 /* What the plans of all ranks have to reach, for weft_plan_verify(). */
 weft_goal weft_shape_goal(const weft_shape *s);
+
+/* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
+ * The same on every peer. */
+typedef struct weft_costs {
+    double round_s;   /* until a message is there */
+    double message_s; /* of the sender's work for a message */
+    double byte_s;    /* a byte sent by one peer */
+    double reduce_s;  /* a byte combined */
+    double incast;    /* share of the sending time, for each peer but one that sends to a rank */
+} weft_costs;
+
+extern const weft_costs weft_costs_default;
+/* "round=40e-6,message=20e-6,byte=1e-9,reduce=1.25e-10,incast=0.01", any of them; the rest as in
+ * weft_costs_default. 0 or WEFT_EINVAL. */
+int weft_costs_parse(const char *text, weft_costs *ret);
 
 /* Row of the table by position, NULL behind the last. */
 const weft_algo *weft_algo_at(int index);
@@ -91,16 +138,34 @@ typedef struct weft_choice {
     double encoded_bytes; /* of one element as encoded, on average (the codec's bound / count) */
     uint32_t traits;      /* of the codec */
     bool ordered;         /* the operation does not commute */
+    bool ragged;
+    int root;
+    const int *host;            /* as in weft_shape */
+    const weft_topology *graph; /* as in weft_shape */
+    const weft_costs *costs;    /* NULL: weft_costs_default */
 } weft_choice;
 
-/* Resolve `name` ("auto" or NULL: the cheapest that fits under the constant cost table). 0;
- * WEFT_EINVAL no such algorithm; WEFT_ENOTSUP it does not fit, with the reason. */
-int weft_algo_select(const char *name, const weft_choice *c, const weft_algo **ret);
+/* What was chosen. */
+typedef struct weft_pick {
+    const weft_algo *algo;
+    weft_spec spec;            /* its parameters */
+    char text[WEFT_SPEC_TEXT]; /* the same in words: "ring", "tree:arity=2" */
+    double seconds;            /* that the operation is thought to take */
+} weft_pick;
+
+/* Resolve a SPEC ("auto" or NULL: the cheapest that fits). 0; WEFT_EINVAL no such algorithm or
+ * parameter; WEFT_ENOTSUP it does not fit, with the reason. */
+int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret);
+/* Why the algorithm cannot serve, in words; "": it can. */
+void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap);
+/* The index-th algorithm of the collective with its default parameters and its price, whether it
+ * fits or not. false: there is none. */
+bool weft_algo_candidate(int index, const weft_choice *c, weft_pick *ret);
 
 /* Elements of a lane, at least 1, a pure function too: a multiple of `block` (0: the whole vector
  * is one lane), such that a message holds an eighth of what it would hold in a single lane, but 64
  * to 256 KiB and at most 1 MiB of elements, and that a neighbour sends at most about 4 MiB a lane,
  * all where block and number of peers allow. Lanes are even: none is a small rest. */
-size_t weft_lane_length(const weft_algo *a, const weft_choice *c, size_t block);
+size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block);
 
 #endif

@@ -73,7 +73,7 @@ const weft_algo weft_algo_allreduce_ring = {
     .source = "Patarasuk & Yuan 2009",
     .formula = "2(P-1) rounds, 2(P-1)/P n w bytes",
     .needs = WEFT_NEEDS_MERGE,
-    .traits = WEFT_ALGO_PARTS,
+    .parts = weft_parts_size,
     .cost = cost,
     .build = build,
 };

@@ -10,6 +10,9 @@
  * multiples of 8 elements. Spans may be empty. */
 weft_span weft_part(const weft_shape *s, int index);
 
+/* The same of a span instead of the lane, into so many parts; the span begins on an edge. */
+weft_span weft_cut(const weft_shape *s, weft_span whole, int parts, int index);
+
 /* The whole lane, of block b. */
 weft_span weft_whole(const weft_shape *s, uint32_t b);
 

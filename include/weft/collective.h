@@ -13,7 +13,8 @@
  *  - Buffers are borrowed until the request completes. in == out means in place; any other overlap
  *    is WEFT_EINVAL. After an error out is unspecified; in (unless in place) and residual are
  *    untouched. An error ends the borrow too: the buffers may be freed at once.
- *  - count is in elements, 0 … 2^40. Count 0 and a group of one are valid.
+ *  - count is in elements, 0 … 2^40; where there are blocks, all of them together. Count 0 and a
+ *    group of one are valid.
  *  - Returns: 0; WEFT_EINVAL; WEFT_ENOTSUP no algorithm fits type, codec and options (the text says
  *    why); WEFT_EMISMATCH; WEFT_ECODEC a peer sent a malformed encoding; WEFT_ENONFINITE a lossy
  *    codec met NaN or infinity; WEFT_ETIMEDOUT no progress in timeout_ms (the text names the rank
@@ -34,7 +35,7 @@ extern "C" {
 /** What one operation did, on this peer. */
 typedef struct weft_receipt {
     size_t size;              /**< sizeof(weft_receipt), set by the caller */
-    char algo[24];            /**< the algorithm that ran, "ring" */
+    char algo[64];            /**< the algorithm that ran, "ring", "tree:arity=2" */
     uint64_t encoded_bytes;   /**< bytes of this peer's own contribution as encoded, counted once
                                    (scales and padding in; the own chunk of scatter once) */
     uint64_t body_bytes_sent; /**< bodies of data frames handed to links, forwarding included */
@@ -103,11 +104,112 @@ WEFT_API int weft_reduce_scatter_start(weft_group *group, const void *in, void *
                                        weft_dtype dtype, weft_op op, const weft_coll_opts *opts,
                                        weft_request **ret);
 
+/**
+ * Reduce blocks of different lengths: counts[r] elements for rank r.
+ *
+ * @param in       the blocks, offsets[r] elements from its beginning each.
+ * @param out      counts[rank] elements. In place: out == in + offsets[rank] elements.
+ * @param counts   size entries, the same on all peers; copied.
+ * @param offsets  size entries, this peer's own affair; copied. NULL: one block behind another.
+ */
+WEFT_API int weft_reduce_scatterv(weft_group *group, const void *in, void *out,
+                                  const size_t *counts, const size_t *offsets, weft_dtype dtype,
+                                  weft_op op, const weft_coll_opts *opts);
+WEFT_API int weft_reduce_scatterv_start(weft_group *group, const void *in, void *out,
+                                        const size_t *counts, const size_t *offsets,
+                                        weft_dtype dtype, weft_op op, const weft_coll_opts *opts,
+                                        weft_request **ret);
+
+/**
+ * Concatenate blocks of different lengths: counts[r] elements of rank r.
+ *
+ * @param in   counts[rank] elements. In place: in == out + offsets[rank] elements.
+ * @param out  the blocks, offsets[r] elements from its beginning each; they must not overlap.
+ * counts and offsets as in weft_reduce_scatterv().
+ */
+WEFT_API int weft_allgatherv(weft_group *group, const void *in, void *out, const size_t *counts,
+                             const size_t *offsets, weft_dtype dtype, const weft_coll_opts *opts);
+WEFT_API int weft_allgatherv_start(weft_group *group, const void *in, void *out,
+                                   const size_t *counts, const size_t *offsets, weft_dtype dtype,
+                                   const weft_coll_opts *opts, weft_request **ret);
+
 /** Copy root's count elements to every peer. @param buffer in at root, out elsewhere. */
 WEFT_API int weft_broadcast(weft_group *group, void *buffer, size_t count, weft_dtype dtype,
                             int root, const weft_coll_opts *opts);
 WEFT_API int weft_broadcast_start(weft_group *group, void *buffer, size_t count, weft_dtype dtype,
                                   int root, const weft_coll_opts *opts, weft_request **ret);
+
+/** As weft_allreduce(), for the peer root alone. @param out  count elements at root; elsewhere not
+ *  looked at, NULL will do. */
+WEFT_API int weft_reduce(weft_group *group, const void *in, void *out, size_t count,
+                         weft_dtype dtype, weft_op op, int root, const weft_coll_opts *opts);
+WEFT_API int weft_reduce_start(weft_group *group, const void *in, void *out, size_t count,
+                               weft_dtype dtype, weft_op op, int root, const weft_coll_opts *opts,
+                               weft_request **ret);
+
+/** As weft_allgather() and weft_allgatherv(), for the peer root alone. @param out  at root the
+ *  blocks; elsewhere not looked at. In place at root as there. */
+WEFT_API int weft_gather(weft_group *group, const void *in, void *out, size_t count,
+                         weft_dtype dtype, int root, const weft_coll_opts *opts);
+WEFT_API int weft_gather_start(weft_group *group, const void *in, void *out, size_t count,
+                               weft_dtype dtype, int root, const weft_coll_opts *opts,
+                               weft_request **ret);
+WEFT_API int weft_gatherv(weft_group *group, const void *in, void *out, const size_t *counts,
+                          const size_t *offsets, weft_dtype dtype, int root,
+                          const weft_coll_opts *opts);
+WEFT_API int weft_gatherv_start(weft_group *group, const void *in, void *out, const size_t *counts,
+                                const size_t *offsets, weft_dtype dtype, int root,
+                                const weft_coll_opts *opts, weft_request **ret);
+
+/**
+ * Give each peer its block of root's.
+ *
+ * @param in   at root size * count elements (weft_scatterv: the blocks, offsets[r] elements from
+ *             its beginning each); elsewhere not looked at.
+ * @param out  count (counts[rank]) elements. In place at root: out == in + rank * count elements.
+ * counts and offsets as in weft_reduce_scatterv().
+ */
+WEFT_API int weft_scatter(weft_group *group, const void *in, void *out, size_t count,
+                          weft_dtype dtype, int root, const weft_coll_opts *opts);
+WEFT_API int weft_scatter_start(weft_group *group, const void *in, void *out, size_t count,
+                                weft_dtype dtype, int root, const weft_coll_opts *opts,
+                                weft_request **ret);
+WEFT_API int weft_scatterv(weft_group *group, const void *in, void *out, const size_t *counts,
+                           const size_t *offsets, weft_dtype dtype, int root,
+                           const weft_coll_opts *opts);
+WEFT_API int weft_scatterv_start(weft_group *group, const void *in, void *out, const size_t *counts,
+                                 const size_t *offsets, weft_dtype dtype, int root,
+                                 const weft_coll_opts *opts, weft_request **ret);
+
+/**
+ * Exchange blocks: block d of rank o's input becomes block o of rank d's output.
+ *
+ * @param in   size * count elements. May equal out (in place).
+ * @param out  size * count elements.
+ */
+WEFT_API int weft_alltoall(weft_group *group, const void *in, void *out, size_t count,
+                           weft_dtype dtype, const weft_coll_opts *opts);
+WEFT_API int weft_alltoall_start(weft_group *group, const void *in, void *out, size_t count,
+                                 weft_dtype dtype, const weft_coll_opts *opts, weft_request **ret);
+
+/**
+ * Exchange blocks of different lengths.
+ *
+ * @param in_counts    elements to each rank; what rank o sends rank d must be what rank d expects
+ * of rank o, else every peer gets WEFT_EMISMATCH.
+ * @param out_counts   elements from each rank.
+ * @param in_offsets, out_offsets  where each block begins; NULL: one behind another. The blocks of
+ *                     the output must not overlap. Not in place. All four are copied.
+ * Memory: a peer holds all it receives beside the output while the operation runs.
+ */
+WEFT_API int weft_alltoallv(weft_group *group, const void *in, const size_t *in_counts,
+                            const size_t *in_offsets, void *out, const size_t *out_counts,
+                            const size_t *out_offsets, weft_dtype dtype,
+                            const weft_coll_opts *opts);
+WEFT_API int weft_alltoallv_start(weft_group *group, const void *in, const size_t *in_counts,
+                                  const size_t *in_offsets, void *out, const size_t *out_counts,
+                                  const size_t *out_offsets, weft_dtype dtype,
+                                  const weft_coll_opts *opts, weft_request **ret);
 
 /** Return when every peer has called it. */
 WEFT_API int weft_barrier(weft_group *group, const weft_coll_opts *opts);

@@ -43,6 +43,10 @@ typedef struct weft_group_opts {
     int64_t dead_ms;         /**< silence after which a peer counts as dead, 50 or more; 0:
                                    WEFT_DEAD_MS, else
                                   1 000 when all addresses are private, else 10 000 */
+    int64_t spin_us;         /**< how long a waiting caller looks for messages again and again,
+                                  yielding its core each time, before it sleeps; -1: not at all; 0:
+                                  WEFT_SPIN_US, else 1 000 where every peer of this host can have a
+                                  core of its own, and not at all where it cannot */
     uint64_t seed;           /**< key of all random numbers, the same on all peers; 0: WEFT_SEED,
                                   else 1 */
     const char *checksum;    /**< body checksums: "auto" (between hosts), "on", "off"; NULL:

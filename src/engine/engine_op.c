@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An operation from its call to its end: lanes, arrivals, timeouts. */
+/* An operation from its call to its end: lanes, timeouts. */
 #include <stdio.h>
 #include <string.h>
 
@@ -269,7 +269,8 @@ static void settle(const weft_operation *op)
     }
     if (r->receipt != NULL) {
         const size_t size = r->receipt->size;
-        snprintf(r->result.algo, sizeof(r->result.algo), "%s", r->algo);
+        snprintf(r->result.algo, sizeof(r->result.algo), "%.*s", (int)sizeof(r->result.algo) - 1,
+                 r->algo);
         r->result.lanes = r->lane_count;
         r->result.size = size;
         memcpy(r->receipt, &r->result, size < sizeof(r->result) ? size : sizeof(r->result));
@@ -348,83 +349,6 @@ void weft_op_lane_done(weft_engine *e, int64_t now, weft_lane *lane)
         weft_op_queue(e, now, NULL);
     } else {
         weft_flow_grants(e, now, op);
-    }
-}
-
-/* Put the fragment where it belongs; NULL: fine, else what is wrong with it. Takes the message. */
-static const char *take(weft_engine *e, weft_arrival *a, const weft_frame *f, weft_message *m,
-                        size_t bound, bool exact)
-{
-    const bool last = (f->flags & WEFT_FLAG_LAST) != 0;
-    const size_t part = m->len - WEFT_FRAME_HEADER;
-    const size_t have = a->message != NULL ? a->message->len - WEFT_FRAME_HEADER : 0;
-    const char *wrong = NULL;
-    if (a->whole || f->fragment != a->fragments) {
-        wrong = "a fragment out of order";
-    } else if (have + part > bound || (last && exact && have + part != bound)) {
-        wrong = "a body of the wrong length";
-    } else if (a->fragments == 0 && last) {
-        a->message = m;
-        a->whole = true;
-        return NULL;
-    } else if (part == 0) {
-        wrong = "an empty fragment";
-    } else if (a->message == NULL) {
-        a->message = weft_message_new(e->pool, bound);
-        if (a->message == NULL) {
-            wrong = "out of memory for it";
-        } else {
-            a->message->len = WEFT_FRAME_HEADER;
-        }
-    }
-    if (wrong == NULL) {
-        memcpy(a->message->data + a->message->len, m->data + WEFT_FRAME_HEADER, part);
-        a->message->len += part;
-        a->fragments++;
-        a->whole = last;
-    }
-    weft_message_unref(m);
-    return wrong;
-}
-
-void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
-                  const weft_frame *f, weft_message *m)
-{
-    weft_lane *lane = &op->lanes[f->lane % WEFT_LANES];
-    if (!lane->busy || lane->index != f->lane) {
-        weft_message_unref(m);
-        weft_fail_violation(e, p, f, "a lane that is not open");
-        return;
-    }
-    const weft_plan *plan = weft_lane_plan(op, f->lane);
-    const weft_plan_peer *from = weft_lane_peer(plan, p->rank);
-    if (from == NULL || f->message >= from->recvs) {
-        weft_message_unref(m);
-        weft_fail_violation(e, p, f, "a message that is in no plan");
-        return;
-    }
-    const size_t ordinal = from->first_recv + f->message;
-    const weft_step *step = &plan->steps[plan->recvs[ordinal]];
-    weft_arrival *a = &lane->arrivals[ordinal];
-    bool exact;
-    const size_t bound = weft_lane_bound(op, f->lane, step, &exact);
-    const size_t len = m->len - WEFT_FRAME_HEADER;
-    const char *wrong = take(e, a, f, m, bound, exact);
-    if (wrong != NULL) {
-        weft_fail_violation(e, p, f, wrong);
-        return;
-    }
-    op->progress = now;
-    op->request->result.body_bytes_received += len;
-    atomic_fetch_add_explicit(&e->counters.body_received, len, memory_order_relaxed);
-    if (a->whole && lane->pc > plan->recvs[ordinal]) {
-        weft_slot *slot = &lane->slots[step->slot];
-        weft_message_unref(slot->message);
-        *slot = (weft_slot){.message = a->message, .from = p->rank};
-        a->message = NULL;
-        if (--lane->waiting == 0) {
-            weft_op_ready(e, lane);
-        }
     }
 }
 

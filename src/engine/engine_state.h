@@ -7,7 +7,8 @@
  *   engine_peer.c  a peer: its connection, HELLO, silence
  *   engine_send.c  frames out
  *   engine_flow.c  descriptors, grants, frames that come early
- *   engine_op.c    an operation: start, arrivals, timeouts, end
+ *   engine_op.c    an operation: start, timeouts, end
+ *   engine_data.c  what comes for it: fragments, messages, receives
  *   engine_fail.c  failures and how they spread
  *   exec.c         a lane: the verbs of its plan
  */
@@ -255,6 +256,7 @@ void weft_flow_discard_all(weft_engine *e);
 /* engine_op.c: an operation from call to end */
 weft_operation *weft_op_at(const weft_engine *e, uint32_t number); /* NULL: not at work */
 void weft_op_queue(weft_engine *e, int64_t now, weft_request *r);
+/* engine_data.c */
 void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
                   const weft_frame *f, weft_message *m);
 void weft_op_sent(weft_engine *e, weft_operation *op, uint64_t lane); /* one pending send went */
@@ -296,9 +298,11 @@ typedef enum weft_ran {
 /* The plan's neighbour of that rank; NULL: none. */
 const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int rank);
 const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index);
-/* Most bytes of the encoding that a receive of this lane brings; *exact: no fewer either. */
+/* Most bytes of the slot that a send or receive of this lane carries; *exact: no fewer either. */
 size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step *step,
                        bool *exact);
+/* A receive of the lane is here: into its slot, if the lane is that far. */
+void weft_lane_arrived(weft_engine *e, weft_lane *lane, const weft_plan *plan, size_t ordinal);
 /* Run up to one heavy step. */
 weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_problem *why);
 void weft_lane_clear(weft_lane *lane);

@@ -27,6 +27,40 @@ const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int rank)
     return NULL;
 }
 
+/* Elements of a block of what travels; plan.h says how those count. */
+static uint64_t block_length(const weft_request *r, const weft_plan *plan, uint32_t block)
+{
+    if (r->in_lengths == NULL && r->out_lengths == NULL) {
+        return r->count;
+    }
+    if (weft_plan_crosses(plan)) {
+        const uint32_t from = block / (uint32_t)plan->size;
+        return from == (uint32_t)plan->rank ? r->in_lengths[block % (uint32_t)plan->size]
+                                            : r->out_lengths[from];
+    }
+    return r->in_lengths != NULL ? r->in_lengths[block] : r->out_lengths[block];
+}
+
+/* The part of a step's span that there is: blocks may be shorter than the plan's. */
+static weft_span span_of(const weft_request *r, uint64_t index, const weft_plan *plan,
+                         const weft_step *step)
+{
+    weft_span span = step->span;
+    if (r->in_lengths != NULL || r->out_lengths != NULL) {
+        const bool in = step->verb == WEFT_VERB_PACK || step->verb == WEFT_VERB_FOLD;
+        const bool out = step->verb == WEFT_VERB_UNPACK || step->verb == WEFT_VERB_ADD ||
+                         step->verb == WEFT_VERB_REPLY;
+        const weft_span travels = in    ? weft_plan_in(plan, span)
+                                  : out ? weft_plan_out(plan, span)
+                                        : span;
+        const uint64_t length = block_length(r, plan, travels.block);
+        const uint64_t from = index * r->lane_length + span.off;
+        const uint64_t left = length > from ? length - from : 0;
+        span.count = span.count < left ? span.count : (size_t)left;
+    }
+    return span;
+}
+
 static weft_stretch stretch_of(const weft_plan *plan, const weft_span *s)
 {
     return (weft_stretch){.lane_count = plan->count, .off = s->off, .count = s->count};
@@ -40,7 +74,9 @@ static const weft_codec *codec_of(const weft_operation *op, const weft_step *ste
 size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step *step, bool *exact)
 {
     const weft_codec *c = codec_of(op, step);
-    const weft_stretch s = stretch_of(weft_lane_plan(op, index), &step->span);
+    const weft_plan *plan = weft_lane_plan(op, index);
+    const weft_span span = span_of(op->request, index, plan, step);
+    const weft_stretch s = stretch_of(plan, &span);
     *exact = (c->type->traits & WEFT_CODEC_MERGES) != 0;
     return c->type->bound(c, &s);
 }
@@ -57,14 +93,17 @@ static char *advance(const void *base, uint64_t elements, weft_dtype dtype)
 static const char *lane_in(const weft_operation *op, const weft_lane *lane, uint32_t block)
 {
     const weft_request *r = op->request;
-    const uint64_t at = block * r->in_stride + lane->index * r->lane_length;
+    const uint64_t first = r->in_offsets != NULL ? r->in_offsets[block] : block * r->in_stride;
+    const uint64_t at = first + lane->index * r->lane_length;
     return advance(op->acc != NULL ? op->acc : r->in, at, r->dtype);
 }
 
 static char *span_out(const weft_operation *op, const weft_lane *lane, const weft_span *s)
 {
     const weft_request *r = op->request;
-    const uint64_t at = s->block * r->out_stride + lane->index * r->lane_length + s->off;
+    const uint64_t first =
+        r->out_offsets != NULL ? r->out_offsets[s->block] : s->block * r->out_stride;
+    const uint64_t at = first + lane->index * r->lane_length + s->off;
     return r->out == NULL ? NULL : (char *)r->out + at * weft_dtype_bytes(r->dtype);
 }
 
@@ -129,7 +168,8 @@ static int pack(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_
 {
     weft_request *r = op->request;
     const weft_codec *c = r->codec;
-    const weft_stretch s = stretch_of(plan, &step->span);
+    const weft_span span = span_of(r, lane->index, plan, step);
+    const weft_stretch s = stretch_of(plan, &span);
     weft_message *m = weft_message_new(e->pool, c->type->bound(c, &s));
     if (!refill(&lane->slots[step->slot], m)) {
         return out_of_memory();
@@ -155,16 +195,17 @@ static int reply(weft_engine *e, weft_operation *op, weft_lane *lane, const weft
 {
     const weft_request *r = op->request;
     const weft_codec *c = r->raw;
-    const weft_stretch s = stretch_of(plan, &step->span);
-    char *from = span_out(op, lane, &step->span);
+    const weft_span span = span_of(r, lane->index, plan, step);
+    const weft_stretch s = stretch_of(plan, &span);
+    char *from = span_out(op, lane, &span);
     if (r->op == WEFT_MEAN) {
-        weft_kernel_divide(r->dtype, from, step->span.count, (double)e->size);
+        weft_kernel_divide(r->dtype, from, span.count, (double)e->size);
     }
     weft_message *m = weft_message_new(e->pool, c->type->bound(c, &s));
     if (!refill(&lane->slots[step->slot], m)) {
         return out_of_memory();
     }
-    const size_t len = step->span.count * weft_dtype_bytes(r->dtype);
+    const size_t len = span.count * weft_dtype_bytes(r->dtype);
     if (len > 0) {
         memcpy(body(m), from, len);
     }
@@ -177,11 +218,12 @@ static int fold(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_
 {
     weft_request *r = op->request;
     weft_slot *slot = &lane->slots[step->slot];
-    const weft_stretch s = stretch_of(plan, &step->span);
+    const weft_span span = span_of(r, lane->index, plan, step);
+    const weft_stretch s = stretch_of(plan, &span);
     const int rc = make_writable(e, slot);
     if (rc == WEFT_OK) {
-        const size_t bytes = step->span.count * weft_dtype_bytes(r->dtype);
-        const char *in = advance(lane_in(op, lane, step->span.block), step->span.off, r->dtype);
+        const size_t bytes = span.count * weft_dtype_bytes(r->dtype);
+        const char *in = advance(lane_in(op, lane, span.block), span.off, r->dtype);
         r->codec->type->fold(r->codec, &s, body(slot->message), in);
         r->result.encoded_bytes += bytes;
     }
@@ -194,7 +236,8 @@ static int merge(weft_engine *e, const weft_operation *op, weft_lane *lane, cons
     const weft_codec *c = op->request->codec;
     weft_slot *slot = &lane->slots[step->slot];
     weft_slot *other = &lane->slots[step->other];
-    const weft_stretch s = stretch_of(plan, &step->span);
+    const weft_span span = span_of(op->request, lane->index, plan, step);
+    const weft_stretch s = stretch_of(plan, &span);
     const int rc = make_writable(e, slot);
     if (rc == WEFT_OK) {
         const uint8_t *mine = body(slot->message);
@@ -208,15 +251,28 @@ static int merge(weft_engine *e, const weft_operation *op, weft_lane *lane, cons
     return rc;
 }
 
+static int scale(weft_engine *e, const weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                 const weft_step *step)
+{
+    weft_slot *slot = &lane->slots[step->slot];
+    const weft_span span = span_of(op->request, lane->index, plan, step);
+    const int rc = make_writable(e, slot);
+    if (rc == WEFT_OK) {
+        weft_kernel_scale(op->request->dtype, body(slot->message), span.count, step->weight);
+    }
+    return rc;
+}
+
 static int unpack(const weft_operation *op, weft_lane *lane, const weft_plan *plan,
                   const weft_step *step)
 {
     const weft_codec *c = codec_of(op, step);
     weft_slot *slot = &lane->slots[step->slot];
-    const weft_stretch s = stretch_of(plan, &step->span);
+    const weft_span span = span_of(op->request, lane->index, plan, step);
+    const weft_stretch s = stretch_of(plan, &span);
     const int rc =
         c->type->decode(c, &s, body(slot->message), slot->message->len - WEFT_FRAME_HEADER,
-                        span_out(op, lane, &step->span), step->verb == WEFT_VERB_ADD);
+                        span_out(op, lane, &span), step->verb == WEFT_VERB_ADD);
     if (rc != WEFT_OK) {
         return slot->from >= 0 ? weft_fail_context("from rank %d", slot->from) : rc;
     }
@@ -245,6 +301,40 @@ static int send_fragments(weft_engine *e, int64_t now, weft_operation *op, weft_
     return WEFT_OK;
 }
 
+/* Several slots in one message. */
+static int send_joined(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane,
+                       weft_flow *flow, weft_frame *f, const weft_step *steps, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += lane->slots[steps[i].slot].message->len - WEFT_FRAME_HEADER;
+    }
+    weft_message *m = weft_message_new(e->pool, len);
+    if (m == NULL) {
+        return out_of_memory();
+    }
+    uint8_t *to = body(m);
+    for (size_t i = 0; i < count; i++) {
+        weft_slot *slot = &lane->slots[steps[i].slot];
+        const size_t part = slot->message->len - WEFT_FRAME_HEADER;
+        if (part > 0) {
+            memcpy(to, body(slot->message), part);
+        }
+        to += part;
+        if (steps[i].last) {
+            refill(slot, NULL);
+        }
+    }
+    if (len > WEFT_FRAME_BODY_MAX) {
+        const int rc = send_fragments(e, now, op, lane, flow, f, m);
+        weft_message_unref(m);
+        return rc;
+    }
+    lane->pending++;
+    weft_flow_data(e, now, op, flow, f, m);
+    return WEFT_OK;
+}
+
 static int send(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane,
                 const weft_step *step)
 {
@@ -257,6 +347,14 @@ static int send(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane
                     .lane = (uint32_t)lane->index,
                     .message = (uint16_t)step->message};
     int rc = WEFT_OK;
+    if (step->joined) {
+        size_t count = 1;
+        while (step[count - 1].joined) {
+            count++;
+        }
+        lane->pc += count - 1;
+        return send_joined(e, now, op, lane, flow, &f, step, count);
+    }
     if (slot->message->len > WEFT_FRAME_HEADER + (size_t)WEFT_FRAME_BODY_MAX) {
         rc = send_fragments(e, now, op, lane, flow, &f, slot->message);
     } else {
@@ -288,6 +386,21 @@ static void receive(weft_lane *lane, const weft_plan *plan, const weft_step *ste
     }
 }
 
+void weft_lane_arrived(weft_engine *e, weft_lane *lane, const weft_plan *plan, size_t ordinal)
+{
+    const size_t index = plan->recvs[ordinal];
+    weft_arrival *a = &lane->arrivals[ordinal];
+    if (lane->pc > index) {
+        weft_slot *slot = &lane->slots[plan->steps[index].slot];
+        weft_message_unref(slot->message);
+        *slot = (weft_slot){.message = a->message, .from = plan->steps[index].peer};
+        a->message = NULL;
+        if (--lane->waiting == 0) {
+            weft_op_ready(e, lane);
+        }
+    }
+}
+
 /* Before a lane's first verb: what is encoded, and, where nothing is lost, the own contribution. */
 static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *plan)
 {
@@ -313,9 +426,10 @@ static void finish(const weft_engine *e, const weft_operation *op, const weft_la
                    const weft_plan *plan)
 {
     const weft_request *r = op->request;
-    if (r->op == WEFT_MEAN && !plan->replies && r->out_stride == 0) {
-        const weft_span whole = {.count = plan->count};
-        weft_kernel_divide(r->dtype, span_out(op, lane, &whole), plan->count, (double)e->size);
+    if (r->op == WEFT_MEAN && !plan->replies && r->has_out) {
+        const weft_step all = {.verb = WEFT_VERB_UNPACK, .span = {.count = plan->count}};
+        const weft_span whole = span_of(r, lane->index, plan, &all);
+        weft_kernel_divide(r->dtype, span_out(op, lane, &whole), whole.count, (double)e->size);
     }
     if (op->acc != NULL) {
         float *acc = op->acc + lane->index * r->lane_length;
@@ -338,6 +452,8 @@ static int run_heavy(weft_engine *e, weft_operation *op, weft_lane *lane, const 
         return unpack(op, lane, plan, step);
     case WEFT_VERB_REPLY:
         return reply(e, op, lane, plan, step);
+    case WEFT_VERB_SCALE:
+        return scale(e, op, lane, plan, step);
     default:
         return weft_fail(WEFT_EINTERNAL, "no such verb: %d", (int)step->verb);
     }

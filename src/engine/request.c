@@ -31,6 +31,10 @@ void weft_request_discard(weft_request *r)
         weft_codec_close(&r->raw);
         weft_shared_plan_unref(r->plan);
         weft_shared_plan_unref(r->tail);
+        weft_free(r->in_lengths);
+        weft_free(r->in_offsets);
+        weft_free(r->out_lengths);
+        weft_free(r->out_offsets);
         weft_free(r);
     }
 }

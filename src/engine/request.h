@@ -29,7 +29,7 @@ typedef struct weft_shared_plan {
 weft_shared_plan *weft_shared_plan_ref(weft_shared_plan *p);
 void weft_shared_plan_unref(weft_shared_plan *p); /* NULL-safe */
 
-enum { WEFT_DESCRIPTOR_TEXT = 400 };
+enum { WEFT_DESCRIPTOR_TEXT = 600, WEFT_ALGO_TEXT = 128 };
 
 typedef struct weft_operation weft_operation; /* run state, private to the engine */
 
@@ -40,13 +40,17 @@ struct weft_request {
     char words[WEFT_DESCRIPTOR_TEXT]; /* "allreduce float32 sum count=1000 …": the descriptor */
     uint64_t descriptor;              /* its hash */
     const char *coll;                 /* "allreduce", static */
-    const char *algo;                 /* "ring", static */
+    char algo[WEFT_ALGO_TEXT];        /* "ring", "tree:arity=2" */
     const void *in;
     void *out;
     uint64_t count;                 /* elements of the vector, of a block where there are blocks */
     uint64_t in_stride, out_stride; /* elements from block to block, 0: one block */
+    /* Blocks of different lengths, of a side that has a block for each rank: elements, and where in
+     * the buffer each begins. Owned. NULL: each has count elements, a stride apart. */
+    uint64_t *in_lengths, *in_offsets, *out_lengths, *out_offsets;
     weft_dtype dtype;
     weft_op op;
+    bool has_out;            /* this peer has a result */
     weft_codec *codec, *raw; /* owned; raw: the dense codec of dtype and op, for replies */
     float *own, *residual;
     uint64_t draw; /* 0: the operation's number */

@@ -8,134 +8,14 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "kernel/kernel.h"
 #include "wire/frame.h"
 
-#define COUNT_MOST (UINT64_C(1) << 40)
 /* Fragments of a message are numbered with 16 bits. */
 #define MESSAGE_MOST (UINT64_C(65536) * WEFT_FRAME_BODY_MAX)
-#define DRAW_MOST ((UINT64_C(1) << 48) - 1)
-
-typedef struct region {
-    const char *from;
-    uint64_t bytes;
-} region;
-
-static bool overlap(region a, region b)
-{
-    return a.from != NULL && b.from != NULL && a.bytes > 0 && b.bytes > 0 &&
-           (uintptr_t)a.from < (uintptr_t)b.from + b.bytes &&
-           (uintptr_t)b.from < (uintptr_t)a.from + a.bytes;
-}
-
-static int invalid(const weft_call *c, const char *what)
-{
-    return weft_fail(WEFT_EINVAL, "%s: %s", weft_coll_name(c->coll), what);
-}
-
-/* Blocks of count elements in the input and in the output. */
-static uint64_t in_blocks(const weft_group *g, const weft_call *c)
-{
-    return c->coll == WEFT_COLL_REDUCE_SCATTER ? (uint64_t)g->size : 1;
-}
-
-static uint64_t out_blocks(const weft_group *g, const weft_call *c)
-{
-    return c->coll == WEFT_COLL_ALLGATHER ? (uint64_t)g->size : 1;
-}
-
-static bool reduces(const weft_call *c)
-{
-    return c->coll == WEFT_COLL_ALLREDUCE || c->coll == WEFT_COLL_REDUCE_SCATTER;
-}
-
-static int check_buffers(const weft_group *g, const weft_call *c, const weft_coll_opts *o)
-{
-    const uint64_t width = weft_dtype_bytes(c->dtype);
-    const region in = {c->in, in_blocks(g, c) * c->count * width};
-    const region out = {c->out, out_blocks(g, c) * c->count * width};
-    const region own = {(const char *)o->own, c->count * width};
-    const region residual = {(const char *)o->residual, c->count * width};
-    if (c->count > 0 && (c->in == NULL || c->out == NULL)) {
-        return invalid(c, "a buffer is missing (NULL)");
-    }
-    /* In place: the own block of the larger side is the smaller side. */
-    const uint64_t mine = (uint64_t)g->rank * c->count * width;
-    const bool in_place = (c->coll == WEFT_COLL_ALLGATHER && in.from == out.from + mine) ||
-                          (c->coll == WEFT_COLL_REDUCE_SCATTER && out.from == in.from + mine) ||
-                          (c->coll != WEFT_COLL_ALLGATHER && c->coll != WEFT_COLL_REDUCE_SCATTER &&
-                           in.from == out.from);
-    if (overlap(in, out) && !in_place) {
-        return invalid(c, "input and output overlap without being in place");
-    }
-    if (overlap(own, in) || overlap(own, out) || overlap(own, residual) || overlap(residual, in) ||
-        overlap(residual, out)) {
-        return invalid(c, "own or residual overlaps another buffer");
-    }
-    return WEFT_OK;
-}
-
-static int check_user_op(const weft_call *c, const weft_coll_opts *o)
-{
-    const weft_user_op *u = o->user_op;
-    if (!reduces(c) || c->op != WEFT_USER) {
-        return u == NULL ? WEFT_OK : invalid(c, "user_op goes with the operation WEFT_USER only");
-    }
-    if (u == NULL || u->size < sizeof(*u) || u->size > 4096) {
-        return invalid(c, u == NULL ? "WEFT_USER needs opts->user_op"
-                                    : "user_op->size is not set to sizeof(weft_user_op)");
-    }
-    return u->reduce != NULL ? WEFT_OK : invalid(c, "user_op->reduce is NULL");
-}
-
-static int check(const weft_group *g, const weft_call *c, const weft_coll_opts *o)
-{
-    if (g == NULL) {
-        return invalid(c, "no group");
-    }
-    if (weft_dtype_bytes(c->dtype) == 0) {
-        return weft_fail(WEFT_EINVAL, "%s: there is no element type %d", weft_coll_name(c->coll),
-                         (int)c->dtype);
-    }
-    if (c->count > COUNT_MOST) {
-        return weft_fail(WEFT_EINVAL, "%s: count %llu is above 2^40", weft_coll_name(c->coll),
-                         (unsigned long long)c->count);
-    }
-    if (reduces(c) && ((unsigned)c->op >= WEFT_OP_COUNT)) {
-        return weft_fail(WEFT_EINVAL, "%s: there is no operation %d", weft_coll_name(c->coll),
-                         (int)c->op);
-    }
-    const int rc = check_user_op(c, o);
-    if (rc != WEFT_OK) {
-        return rc;
-    }
-    if (reduces(c) && c->op != WEFT_USER && weft_kernel_reduce(c->dtype, c->op) == NULL) {
-        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s",
-                         weft_coll_name(c->coll), weft_op_name(c->op), weft_dtype_name(c->dtype));
-    }
-    if (c->root < 0 || c->root >= g->size) {
-        return weft_fail(WEFT_EINVAL, "%s: root %d of %d peers", weft_coll_name(c->coll), c->root,
-                         g->size);
-    }
-    if (o->draw > DRAW_MOST || o->tensor > 65535) {
-        return invalid(c, "draw is above 2^48-1 or tensor above 65535");
-    }
-    if (o->timeout_ms < WEFT_FOREVER || o->timeout_ms > WEFT_LONGEST_MS) {
-        return invalid(c, "timeout_ms is negative, or above a year");
-    }
-    if ((o->own != NULL || o->residual != NULL) &&
-        (c->coll != WEFT_COLL_ALLREDUCE || c->dtype != WEFT_F32)) {
-        return invalid(c, "own and residual go with an allreduce of float32");
-    }
-    if (o->receipt != NULL && o->receipt->size < sizeof(o->receipt->size)) {
-        return invalid(c, "receipt->size is not set");
-    }
-    return check_buffers(g, c, o);
-}
 
 static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
-    const weft_op op = reduces(c) ? c->op : WEFT_SUM;
+    const weft_op op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
     const char *spec = o->codec != NULL ? o->codec : "raw";
     int rc = weft_codec_make(&r->codec, spec, c->dtype, op, o->user_op);
     if (rc == WEFT_OK && c->coll != WEFT_COLL_ALLREDUCE &&
@@ -146,6 +26,35 @@ static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request
         rc = weft_codec_make(&r->raw, "raw", c->dtype, op, o->user_op);
     }
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_coll_name(c->coll));
+}
+
+/* Blocks whose lengths only the two ranks know between which they go: in a single lane, of which a
+ * rank sees its own part. */
+static bool lone_lane(const weft_call *c)
+{
+    return c->in_counts != NULL && c->out_counts != NULL;
+}
+
+static bool ragged(const weft_call *c)
+{
+    return c->in_counts != NULL || c->out_counts != NULL;
+}
+
+static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choice *choice,
+                     weft_request *r)
+{
+    const weft_codec_type *type = r->codec->type;
+    /* The codec's block; codecs without scales have edges anywhere. */
+    r->lane_length =
+        lone_lane(c) ? WEFT_COUNT_MOST : weft_lane_length(pick, choice, type->block(r->codec));
+    r->lane_count = r->count == 0 ? 1 : (r->count + r->lane_length - 1) / r->lane_length;
+    const uint64_t longest = r->count < r->lane_length ? r->count : r->lane_length;
+    if (r->lane_count > UINT32_MAX || weft_codec_bound(r->codec, (size_t)longest) > MESSAGE_MOST) {
+        return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
+                         weft_coll_name(c->coll), (unsigned long long)r->count,
+                         weft_codec_spec(r->codec));
+    }
+    return WEFT_OK;
 }
 
 /* Operands must keep the order of ranks. */
@@ -160,83 +69,142 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
     const weft_choice choice = {
         .coll = c->coll,
         .size = g->size,
-        .count = c->count,
+        .count = r->count,
         .element_bytes = width,
         .encoded_bytes =
-            c->count == 0 ? (double)width
-                          : (double)weft_codec_bound(r->codec, (size_t)c->count) / (double)c->count,
+            r->count == 0 ? (double)width
+                          : (double)weft_codec_bound(r->codec, (size_t)r->count) / (double)r->count,
         .traits = r->codec->type->traits,
         .ordered = ordered(r->codec),
+        .ragged = ragged(c),
+        .root = c->root,
     };
-    /* The codec's block; codecs without scales have edges anywhere. */
-    const size_t block = r->codec->type->block(r->codec);
-    const weft_algo *algo = NULL;
-    /* WEFT_ALGO speaks of allreduce; the other collectives have an algorithm each. */
+    weft_pick pick;
+    /* WEFT_ALGO speaks of allreduce; the other collectives choose by themselves. */
     const char *name = o->algo != NULL ? o->algo : c->coll == WEFT_COLL_ALLREDUCE ? g->algo : NULL;
-    int rc = weft_algo_select(name, &choice, &algo);
-    if (rc != WEFT_OK) {
+    int rc = weft_algo_select(name, &choice, &pick);
+    if (rc != WEFT_OK || (rc = cut_lanes(c, &pick, &choice, r)) != WEFT_OK) {
         return rc;
     }
-    r->algo = algo->name;
-    r->lane_length = weft_lane_length(algo, &choice, block);
-    r->lane_count = c->count == 0 ? 1 : (c->count + r->lane_length - 1) / r->lane_length;
-    if (r->lane_count > UINT32_MAX ||
-        weft_codec_bound(r->codec, (size_t)r->lane_length) > MESSAGE_MOST) {
-        return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
-                         weft_coll_name(c->coll), (unsigned long long)c->count,
-                         weft_codec_spec(r->codec));
+    if (strlen(pick.text) >= sizeof(r->algo)) {
+        return weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s",
+                         weft_coll_name(c->coll), pick.text);
     }
+    memcpy(r->algo, pick.text, strlen(pick.text) + 1);
     weft_shape shape = {.coll = c->coll,
                         .rank = g->rank,
                         .size = g->size,
-                        .count = (size_t)(c->count < r->lane_length ? c->count : r->lane_length),
-                        .block = block,
-                        .root = c->root};
-    rc = weft_plancache_get(g->plans, algo, &shape, &r->plan);
-    if (rc == WEFT_OK) {
-        shape.count = (size_t)(c->count - (r->lane_count - 1) * r->lane_length);
-        rc = weft_plancache_get(g->plans, algo, &shape, &r->tail);
+                        .count = (size_t)(r->count < r->lane_length ? r->count : r->lane_length),
+                        .block = r->codec->type->block(r->codec),
+                        .root = c->root,
+                        .ragged = ragged(c),
+                        .spec = &pick.spec};
+    if (lone_lane(c)) {
+        shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
     }
-    return rc;
+    rc = weft_plancache_get(g->plans, pick.algo, &shape, &r->plan);
+    if (rc == WEFT_OK && !ragged(c)) {
+        shape.count = (size_t)(r->count - (r->lane_count - 1) * r->lane_length);
+    }
+    return rc == WEFT_OK ? weft_plancache_get(g->plans, pick.algo, &shape, &r->tail) : rc;
 }
 
-static void describe(const weft_call *c, weft_request *r)
+/* What all peers must say alike of the blocks' lengths. */
+static void describe_counts(const weft_group *g, const weft_call *c, const weft_request *r,
+                            char *text, size_t cap)
+{
+    const size_t *counts = c->in_counts != NULL ? c->in_counts : c->out_counts;
+    if (lone_lane(c)) {
+        snprintf(text, cap, "counts=own");
+    } else if (counts != NULL) {
+        uint64_t sum = 0;
+        for (int i = 0; i < g->size; i++) {
+            sum += counts[i];
+        }
+        snprintf(text, cap, "counts=%llu(%016llx)", (unsigned long long)sum,
+                 (unsigned long long)weft_hash64(counts, (size_t)g->size * sizeof(*counts)));
+    } else {
+        snprintf(text, cap, "count=%llu", (unsigned long long)r->count);
+    }
+}
+
+static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 {
     const char *name = weft_coll_name(c->coll);
-    char root[32] = "";
-    if (c->coll == WEFT_COLL_BROADCAST) {
+    const bool reduces = weft_coll_reduces(c->coll);
+    char root[32] = "", counts[64];
+    if (weft_coll_rooted(c->coll)) {
         snprintf(root, sizeof(root), " root=%d", c->root);
     }
+    describe_counts(g, c, r, counts, sizeof(counts));
     if (c->coll == WEFT_COLL_BARRIER) {
         snprintf(r->words, sizeof(r->words), "%s algo=%s", name, r->algo);
     } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s count=%llu%s codec=%s algo=%s lane=%llu",
-                 name, weft_dtype_name(c->dtype), reduces(c) ? " " : "",
-                 reduces(c) ? weft_op_name(c->op) : "", ordered(r->codec) ? " ordered" : "",
-                 (unsigned long long)c->count, root, weft_codec_spec(r->codec), r->algo,
-                 (unsigned long long)r->lane_length);
+        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s lane=%llu", name,
+                 weft_dtype_name(c->dtype), reduces ? " " : "", reduces ? weft_op_name(c->op) : "",
+                 ordered(r->codec) ? " ordered" : "", counts, root, weft_codec_spec(r->codec),
+                 r->algo, (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));
     r->descriptor += r->descriptor == 0; /* 0 is no hash: frames without an operation have it */
 }
 
-static void fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
+static uint64_t longest(const weft_group *g, const weft_call *c)
+{
+    uint64_t most = ragged(c) ? 0 : c->count;
+    for (int i = 0; i < g->size; i++) {
+        const uint64_t in = c->in_counts != NULL ? c->in_counts[i] : 0;
+        const uint64_t out = c->out_counts != NULL ? c->out_counts[i] : 0;
+        most = in > most ? in : most;
+        most = out > most ? out : most;
+    }
+    return most;
+}
+
+/* Copies of the lengths of a side's blocks and of where they begin. */
+static int keep_blocks(const weft_group *g, const size_t *counts, const size_t *offsets,
+                       uint64_t **ret_lengths, uint64_t **ret_offsets)
+{
+    const size_t size = (size_t)g->size;
+    uint64_t behind = 0;
+    if (counts == NULL) {
+        return WEFT_OK;
+    }
+    *ret_lengths = weft_calloc(size, sizeof(uint64_t));
+    *ret_offsets = weft_calloc(size, sizeof(uint64_t));
+    if (*ret_lengths == NULL || *ret_offsets == NULL) {
+        return weft_fail(WEFT_ENOMEM, "out of memory for the lengths of %d blocks", g->size);
+    }
+    for (size_t i = 0; i < size; i++) {
+        (*ret_lengths)[i] = counts[i];
+        (*ret_offsets)[i] = offsets != NULL ? offsets[i] : behind;
+        behind += counts[i];
+    }
+    return WEFT_OK;
+}
+
+static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const int64_t timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : g->timeout_ms;
     r->coll = weft_coll_name(c->coll);
-    r->in = c->in;
-    r->out = c->out;
-    r->count = c->count;
-    r->in_stride = in_blocks(g, c) > 1 ? c->count : 0;
-    r->out_stride = out_blocks(g, c) > 1 ? c->count : 0;
+    r->has_out = weft_call_has_out(g, c);
+    r->in = weft_call_has_in(g, c) ? c->in : NULL;
+    r->out = r->has_out ? c->out : NULL;
+    r->count = longest(g, c);
+    r->in_stride = weft_coll_in_blocks(c->coll, g->size) > 1 ? r->count : 0;
+    r->out_stride = weft_coll_out_blocks(c->coll, g->size) > 1 ? r->count : 0;
     r->dtype = c->dtype;
-    r->op = reduces(c) ? c->op : WEFT_SUM;
+    r->op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
     r->own = o->own;
     r->residual = o->residual;
     r->draw = o->draw;
     r->tensor = o->tensor;
     r->timeout_ns = timeout_ms < 0 ? WEFT_NEVER : timeout_ms * WEFT_MS;
     r->receipt = o->receipt;
+    const int rc = keep_blocks(g, c->in_counts, c->in_offsets, &r->in_lengths, &r->in_offsets);
+    return rc != WEFT_OK
+               ? rc
+               : keep_blocks(g, c->out_counts, c->out_offsets, &r->out_lengths, &r->out_offsets);
 }
 
 int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
@@ -244,11 +212,12 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
     weft_coll_opts o = {.size = sizeof(o)};
     if (c->opts != NULL) {
         if (c->opts->size < sizeof(c->opts->size) || c->opts->size > 4096) {
-            return invalid(c, "opts->size is not set to sizeof(weft_coll_opts)");
+            return weft_fail(WEFT_EINVAL, "%s: opts->size is not set to sizeof(weft_coll_opts)",
+                             weft_coll_name(c->coll));
         }
         memcpy(&o, c->opts, c->opts->size < sizeof(o) ? c->opts->size : sizeof(o));
     }
-    int rc = check(g, c, &o);
+    int rc = weft_call_check(g, c, &o);
     if (rc != WEFT_OK) {
         return rc;
     }
@@ -256,8 +225,10 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
     if (r == NULL) {
         return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_coll_name(c->coll));
     }
-    fill(g, c, &o, r);
-    rc = make_codecs(c, &o, r);
+    rc = fill(g, c, &o, r);
+    if (rc == WEFT_OK) {
+        rc = make_codecs(c, &o, r);
+    }
     if (rc == WEFT_OK) {
         rc = make_plans(g, c, &o, r);
     }
@@ -265,7 +236,7 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
         weft_request_discard(r);
         return rc;
     }
-    describe(c, r);
+    describe(g, c, r);
     *ret = r;
     return WEFT_OK;
 }

@@ -14,8 +14,22 @@ typedef struct weft_call {
     weft_dtype dtype;
     weft_op op;
     int root;
+    /* Of blocks with lengths of their own, per rank, in elements. offsets NULL: one behind another.
+     * Either counts not NULL: count is not looked at. */
+    const size_t *in_counts, *in_offsets, *out_counts, *out_offsets;
     const weft_coll_opts *opts;
 } weft_call;
+
+#define WEFT_COUNT_MOST (UINT64_C(1) << 40)
+
+/* What can be said of a call before anything is made of it. Nothing is sent. 0; WEFT_EINVAL;
+ * WEFT_ENOTSUP. */
+int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opts *o);
+/* Elements of this rank's input and output, as far as they reach from where the buffer begins. */
+uint64_t weft_call_in_extent(const weft_group *g, const weft_call *c);
+uint64_t weft_call_out_extent(const weft_group *g, const weft_call *c);
+bool weft_call_has_in(const weft_group *g, const weft_call *c);
+bool weft_call_has_out(const weft_group *g, const weft_call *c);
 
 /* 0; WEFT_EINVAL; WEFT_ENOTSUP; WEFT_ENOMEM. Nothing is sent, no operation number is used. */
 int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret);

@@ -2,11 +2,14 @@
 /* Open, close, and what can be asked of a group. */
 #include "group/group.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+
+#define SPIN_NS WEFT_MS
 
 static void on_roster(void *user, weft_link *link, uint32_t conn, weft_message *m)
 {
@@ -23,6 +26,33 @@ static void free_group(weft_group *g)
     weft_free(g->sum);
     weft_free(g->algo);
     weft_free(g);
+}
+
+/* Peers that share this host, this one too. */
+static int peers_here(const weft_group *g)
+{
+    int count = 0;
+    if (g->roster.entries == NULL) {
+        return g->size; /* threads of this process */
+    }
+    for (int r = 0; r < g->size; r++) {
+        count += memcmp(g->roster.entries[r].host, g->roster.entries[g->rank].host,
+                        sizeof(g->roster.entries[r].host)) == 0;
+    }
+    return count;
+}
+
+/* With more peers than cores, those that look would be in the way of those that have work. */
+static int64_t spin_of(const weft_group *g, const weft_settings *s)
+{
+    cpu_set_t cores;
+    if (s->opts.spin_us != 0) {
+        return s->opts.spin_us < 0 ? 0 : s->opts.spin_us * 1000;
+    }
+    if (sched_getaffinity(0, sizeof(cores), &cores) != 0 || CPU_COUNT(&cores) < peers_here(g)) {
+        return 0;
+    }
+    return SPIN_NS;
 }
 
 static int start(weft_group *g, const weft_settings *s)
@@ -45,6 +75,7 @@ static int start(weft_group *g, const weft_settings *s)
                    .log = g->log,
                    .pool = link->type->pool(link)},
         .link = link,
+        .spin_ns = spin_of(g, s),
         .dial = g->dial,
         .roster = on_roster,
         .roster_user = g,

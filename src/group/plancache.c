@@ -12,6 +12,7 @@ enum { CELLS = 32 };
 typedef struct cell {
     const weft_algo *algo; /* NULL: free */
     weft_shape shape;
+    weft_spec spec; /* the shape's */
     weft_shared_plan *plan;
     uint64_t used; /* when, by count of uses */
 } cell;
@@ -47,10 +48,17 @@ void weft_plancache_close(weft_plancache **cache)
     *cache = NULL;
 }
 
+static bool same_spec(const weft_spec *a, const weft_spec *b)
+{
+    return memcmp(a->number, b->number, sizeof(a->number)) == 0 &&
+           memcmp(a->choice, b->choice, sizeof(a->choice)) == 0;
+}
+
 static bool same(const cell *c, const weft_algo *algo, const weft_shape *s)
 {
     return c->algo == algo && c->shape.rank == s->rank && c->shape.size == s->size &&
-           c->shape.count == s->count && c->shape.block == s->block && c->shape.root == s->root;
+           c->shape.count == s->count && c->shape.block == s->block && c->shape.root == s->root &&
+           c->shape.ragged == s->ragged && same_spec(&c->spec, s->spec);
 }
 
 static int build(const weft_algo *algo, const weft_shape *shape, weft_shared_plan **ret)
@@ -89,7 +97,8 @@ int weft_plancache_get(weft_plancache *cache, const weft_algo *algo, const weft_
         rc = build(algo, shape, &plan);
         if (rc == WEFT_OK) {
             weft_shared_plan_unref(oldest->plan);
-            *oldest = (cell){.algo = algo, .shape = *shape, .plan = plan};
+            *oldest = (cell){.algo = algo, .shape = *shape, .spec = *shape->spec, .plan = plan};
+            oldest->shape.spec = &oldest->spec;
             found = oldest;
         }
     }

@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "group/group.h"
 
-enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000, DEAD_LEAST_MS = 50 };
+enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000, DEAD_LEAST_MS = 50, SPIN_MOST_US = 1000000 };
 
 void weft_group_opts_init(weft_group_opts *opts)
 {
@@ -76,6 +76,10 @@ static int check_range(const weft_group_opts *o)
         o->dead_ms > WEFT_LONGEST_MS) {
         return weft_fail(WEFT_EINVAL, "weft_group_open: a timeout is out of range");
     }
+    if (o->spin_us < -1 || o->spin_us > SPIN_MOST_US) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: spin_us is %lld, not -1 ... %d",
+                         (long long)o->spin_us, SPIN_MOST_US);
+    }
     return WEFT_OK;
 }
 
@@ -114,6 +118,9 @@ int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
     }
     if (rc == WEFT_OK) {
         rc = number("WEFT_DEAD_MS", DEAD_LEAST_MS, WEFT_LONGEST_MS, &o->dead_ms, 0);
+    }
+    if (rc == WEFT_OK) {
+        rc = number("WEFT_SPIN_US", -1, SPIN_MOST_US, &o->spin_us, 0);
     }
     if (rc == WEFT_OK) {
         rc = number("WEFT_SEED", 0, INT64_MAX, &seed, 1);

@@ -26,6 +26,11 @@ void weft_kernel_divide(weft_dtype dtype, void *v, size_t count, double by)
     weft_kernels_pick()->divide[dtype](v, count, by);
 }
 
+void weft_kernel_scale(weft_dtype dtype, void *v, size_t count, double by)
+{
+    weft_kernels_pick()->scale[dtype](v, count, by);
+}
+
 float weft_kernel_maxabs(const float *v, size_t count)
 {
     return weft_kernels_pick()->maxabs(v, count);

@@ -24,6 +24,9 @@ weft_reduce_fn *weft_kernel_reduce(weft_dtype dtype, weft_op op);
 /* v[i] /= by, rounded to the type first, for halves to binary32; floating types only. */
 void weft_kernel_divide(weft_dtype dtype, void *v, size_t count, double by);
 
+/* v[i] = v[i] times by, rounded as for the division; floating types only. */
+void weft_kernel_scale(weft_dtype dtype, void *v, size_t count, double by);
+
 /* Norms over floats, in a fixed order: 16 partial results, element i into i mod 16, folded in
  * order at the end. Sums in double. The maximum is infinite or NaN when an element is. */
 float weft_kernel_maxabs(const float *v, size_t count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loops that reduce, and MEAN's division: one for each type and operation, named sum_F32 and so
- * on. A part of kernel_loops.h.
+ * The loops that reduce, and those that divide or scale by a number: one for each type and
+ * operation, named sum_F32 and so on. A part of kernel_loops.h.
  */
 #ifndef WEFT_KERNEL_KERNEL_REDUCE_H
 #define WEFT_KERNEL_KERNEL_REDUCE_H
@@ -63,32 +63,38 @@ WEFT_DTYPE_MAP(UNALIGNED_TYPE)
     REDUCE(or, name, type, wide, OR)                                                               \
     REDUCE(xor, name, type, wide, XOR)
 
-#define DIVIDE(name, type, QUOTIENT)                                                               \
-    static inline void divide_##name(void *v, size_t count, double by)                             \
+/* v[i] = v[i] OP by, by being of the type that is computed in. */
+#define EACH(fn, name, type, OP)                                                                   \
+    static inline void fn##_##name(void *v, size_t count, double by)                               \
     {                                                                                              \
         any_##name *d = v;                                                                         \
-        const type divisor = (type)by;                                                             \
+        const type other = (type)by;                                                               \
         for (size_t i = 0; i < count; i++)                                                         \
-            d[i] = QUOTIENT(d[i], divisor);                                                        \
+            d[i] = OP(d[i], other);                                                                \
     }
 
 #define QUOTIENT(a, b) (a) / (b)
+#define PRODUCT(a, b) (a) * (b)
 #define QUOTIENT_F16(a, b) f16_of_float(float_of_f16(a) / (b))
+#define PRODUCT_F16(a, b) f16_of_float(float_of_f16(a) * (b))
 #define QUOTIENT_BF16(a, b) bf16_of_float(float_of_bf16(a) / (b))
+#define PRODUCT_BF16(a, b) bf16_of_float(float_of_bf16(a) * (b))
 
 #define REDUCE_FLOAT(name, type)                                                                   \
     REDUCE(sum, name, type, type, ADD)                                                             \
     REDUCE(prod, name, type, type, MUL)                                                            \
     REDUCE(min, name, type, type, MIN_NAN)                                                         \
     REDUCE(max, name, type, type, MAX_NAN)                                                         \
-    DIVIDE(name, type, QUOTIENT)
+    EACH(divide, name, type, QUOTIENT)                                                             \
+    EACH(scale, name, type, PRODUCT)
 
 #define REDUCE_HALF(name)                                                                          \
     REDUCE(sum, name, uint16_t, float, ADD_##name)                                                 \
     REDUCE(prod, name, uint16_t, float, MUL_##name)                                                \
     REDUCE(min, name, uint16_t, float, MIN_##name)                                                 \
     REDUCE(max, name, uint16_t, float, MAX_##name)                                                 \
-    DIVIDE(name, float, QUOTIENT_##name)
+    EACH(divide, name, float, QUOTIENT_##name)                                                     \
+    EACH(scale, name, float, PRODUCT_##name)
 
 REDUCE_FLOAT(F32, float)
 REDUCE_FLOAT(F64, double)

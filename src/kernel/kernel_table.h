@@ -9,6 +9,7 @@ typedef struct weft_kernels {
     const char *name; /* "c", "avx2" */
     weft_reduce_fn *reduce[WEFT_DTYPE_COUNT][WEFT_OP_COUNT];
     void (*divide[WEFT_DTYPE_COUNT])(void *v, size_t count, double by);
+    void (*scale[WEFT_DTYPE_COUNT])(void *v, size_t count, double by);
     float (*maxabs)(const float *v, size_t count);
     double (*sumabs)(const float *v, size_t count);
     double (*sumsq)(const float *v, size_t count);

@@ -142,6 +142,27 @@ void weft_plan_fence(weft_plan *p)
     put(p, (weft_step){.verb = WEFT_VERB_FENCE});
 }
 
+void weft_plan_scale(weft_plan *p, int slot, double weight)
+{
+    use_slot(p, slot);
+    put(p, (weft_step){.verb = WEFT_VERB_SCALE, .slot = slot, .weight = weight});
+}
+
+void weft_plan_joined(weft_plan *p)
+{
+    weft_step *last = p->step_count > 0 ? &p->steps[p->step_count - 1] : NULL;
+
+    if (last && (last->verb == WEFT_VERB_SEND || last->verb == WEFT_VERB_RECV))
+        last->joined = true;
+    else
+        stick(p, WEFT_EINTERNAL, "step %zu: joined to no message", p->step_count);
+}
+
+bool weft_plan_crosses(const weft_plan *p)
+{
+    return p->in_blocks > 1 && p->out_blocks > 1;
+}
+
 /* One side has fewer blocks than the other: its only block is the one of this rank. */
 static weft_span place(const weft_plan *p, weft_span span, uint32_t blocks, uint32_t other_blocks)
 {
@@ -152,20 +173,29 @@ static weft_span place(const weft_plan *p, weft_span span, uint32_t blocks, uint
 
 weft_span weft_plan_in(const weft_plan *p, weft_span span)
 {
+    if (weft_plan_crosses(p)) {
+        span.block += (uint32_t)p->rank * (uint32_t)p->size;
+        return span;
+    }
     return place(p, span, p->in_blocks, p->out_blocks);
 }
 
 weft_span weft_plan_out(const weft_plan *p, weft_span span)
 {
+    if (weft_plan_crosses(p)) {
+        span.block = span.block * (uint32_t)p->size + (uint32_t)p->rank;
+        return span;
+    }
     return place(p, span, p->out_blocks, p->in_blocks);
 }
 
 const char *weft_verb_name(weft_verb verb)
 {
     static const char *const names[WEFT_VERB_COUNT] = {
-        [WEFT_VERB_PACK] = "pack", [WEFT_VERB_SEND] = "send",   [WEFT_VERB_RECV] = "recv",
-        [WEFT_VERB_FOLD] = "fold", [WEFT_VERB_MERGE] = "merge", [WEFT_VERB_UNPACK] = "unpack",
-        [WEFT_VERB_ADD] = "add",   [WEFT_VERB_REPLY] = "reply", [WEFT_VERB_FENCE] = "fence",
+        [WEFT_VERB_PACK] = "pack",   [WEFT_VERB_SEND] = "send",   [WEFT_VERB_RECV] = "recv",
+        [WEFT_VERB_FOLD] = "fold",   [WEFT_VERB_MERGE] = "merge", [WEFT_VERB_UNPACK] = "unpack",
+        [WEFT_VERB_ADD] = "add",     [WEFT_VERB_REPLY] = "reply", [WEFT_VERB_SCALE] = "scale",
+        [WEFT_VERB_FENCE] = "fence",
     };
     return (unsigned)verb < WEFT_VERB_COUNT ? names[verb] : "unknown";
 }
@@ -185,11 +215,13 @@ static int print_step(const weft_plan *p, size_t index, char line[LINE_BYTES])
         return snprintf(line, LINE_BYTES, "%4zu %-6s %sslot %d = %s %s\n", index, name, raw,
                         s->slot, s->verb == WEFT_VERB_PACK ? "in" : "out", span);
     case WEFT_VERB_SEND:
-        return snprintf(line, LINE_BYTES, "%4zu %-6s %sslot %d of %s to %d, message %u\n", index,
-                        name, raw, s->slot, span, s->peer, (unsigned)s->message);
+        return snprintf(line, LINE_BYTES, "%4zu %-6s %sslot %d of %s to %d, message %u%s\n", index,
+                        name, raw, s->slot, span, s->peer, (unsigned)s->message,
+                        s->joined ? " with the next" : "");
     case WEFT_VERB_RECV:
-        return snprintf(line, LINE_BYTES, "%4zu %-6s %sslot %d of %s from %d, message %u\n", index,
-                        name, raw, s->slot, span, s->peer, (unsigned)s->message);
+        return snprintf(line, LINE_BYTES, "%4zu %-6s %sslot %d of %s from %d, message %u%s\n",
+                        index, name, raw, s->slot, span, s->peer, (unsigned)s->message,
+                        s->joined ? " with the next" : "");
     case WEFT_VERB_FOLD:
         return snprintf(line, LINE_BYTES, "%4zu %-6s slot %d op= in %s\n", index, name, s->slot,
                         span);
@@ -197,6 +229,9 @@ static int print_step(const weft_plan *p, size_t index, char line[LINE_BYTES])
         return snprintf(line, LINE_BYTES, "%4zu %-6s slot %d = slot %d op slot %d of %s\n", index,
                         name, s->slot, s->other_first ? s->other : s->slot,
                         s->other_first ? s->slot : s->other, span);
+    case WEFT_VERB_SCALE:
+        return snprintf(line, LINE_BYTES, "%4zu %-6s slot %d of %s by %.17g\n", index, name,
+                        s->slot, span, s->weight);
     case WEFT_VERB_UNPACK:
     case WEFT_VERB_ADD:
         return snprintf(line, LINE_BYTES, "%4zu %-6s out %s %s %sslot %d\n", index, name, span,

@@ -12,12 +12,18 @@
  *
  * The n-th send to a peer in a plan meets the n-th receive from this rank in the peer's plan.
  *
- * Spans count elements of the lane. Collectives over P blocks (allgather's result, reduce_scatter's
- * input) have P lanes side by side, one a block: `block` says which; allreduce and broadcast have
- * block 0 only. Allgather's input and reduce_scatter's result are block 0 too: the span of a pack
- * or fold counts in the input's blocks, that of an unpack, add or reply in the output's. What
- * travels counts in the blocks of the larger side: a rank's only block of allgather's input or of
- * reduce_scatter's result is there the block of its rank. (Slots: their spans are compared so.)
+ * Spans count elements of the lane. Collectives over P blocks (allgather's and gather's result,
+ * reduce_scatter's and scatter's input) have P lanes side by side, one a block: `block` says which;
+ * allreduce, reduce and broadcast have block 0 only. Allgather's input and reduce_scatter's result
+ * are block 0 too: the span of a pack or fold counts in the input's blocks, that of an unpack, add
+ * or reply in the output's. What travels counts in the blocks of the larger side: a rank's only
+ * block of allgather's input or of reduce_scatter's result is there the block of its rank. Where
+ * both sides have P blocks (alltoall), block d of rank o's input travels as block o P + d and
+ * becomes block o of rank d's output. (Slots: their spans are compared so.)
+ *
+ * Blocks may have different lengths (allgatherv): a plan is then made for the longest, and whoever
+ * runs it cuts each span at the end of its block. A plan that is right for every element is right
+ * for those that remain.
  *
  * Slots are the codec's encodings, but for those that a reply fills: they are *raw*, the elements
  * as they are, and whoever receives one says so with weft_plan_recv_raw(). Raw slots are sent and
@@ -26,6 +32,9 @@
  * reply's span of the output, before it is encoded, so that everybody gets divided elements with
  * the same bits. In a plan without replies (weft_plan.replies false) MEAN divides the whole output
  * when the lane is at its end.
+ *
+ * Several slots may travel in one message: weft_plan_joined() behind a send or receive joins it
+ * with the next one, which is of the same kind and peer. Both sides join alike.
  *
  * A slot that was sent may be read, sent and unpacked again, but not changed (fold, merge into)
  * before it is filled anew by pack, reply or receive: the bytes may still be under way.
@@ -51,6 +60,7 @@ typedef enum weft_verb {
     WEFT_VERB_UNPACK, /* output's span = decoded slot */
     WEFT_VERB_ADD,    /* output's span = output's span op decoded slot */
     WEFT_VERB_REPLY,  /* slot = raw encoding of the output's span, after MEAN's division of it */
+    WEFT_VERB_SCALE,  /* slot = weight times slot; of codecs whose encodings are the elements */
     WEFT_VERB_FENCE,  /* every receive above is here */
     WEFT_VERB_COUNT
 } weft_verb;
@@ -62,18 +72,20 @@ typedef struct weft_step {
     bool other_first; /* of a merge: operand order other op slot */
     bool raw;         /* the slot holds elements as they are: set by reply and weft_plan_recv_raw,
                          filled by check for send and unpack */
+    bool joined;      /* of send and receive: one message with the next step */
     bool last;        /* nothing below reads the slot's (of a merge: the other's) bytes before they
                          are replaced: they may be given away; filled by check */
     uint32_t message; /* of send and receive: how many went before it with this peer in the same
-                         direction; filled by check */
-    weft_span span;   /* of pack, receive, fold, unpack, add, reply; filled by check for send and
-                         merge */
+                         direction; filled by check. A joined message is known by its first */
+    double weight;    /* of scale */
+    weft_span span;   /* of pack, receive, fold, unpack, add, reply; filled by check for send, merge
+                         and scale */
 } weft_step;
 
 /* A rank this plan talks to. */
 typedef struct weft_plan_peer {
     int rank;
-    uint32_t sends, recvs; /* messages in this lane */
+    uint32_t sends, recvs; /* steps of either kind in a lane */
     uint32_t first_recv;   /* index of this peer's first receive in weft_plan.recvs */
 } weft_plan_peer;
 
@@ -109,19 +121,25 @@ void weft_plan_merge(weft_plan *p, int slot, int other, bool other_first);
 void weft_plan_unpack(weft_plan *p, int slot, weft_span into);
 void weft_plan_add(weft_plan *p, int slot, weft_span into);
 void weft_plan_reply(weft_plan *p, int slot, weft_span of);
+void weft_plan_scale(weft_plan *p, int slot, double weight);
 void weft_plan_fence(weft_plan *p);
+/* The send or receive just written is in one message with the next. */
+void weft_plan_joined(weft_plan *p);
 
+/* true: input and output have a block for each rank, and block d of rank o goes to rank d. */
+bool weft_plan_crosses(const weft_plan *p);
 /* Where an element lies among what travels: a span of the input (output) with the block of the
- * larger side. Two spans of input and output share memory in place exactly when these overlap. */
+ * larger side. */
 weft_span weft_plan_in(const weft_plan *p, weft_span span);
 weft_span weft_plan_out(const weft_plan *p, weft_span span);
 
 /* Check what one rank's plan can show: slots filled before use, spans in the lane and equal along a
  * slot's life, peers in range and never self, received slots used only below a fence, every receive
  * above some fence, sent slots not changed, raw slots not combined, at most 65536 messages a peer
- * and direction, no output written before the input at that place was read for the last time (in
- * place stays right), nothing replied twice or changed after its reply. Fills peers, recvs, message
- * numbers, spans and flags. 0, or a weft_status with the step in the text. May be called again. */
+ * and direction, joined steps side by side, finite weights, no output written before the input at
+ * that place was read for the last time (in place stays right), nothing replied twice or changed
+ * after its reply. Fills peers, recvs, message numbers, spans and flags. 0, or a weft_status with
+ * the step in the text. May be called again. */
 int weft_plan_check(weft_plan *p);
 
 /* The plan in words, a line a step, into a malloced text (weft_free). NULL: out of memory. */

@@ -3,6 +3,7 @@
 #include "plan/plan.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,10 +145,40 @@ static int check_merge(walk *w, weft_step *s)
     return w->slots[s->other].raw ? wrong(w, "slot %d is raw", s->other) : WEFT_OK;
 }
 
+static int check_scale(walk *w, weft_step *s)
+{
+    int rc;
+
+    if (!isfinite(s->weight))
+        return wrong(w, "weight %g", s->weight);
+    if ((rc = use(w, s->slot)) || (rc = change(w, s->slot)))
+        return rc;
+    s->span = w->slots[s->slot].span;
+    return WEFT_OK;
+}
+
+static int check_joined(const walk *w)
+{
+    const weft_step *s = &w->plan->steps[w->index];
+    const weft_step *next = w->index + 1 < w->plan->step_count ? s + 1 : NULL;
+
+    if (s->joined && (!next || next->verb != s->verb || next->peer != s->peer))
+        return wrong(w, "joined to no %s of peer %d", weft_verb_name(s->verb), s->peer);
+    return WEFT_OK;
+}
+
+/* Blocks of what travels. */
+static uint32_t travelling(const weft_plan *p)
+{
+    if (weft_plan_crosses(p))
+        return p->in_blocks * p->out_blocks;
+    return p->in_blocks > p->out_blocks ? p->in_blocks : p->out_blocks;
+}
+
 static int check_step(walk *w, weft_step *s)
 {
     const weft_plan *p = w->plan;
-    const uint32_t travel = p->in_blocks > p->out_blocks ? p->in_blocks : p->out_blocks;
+    const uint32_t travel = travelling(p);
     int rc;
 
     switch (s->verb) {
@@ -160,9 +191,10 @@ static int check_step(walk *w, weft_step *s)
         s->span = w->slots[s->slot].span;
         s->raw = w->slots[s->slot].raw;
         w->slots[s->slot].sent = true;
-        return WEFT_OK;
+        return check_joined(w);
     case WEFT_VERB_RECV:
-        if ((rc = check_peer(w, s->peer)) || (rc = check_span(w, s->span, travel)))
+        if ((rc = check_peer(w, s->peer)) || (rc = check_span(w, s->span, travel)) ||
+            (rc = check_joined(w)))
             return rc;
         return fill(w, s->slot, s->span, s->raw, true);
     case WEFT_VERB_FOLD:
@@ -182,6 +214,8 @@ static int check_step(walk *w, weft_step *s)
     case WEFT_VERB_REPLY:
         rc = check_span(w, s->span, p->out_blocks);
         return rc ? rc : fill(w, s->slot, weft_plan_out(p, s->span), true, false);
+    case WEFT_VERB_SCALE:
+        return check_scale(w, s);
     case WEFT_VERB_FENCE:
         w->fences++;
         return WEFT_OK;
@@ -219,6 +253,15 @@ static bool writes(weft_verb verb)
     return verb == WEFT_VERB_UNPACK || verb == WEFT_VERB_ADD || verb == WEFT_VERB_REPLY;
 }
 
+/* Where a span lies in memory when input and output share theirs: at its block, or the only block
+ * of one side at its rank's block of the other. */
+static weft_span in_memory(const weft_plan *p, weft_span span, bool output)
+{
+    if (weft_plan_crosses(p))
+        return span;
+    return output ? weft_plan_out(p, span) : weft_plan_in(p, span);
+}
+
 /* In place: walking upwards, the inputs read so far are those that a write here would spoil. */
 static int check_inputs(walk *w)
 {
@@ -228,10 +271,10 @@ static int check_inputs(walk *w)
     for (w->index = p->step_count; w->index-- > 0;) {
         const weft_step *s = &p->steps[w->index];
         if (s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD)
-            w->spans[w->span_count++] = weft_plan_in(p, s->span);
+            w->spans[w->span_count++] = in_memory(p, s->span, false);
         if (!writes(s->verb))
             continue;
-        const weft_span out = weft_plan_out(p, s->span);
+        const weft_span out = in_memory(p, s->span, true);
         for (size_t i = 0; i < w->span_count; i++)
             if (overlap(out, w->spans[i]))
                 return wrong(w,

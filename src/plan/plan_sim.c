@@ -145,6 +145,12 @@ static message *match(const sim *s, const weft_sim_at *at)
     }
     const uint32_t index = me->first_recv + send->message;
     const weft_step *recv = &to->plan->steps[to->plan->recvs[index]];
+    if (recv->joined != send->joined) {
+        weft_fail(WEFT_EINTERNAL,
+                  "a message to rank %d ends %s its part that step %" PRIu32 " there receives",
+                  send->peer, send->joined ? "behind" : "with", to->plan->recvs[index]);
+        return NULL;
+    }
     if (recv->raw != send->raw || recv->span.block != send->span.block ||
         recv->span.off != send->span.off || recv->span.count != send->span.count) {
         weft_fail(WEFT_EINTERNAL,
@@ -179,7 +185,7 @@ static int send(sim *s, const weft_sim_at *at)
     m->here = true;
     m->depth = count->rounds + 1;
     body->refs++;
-    count->messages++;
+    count->messages += !at->step->joined;
     count->bytes += body->len;
     enqueue(s, at->step->peer);
     return WEFT_OK;
@@ -228,6 +234,15 @@ static int combine(sim *s, const weft_sim_at *at)
                 : s->ops->merge(s->user, at, slot->bytes, slot->len, other->bytes, other->len);
 }
 
+static int scale(sim *s, const weft_sim_at *at)
+{
+    rank_state *r = &s->ranks[at->rank];
+    const int rc = own(r, at->step->slot);
+    buffer *slot = r->slots[at->step->slot];
+
+    return rc ? rc : s->ops->scale(s->user, at, slot->bytes, slot->len);
+}
+
 static int unpack(sim *s, const weft_sim_at *at)
 {
     const buffer *slot = s->ranks[at->rank].slots[at->step->slot];
@@ -258,6 +273,8 @@ static int run_step(sim *s, const weft_sim_at *at, bool *ret_wait)
     case WEFT_VERB_UNPACK:
     case WEFT_VERB_ADD:
         return unpack(s, at);
+    case WEFT_VERB_SCALE:
+        return scale(s, at);
     case WEFT_VERB_FENCE:
         pass_fence(s, at->rank, ret_wait);
         return WEFT_OK;

@@ -31,6 +31,7 @@ typedef struct weft_sim_ops {
     /* slot = slot op other, or other op slot when at->step->other_first. */
     int (*merge)(void *user, const weft_sim_at *at, void *slot, size_t len, const void *other,
                  size_t other_len);
+    int (*scale)(void *user, const weft_sim_at *at, void *slot, size_t len);
     /* Unpack and add. */
     int (*unpack)(void *user, const weft_sim_at *at, const void *slot, size_t len);
 
@@ -44,7 +45,7 @@ typedef struct weft_sim_ops {
 typedef struct weft_sim_count {
     uint32_t rounds;   /* longest chain of messages that ends here, each waiting for the last */
     uint32_t peers;    /* received from */
-    uint64_t messages; /* sent */
+    uint64_t messages; /* sent; joined ones count once */
     uint64_t bytes;    /* of bodies sent */
     uint64_t reduced_bytes; /* of encodings folded in, merged in and added */
 } weft_sim_count;

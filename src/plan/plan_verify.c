@@ -102,22 +102,29 @@ static int unite(const proof *v, weft_span span, size_t atom, uint64_t *into, co
     return WEFT_OK;
 }
 
-static bool required(const proof *v, uint32_t block, int rank)
+/* Must the output of rank `at` hold the contribution of a rank there? block: among what travels. */
+static bool required(const proof *v, int at, uint32_t block, int rank)
 {
-    if (v->goal->kind == WEFT_GOAL_REDUCE)
+    const weft_goal *g = v->goal;
+
+    if (g->kind == WEFT_GOAL_REDUCE)
         return true;
-    return v->goal->root >= 0 ? rank == v->goal->root : (uint32_t)rank == block;
+    if (g->kind == WEFT_GOAL_MIX)
+        return rank == at || g->takes(g->who, at, rank);
+    if (g->root >= 0)
+        return rank == g->root;
+    return (uint32_t)rank == (weft_plan_crosses(&v->plans[at]) ? block / (uint32_t)g->size : block);
 }
 
-/* block: among what travels. */
-static int check_complete(const proof *v, const uint64_t *symbol, uint32_t block, size_t atom)
+static int check_complete(const proof *v, int at, const uint64_t *symbol, uint32_t block,
+                          size_t atom)
 {
     if (!symbol[PRINT])
         return weft_fail(WEFT_EINTERNAL,
                          "block %" PRIu32 " element %zu of the output is not written", block,
                          v->edges[atom]);
     for (int rank = 0; rank < v->goal->size; rank++)
-        if (has(symbol, rank) != required(v, block, rank))
+        if (has(symbol, rank) != required(v, at, block, rank))
             return weft_fail(WEFT_EINTERNAL,
                              "block %" PRIu32 " element %zu of the output, last written by step "
                              "%" PRIu64 ", %s the contribution of rank %d",
@@ -134,33 +141,49 @@ static size_t bound(void *user, weft_span span, bool raw)
     return atoms_in(v, span) * v->stride * sizeof(uint64_t);
 }
 
+/* Does the rank have an input to read, an output to write? */
+static int check_input(const proof *v, int rank)
+{
+    if (v->goal->kind != WEFT_GOAL_COPY || v->goal->root < 0 || rank == v->goal->root)
+        return WEFT_OK;
+    return weft_fail(WEFT_EINTERNAL, "reads an input that only rank %d has", v->goal->root);
+}
+
+static int check_output(const proof *v, int rank)
+{
+    if (v->goal->sink < 0 || rank == v->goal->sink)
+        return WEFT_OK;
+    return weft_fail(WEFT_EINTERNAL, "writes an output that only rank %d has", v->goal->sink);
+}
+
 static int pack(const proof *v, const weft_sim_at *at, uint64_t *slot)
 {
     const weft_span where = weft_plan_in(&v->plans[at->rank], at->step->span);
     const size_t n = atoms_in(v, where), first = n ? atom_of(v, where.off) : 0;
+    const int rc = check_input(v, at->rank);
 
-    for (size_t i = 0; i < n; i++, slot += v->stride) {
+    for (size_t i = 0; !rc && i < n; i++, slot += v->stride) {
         memset(slot, 0, v->stride * sizeof *slot);
         slot[PRINT] =
             mix(WEFT_VERB_PACK, (uint64_t)at->rank, (uint64_t)where.block * v->atoms + first + i);
         slot[RANKS + at->rank / 64] |= UINT64_C(1) << (at->rank % 64);
     }
-    return WEFT_OK;
+    return rc;
 }
 
 static int reply(const proof *v, const weft_sim_at *at, uint64_t *slot)
 {
     const weft_span where = weft_plan_out(&v->plans[at->rank], at->step->span);
     uint64_t *out = output(v, at->rank, at->step->span);
-    int rc;
+    int rc = check_output(v, at->rank);
 
-    for (size_t i = 0; i < atoms_in(v, where); i++, out += v->stride, slot += v->stride) {
-        if ((rc = check_complete(v, out, where.block, atom_of(v, where.off) + i)))
+    for (size_t i = 0; !rc && i < atoms_in(v, where); i++, out += v->stride, slot += v->stride) {
+        if ((rc = check_complete(v, at->rank, out, where.block, atom_of(v, where.off) + i)))
             return rc;
         out[DIVIDED] = 1;
         memcpy(slot, out, v->stride * sizeof *slot);
     }
-    return WEFT_OK;
+    return rc;
 }
 
 static int fill(void *user, const weft_sim_at *at, void *slot, size_t cap, size_t *ret_len)
@@ -177,15 +200,16 @@ static int fold(void *user, const weft_sim_at *at, void *slot, size_t len)
 {
     const proof *v = user;
     uint64_t *into = slot;
+    const int rc = check_input(v, at->rank);
 
     (void)len;
-    for (size_t i = 0; i < atoms_in(v, at->step->span); i++, into += v->stride) {
+    for (size_t i = 0; !rc && i < atoms_in(v, at->step->span); i++, into += v->stride) {
         if (has(into, at->rank))
             return twice(v, at->step->span, i, at->rank);
         into[RANKS + at->rank / 64] |= UINT64_C(1) << (at->rank % 64);
         into[PRINT] = mix(WEFT_VERB_FOLD, into[PRINT], (uint64_t)at->rank);
     }
-    return WEFT_OK;
+    return rc;
 }
 
 static int merge(void *user, const weft_sim_at *at, void *slot, size_t len, const void *other,
@@ -209,15 +233,27 @@ static int merge(void *user, const weft_sim_at *at, void *slot, size_t len, cons
     return WEFT_OK;
 }
 
+static int scale(void *user, const weft_sim_at *at, void *slot, size_t len)
+{
+    const proof *v = user;
+    uint64_t *into = slot, weight;
+
+    (void)len;
+    memcpy(&weight, &at->step->weight, sizeof weight);
+    for (size_t i = 0; i < atoms_in(v, at->step->span); i++, into += v->stride)
+        into[PRINT] = mix(WEFT_VERB_SCALE, into[PRINT], weight);
+    return WEFT_OK;
+}
+
 static int unpack(void *user, const weft_sim_at *at, const void *slot, size_t len)
 {
     const proof *v = user;
     const uint64_t *from = slot;
     uint64_t *out = output(v, at->rank, at->step->span);
-    int rc;
+    int rc = check_output(v, at->rank);
 
     (void)len;
-    for (size_t i = 0; i < atoms_in(v, at->step->span); i++) {
+    for (size_t i = 0; !rc && i < atoms_in(v, at->step->span); i++) {
         /* Raw slots are what the output was; of an encoding the output is the decoded value. */
         const uint64_t value = at->step->raw ? from[PRINT] : mix(WEFT_VERB_UNPACK, from[PRINT], 0);
         if (at->step->verb == WEFT_VERB_UNPACK) {
@@ -235,7 +271,7 @@ static int unpack(void *user, const weft_sim_at *at, const void *slot, size_t le
         out += v->stride;
         from += v->stride;
     }
-    return WEFT_OK;
+    return rc;
 }
 
 static void stamp(void *user, int rank, void *ret)
@@ -334,7 +370,7 @@ static int allocate(proof *v)
 static int check_element(const proof *v, int rank, const uint64_t *symbol, const uint64_t *first,
                          uint32_t block, size_t atom)
 {
-    int rc = check_complete(v, symbol, block, atom);
+    int rc = check_complete(v, rank, symbol, block, atom);
 
     if (rc)
         return rc;
@@ -353,9 +389,14 @@ static int check_element(const proof *v, int rank, const uint64_t *symbol, const
 
 static int check_outputs(const proof *v)
 {
-    const bool own = v->goal->out_blocks < v->goal->in_blocks; /* each rank has another block */
+    const weft_goal *g = v->goal;
+    /* Each rank has other elements, or is the only one that has any. */
+    const bool own = g->out_blocks < g->in_blocks || weft_plan_crosses(&v->plans[0]) ||
+                     g->kind == WEFT_GOAL_MIX || g->sink >= 0;
 
-    for (int rank = 0; rank < v->goal->size; rank++) {
+    for (int rank = 0; rank < g->size; rank++) {
+        if (g->sink >= 0 && rank != g->sink)
+            continue;
         for (int b = 0; b < v->goal->out_blocks; b++) {
             const weft_span local = {.block = (uint32_t)b};
             const uint32_t block = weft_plan_out(&v->plans[rank], local).block;
@@ -419,6 +460,7 @@ int weft_plan_verify(const weft_goal *goal, int (*build)(void *user, int rank, w
         .fill = fill,
         .fold = fold,
         .merge = merge,
+        .scale = scale,
         .unpack = unpack,
         .stamp_bytes = v.heard_words * sizeof *v.heard,
         .stamp = stamp,

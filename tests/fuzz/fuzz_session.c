@@ -124,9 +124,10 @@ static void call(session *s, int kind, int64_t timeout_ns)
         abort();
     }
     r->coll = kind == 0 ? "allreduce" : "broadcast";
-    r->algo = kind == 0 ? "ring" : "tree";
+    snprintf(r->algo, sizeof(r->algo), "%s", kind == 0 ? "ring" : "tree");
     snprintf(r->words, sizeof(r->words), "%s", words[kind]);
     r->descriptor = weft_hash64(r->words, strlen(r->words));
+    r->has_out = true;
     r->in = s->in;
     r->out = s->out[s->called];
     r->count = COUNT;

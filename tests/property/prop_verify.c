@@ -10,7 +10,7 @@
 #include "collectives/partition.h"
 #include "plan/plan_verify.h"
 
-enum { ROWS = 8, MOST = 32 };
+enum { ROWS_MOST = 64, MOST = 32 };
 
 typedef enum mutation {
     NONE,
@@ -103,11 +103,14 @@ static void accept(scene *s)
 
 ParameterizedTestParameters(verify, accepts_every_algorithm)
 {
-    static int rows[ROWS];
+    static int rows[ROWS_MOST];
+    size_t count = 0;
 
-    for (int i = 0; i < ROWS; i++)
-        rows[i] = i;
-    return cr_make_param_array(int, rows, ROWS);
+    while (count < ROWS_MOST && weft_algo_at((int)count)) {
+        rows[count] = (int)count;
+        count++;
+    }
+    return cr_make_param_array(int, rows, count);
 }
 
 ParameterizedTest(int *row, verify, accepts_every_algorithm)
@@ -131,10 +134,10 @@ ParameterizedTest(int *row, verify, accepts_every_algorithm)
     }
 }
 
-Test(verify, the_table_has_as_many_rows_as_tested)
+Test(verify, the_table_has_no_more_rows_than_are_tested)
 {
-    cr_assert_not_null(weft_algo_at(ROWS - 1));
-    cr_assert_null(weft_algo_at(ROWS));
+    cr_assert_not_null(weft_algo_at(0));
+    cr_assert_null(weft_algo_at(ROWS_MOST));
     cr_assert_null(weft_algo_at(-1));
 }
 

@@ -206,23 +206,31 @@ static void lay_out(const simjob *job, simjob_part *p, int rank, int index)
 
 static int cut_lanes(simjob *job, int rank, const simjob_call *c, weft_request *r)
 {
-    const weft_algo *algo = NULL;
-    int rc = weft_algo_find(c->coll, r->algo, &algo);
+    const weft_choice choice = {.coll = c->coll,
+                                .size = job->size,
+                                .count = c->count,
+                                .element_bytes = 1,
+                                .encoded_bytes = 1,
+                                .traits = r->codec->type->traits,
+                                .root = c->root};
+    weft_pick pick;
+    int rc = weft_algo_select(r->algo, &choice, &pick);
     weft_shared_plan *plan = NULL, *tail = NULL;
     weft_shape shape = {.coll = c->coll,
                         .rank = rank,
                         .size = job->size,
                         .block = r->codec->type->block(r->codec),
-                        .root = c->root};
+                        .root = c->root,
+                        .spec = &pick.spec};
     const uint64_t lane = c->lane < c->count ? c->lane : c->count;
     shape.count = (size_t)lane;
     if (rc == WEFT_OK) {
-        rc = weft_plancache_get(job->groups[rank].plans, algo, &shape, &plan);
+        rc = weft_plancache_get(job->groups[rank].plans, pick.algo, &shape, &plan);
     }
     const uint64_t lanes = (c->count + lane - 1) / lane;
     shape.count = (size_t)(c->count - (lanes - 1) * lane);
     if (rc == WEFT_OK) {
-        rc = weft_plancache_get(job->groups[rank].plans, algo, &shape, &tail);
+        rc = weft_plancache_get(job->groups[rank].plans, pick.algo, &shape, &tail);
     }
     if (rc != WEFT_OK) {
         weft_shared_plan_unref(plan);

@@ -214,15 +214,18 @@ static void check_all_halves(const weft_kernels *k, weft_dtype dtype)
                                    weft_op_name(ops[o]), a[i], b[i], out[i]);
         }
     }
-    static const double sizes[] = {1, 2, 3, 7, 60000, 65535};
-    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+    static const double by[] = {1, 2, 3, 7, 60000, 65535, 0.3};
+    for (size_t s = 0; s < sizeof(by) / sizeof(by[0]); s++) {
         memcpy(out, all, sizeof(out));
-        k->divide[dtype](out, VALUES, sizes[s]);
+        memcpy(other, all, sizeof(other));
+        k->divide[dtype](out, VALUES, by[s]);
+        k->scale[dtype](other, VALUES, by[s]);
         for (int i = 0; i < VALUES; i++) {
-            const float quotient = (float)halves_value(dtype, all[i]) / (float)sizes[s];
-            if (out[i] != halves_nearest(dtype, (double)quotient))
-                cr_assert_fail("%s %04x by %g is %04x", weft_dtype_name(dtype), all[i], sizes[s],
-                               out[i]);
+            const float v = (float)halves_value(dtype, all[i]), n = (float)by[s];
+            if (out[i] != halves_nearest(dtype, (double)(v / n)) ||
+                other[i] != halves_nearest(dtype, (double)(v * n)))
+                cr_assert_fail("%s %04x by %g is %04x, times %04x", weft_dtype_name(dtype), all[i],
+                               by[s], out[i], other[i]);
         }
     }
 }
