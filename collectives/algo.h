@@ -108,6 +108,8 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
 /* What the plans of all ranks have to reach, for weft_plan_verify(). */
 weft_goal weft_shape_goal(const weft_shape *s);
+/* The same of this algorithm's plans, which its traits may promise more of: rank order. */
+weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
 /* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
  * The same on every peer. */

@@ -64,3 +64,11 @@ weft_goal weft_shape_goal(const weft_shape *s)
         g.kind = WEFT_GOAL_MEET;
     return g;
 }
+
+weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s)
+{
+    weft_goal g = weft_shape_goal(s);
+
+    g.ordered = (a->traits & WEFT_ALGO_ORDERED) && !s->order;
+    return g;
+}
