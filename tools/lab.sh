@@ -249,6 +249,7 @@ down() {
 link_of() { # NAMESPACE DEVICE: what tc says of it
     told=$(tc -n "$1" qdisc show dev "$2" | sed -n 's/^qdisc netem.* delay \([^ ]*\).*/delay \1/p
         s/^qdisc tbf [^ ]* .* rate \([^ ]*\) burst \([^ ]*\) lat \([^ ]*\).*/\1, burst \2, queue \3/p' | tr '\n' ' ')
+    told=${told% }
     echo "${told:-unshaped}"
 }
 
