@@ -5,7 +5,7 @@
 #             P peers behind links of RATE (100mbit, 1gbit, none) in both directions. B bytes (32kb) may go
 #             at once, what would wait longer than L (50ms) is dropped; both follow from RATE unless given.
 #             D (5ms): delay of what a peer sends; needs the kernel's netem
-#   lab.sh rate [--peer R] --rate RATE [--burst B] [--latency L] [--name NAME]
+#   lab.sh rate [--peer R] --rate RATE [--burst B] [--latency L] [--delay D] [--name NAME]
 #             change the links, or that of one peer
 #   lab.sh run -n P [--name NAME] [--grace SECONDS] COMMAND...
 #             COMMAND in the first P namespaces as ranks 0 to P-1 of one group
@@ -150,6 +150,14 @@ settle_link() {
     { [ ${#time} -le 8 ] && [ "$time" -ge 100 ]; } || usage "--latency $latency is not from 100us to 99s"
 }
 
+# Stop when there can be no lab, or no delay that is asked for.
+may_be() {
+    [ -z "$delay" ] || [ -n "$(in_units "$delay" us=1 ms=1e3 s=1e6)" ] || usage "--delay '$delay': expected such as 5ms"
+    possible || exit
+    [ -z "$delay" ] || [ $netem = yes ] ||
+        stop $impossible "--delay: the kernel has no netem (the program weather_proxy of the tests delays without it)"
+}
+
 # One end of a link. netem, when it is asked for, comes before the bucket.
 shape_end() { # NAMESPACE DEVICE DELAY
     tc -n "$1" qdisc del dev "$2" root 2>/dev/null
@@ -199,12 +207,7 @@ up() {
     [ -n "$rate" ] || usage "up: how fast are the links? --rate RATE"
     whole -n "$peers" 2 $most_peers
     settle_link
-    if [ -n "$delay" ]; then
-        [ -n "$(in_units "$delay" us=1 ms=1e3 s=1e6)" ] || usage "--delay '$delay': expected such as 5ms"
-    fi
-    possible || exit
-    [ -z "$delay" ] || [ $netem = yes ] ||
-        stop $impossible "--delay: the kernel has no netem (the program weather_proxy of the tests delays without it)"
+    may_be
     [ -z "$(processes)" ] || stop 1 "lab '$name' is in use by processes $(processes | tr '\n' ' ')- lab.sh down ends them"
     remove || stop 1 "the old lab '$name' cannot be removed"
     trap 'remove' EXIT
@@ -218,6 +221,7 @@ up() {
 change_rate() {
     [ -n "$rate" ] || usage "rate: how fast? --rate RATE"
     settle_link
+    may_be
     need_lab
     if [ -n "$peer" ]; then
         need_rank --peer "$peer"
@@ -233,14 +237,13 @@ change_rate() {
 
 down() {
     need_lab
-    for signal in TERM KILL; do
-        for i in 1 2 3 4 5 6 7 8 9 10; do
-            living=$(processes)
-            [ -n "$living" ] || break 2
-            # Each once a turn: a process that starts another meanwhile is met in the next.
-            [ $i -gt 1 ] && [ $signal = TERM ] || kill -$signal $living 2>/dev/null
-            sleep 0.1
-        done
+    # A second of asking, a second of killing; what starts meanwhile is met in the next turn.
+    for turn in $(seq 20); do
+        living=$(processes)
+        [ -n "$living" ] || break
+        [ "$turn" -le 10 ] && signal=TERM || signal=KILL
+        kill -s $signal $living 2>/dev/null
+        sleep 0.1
     done
     [ -z "$(processes)" ] || stop 1 "processes $(processes | tr '\n' ' ')in lab '$name' do not end"
     remove
@@ -423,7 +426,7 @@ while [ $# -gt 0 ]; do
     'up --rate' | 'rate --rate') rate=$2 ;;
     'up --burst' | 'rate --burst') burst=$2 ;;
     'up --latency' | 'rate --latency') latency=$2 ;;
-    'up --delay') delay=$2 ;;
+    'up --delay' | 'rate --delay') delay=$2 ;;
     'rate --peer') peer=$2 ;;
     'run --grace') grace=$2 ;;
     *' --')

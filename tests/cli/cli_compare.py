@@ -109,7 +109,7 @@ def known_times():
 def rivals_here():
     """Each rival that is built and can be started, over three processes."""
     built = {path.name for path in programs}
-    found = ["gloo:ring+allreduce_ring"] if "gloo_allreduce" in built else []
+    found = ["gloo:allreduce_ring"] if "gloo_allreduce" in built else []
     if "mpi_allreduce_openmpi" in built and shutil.which("mpiexec.openmpi"):
         found += ["openmpi", "openmpi-tcp"]
     if "mpi_allreduce_mpich" in built and shutil.which("mpiexec.mpich"):
@@ -117,14 +117,14 @@ def rivals_here():
     if not found:
         run(status=77, says="skipped: no ")
         return
-    ran = run("--programs", programs[0].parent, "-n", 3, "-s", "1K", "-r", 2, "-i", 3, "--against", ",".join(found), "--json", "-",
+    ran = run("--programs", programs[0].parent, "-n", 3, "-s", "1K", "-r", 1, "-i", 3, "--against", ",".join(found), "--json", "-",
               status=0, says="ratio")
     case, = json.loads(ran.stdout)["cases"]
     check(case["peers"] == 3 and case["size"] == 1024, "the case that was asked for", ran)
     check(not case["left_out"] and not case["failures"], f"everything works: {case['left_out']} {case['failures']}", ran)
     for rival in found:
         told = case["judged"][rival.partition(":")[0]]
-        check(len(told["ratios"]) == 2 and min(told["ratios"]) > 0, f"{rival}: a ratio a round", ran)
+        check(len(told["ratios"]) == 1 and told["ratio"] > 0, f"{rival}: a ratio", ran)
 
 
 refusals()
