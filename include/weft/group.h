@@ -49,8 +49,15 @@ typedef struct weft_group_opts {
                                   core of its own, and not at all where it cannot */
     uint64_t seed;           /**< key of all random numbers, the same on all peers; 0: WEFT_SEED,
                                   else 1 */
-    const char *checksum;    /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
-                                  WEFT_CHECKSUM, else "auto" */
+    const char *algo;        /**< which algorithm for which collective and size, the same on all
+                                  peers: an allreduce SPEC, "ring", or rules
+                                  "allreduce:0-64K=doubling;broadcast=tree" (FROM in, TO out, bytes
+                                  of the vector or block); NULL: WEFT_ALGO, else automatic */
+    const char *costs;    /**< the constants that automatic choice goes by, the same on all peers,
+                               "round=40e-6,byte=1e-9" (`weft bench --tune` prints them); NULL:
+                               WEFT_COSTS, else built in */
+    const char *checksum; /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
+                               WEFT_CHECKSUM, else "auto" */
     void (*log)(void *user, int level, const char *line); /**< 0 error … 3 debug; NULL: silent */
     void *log_user;                                       /**< handed to log */
 } weft_group_opts;

@@ -19,13 +19,15 @@ typedef enum weft_family {
     WEFT_FAMILY_COUNT
 } weft_family;
 
-/** A parameter of a SPEC string. */
+/** A parameter of a SPEC string: a word out of choices, a text, or a number. */
 typedef struct weft_param {
     const char *key;     /**< NULL ends a list */
-    const char *value;   /**< the default, as written in a SPEC */
-    const char *choices; /**< "max|1|2" for words, NULL for numbers */
-    double min, max;     /**< range of a number, both ends in; integer says whether whole */
+    const char *value;   /**< the default, as written in a SPEC; a text shorter than min: the key
+                              must be given */
+    const char *choices; /**< "max|1|2" for words, NULL for numbers and texts */
+    double min, max;     /**< range, both ends in: of a number, or of the bytes of a text */
     int integer;         /**< 1: whole numbers only */
+    int text;            /**< 1: any text without commas and control characters, a path say */
     const char *help;    /**< one line */
 } weft_param;
 

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/rules.h"
 #include "wire/frame.h"
 
 /* Fragments of a message are numbered with 16 bits. */
@@ -78,10 +79,14 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
         .ordered = ordered(r->codec),
         .ragged = ragged(c),
         .root = c->root,
+        .host = g->host,
+        .costs = &g->costs,
     };
     weft_pick pick;
-    /* WEFT_ALGO speaks of allreduce; the other collectives choose by themselves. */
-    const char *name = o->algo != NULL ? o->algo : c->coll == WEFT_COLL_ALLREDUCE ? g->algo : NULL;
+    char rule[WEFT_SPEC_TEXT];
+    const char *name = o->algo != NULL                                             ? o->algo
+                       : weft_rules_find(g->algo, c->coll, r->count * width, rule) ? rule
+                                                                                   : NULL;
     int rc = weft_algo_select(name, &choice, &pick);
     if (rc != WEFT_OK || (rc = cut_lanes(c, &pick, &choice, r)) != WEFT_OK) {
         return rc;
@@ -98,7 +103,8 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
                         .block = r->codec->type->block(r->codec),
                         .root = c->root,
                         .ragged = ragged(c),
-                        .spec = &pick.spec};
+                        .spec = &pick.spec,
+                        .host = g->host};
     if (lone_lane(c)) {
         shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
     }

@@ -25,6 +25,7 @@ static void free_group(weft_group *g)
     weft_free(g->dial);
     weft_free(g->sum);
     weft_free(g->algo);
+    weft_free(g->host);
     weft_free(g);
 }
 
@@ -32,12 +33,8 @@ static void free_group(weft_group *g)
 static int peers_here(const weft_group *g)
 {
     int count = 0;
-    if (g->roster.entries == NULL) {
-        return g->size; /* threads of this process */
-    }
     for (int r = 0; r < g->size; r++) {
-        count += memcmp(g->roster.entries[r].host, g->roster.entries[g->rank].host,
-                        sizeof(g->roster.entries[r].host)) == 0;
+        count += g->host[r] == g->host[g->rank];
     }
     return count;
 }
@@ -107,6 +104,7 @@ int weft_group_open(weft_group **ret, const weft_group_opts *opts)
     }
     g->seed = s.opts.seed;
     g->timeout_ms = s.opts.timeout_ms;
+    g->costs = s.costs;
     g->log = (weft_log){.line = s.opts.log, .user = s.opts.log_user};
     if (s.algo[0] != '\0') {
         g->algo = weft_strdup(s.algo);

@@ -124,7 +124,8 @@ simjob *simjob_open(int size, uint64_t seed)
     job->size = size;
     job->seed = seed;
     for (int r = 0; r < size; r++) {
-        job->groups[r] = (weft_group){.rank = r, .size = size, .seed = seed, .timeout_ms = 1000};
+        job->groups[r] = (weft_group){
+            .rank = r, .size = size, .seed = seed, .timeout_ms = 1000, .costs = weft_costs_default};
         if (weft_plancache_open(&job->groups[r].plans) != WEFT_OK) {
             simjob_close(&job);
             return NULL;
