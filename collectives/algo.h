@@ -67,6 +67,9 @@ enum {
     WEFT_ALGO_GRAPH = 1u << 1,   /* talks along the edges of shape.graph only */
     WEFT_ALGO_RING = 1u << 3,    /* a rank talks to the ranks beside it: takes the ring order */
     WEFT_ALGO_TREE = 1u << 4, /* goes along a tree from rank 0 or the root: takes the tree order */
+    WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in the order of its places, so that it
+                                    serves operations that do not commute where shape.order is NULL
+                                  */
 };
 
 /* A price, for one lane, where an encoded element takes `width` bytes on the way up (own
@@ -108,6 +111,8 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
 /* What the plans of all ranks have to reach, for weft_plan_verify(). */
 weft_goal weft_shape_goal(const weft_shape *s);
+/* The same of this algorithm's plans, which its traits may promise more of: rank order. */
+weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
 /* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
  * The same on every peer. */
@@ -137,6 +142,7 @@ typedef struct weft_choice {
     size_t element_bytes; /* of the dtype */
     double encoded_bytes; /* of one element as encoded, on average (the codec's bound / count) */
     uint32_t traits;      /* of the codec */
+    bool ordered;         /* the operation does not commute */
     bool ragged;
     int root;
     const int *host;            /* as in weft_shape */

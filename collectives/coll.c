@@ -76,3 +76,11 @@ weft_goal weft_shape_goal(const weft_shape *s)
     }
     return g;
 }
+
+weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s)
+{
+    weft_goal g = weft_shape_goal(s);
+
+    g.ordered = (a->traits & WEFT_ALGO_ORDERED) && !s->order;
+    return g;
+}

@@ -107,6 +107,9 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
         refusal = "combines encodings, which this codec cannot do without coding again";
     else if ((p->algo->needs & WEFT_NEEDS_ELEMENTS) && !(c->traits & WEFT_CODEC_LOSSLESS))
         refusal = "weighs encodings, which this codec cannot do without coding again";
+    else if (c->ordered && !(p->algo->traits & WEFT_ALGO_ORDERED))
+        refusal =
+            "combines in another order than that of ranks, and the operation does not commute";
     else if (c->graph && !(p->algo->traits & WEFT_ALGO_GRAPH))
         refusal = "talks to peers that are no neighbours in the topology";
     snprintf(text, cap, "%s", refusal ? refusal : "");

@@ -61,6 +61,8 @@ typedef struct weft_coll_opts {
                                 Up to dead_ms more where the peer waited for is in the operation too:
                                 so the one that waits for the culprit speaks first */
     weft_receipt *receipt; /**< filled when the operation succeeds; NULL: not wanted */
+    const weft_user_op *user_op; /**< what WEFT_USER means, copied by the call; NULL with any other
+                                      operation */
 } weft_coll_opts;
 
 /**
@@ -69,7 +71,8 @@ typedef struct weft_coll_opts {
  * @param in     count elements of dtype. May equal out (in place).
  * @param out    count elements.
  * @param dtype  WEFT_F32 for lossy codecs, any for "raw".
- * @param op     WEFT_SUM or WEFT_MEAN for lossy codecs, any for "raw".
+ * @param op     WEFT_SUM or WEFT_MEAN for lossy codecs, any for "raw"; WEFT_USER takes
+ *               opts->user_op.
  * Cost: rounds and bytes as `weft info` prints for each algorithm.
  * Source: Patarasuk & Yuan 2009 (ring); Thakur et al. 2005 (recursive doubling).
  */

@@ -18,13 +18,13 @@ static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request
 {
     const weft_op op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
     const char *spec = o->codec != NULL ? o->codec : "raw";
-    int rc = weft_codec_make(&r->codec, spec, c->dtype, op);
+    int rc = weft_codec_make(&r->codec, spec, c->dtype, op, o->user_op);
     if (rc == WEFT_OK && c->coll != WEFT_COLL_ALLREDUCE &&
         (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0) {
         rc = weft_fail(WEFT_ENOTSUP, "codec %s serves allreduce only", r->codec->type->name);
     }
     if (rc == WEFT_OK) {
-        rc = weft_codec_make(&r->raw, "raw", c->dtype, op);
+        rc = weft_codec_make(&r->raw, "raw", c->dtype, op, o->user_op);
     }
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_coll_name(c->coll));
 }
@@ -58,12 +58,19 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
     return WEFT_OK;
 }
 
-/* Ranks as they sit in the algorithm. */
-static const int *order_for(const weft_group *g, const weft_pick *pick)
+/* Ranks as they sit in the algorithm: as they are where operands must keep the order of ranks. */
+static const int *order_for(const weft_group *g, const weft_pick *pick, bool ordered)
 {
-    return pick->algo->traits & WEFT_ALGO_RING   ? g->orders.ring
+    return ordered                               ? NULL
+           : pick->algo->traits & WEFT_ALGO_RING ? g->orders.ring
            : pick->algo->traits & WEFT_ALGO_TREE ? g->orders.tree
                                                  : NULL;
+}
+
+/* Operands must keep the order of ranks. */
+static bool ordered(const weft_codec *codec)
+{
+    return codec->op == WEFT_USER && codec->user_op.commutative == 0;
 }
 
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
@@ -78,6 +85,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
             r->count == 0 ? (double)width
                           : (double)weft_codec_bound(r->codec, (size_t)r->count) / (double)r->count,
         .traits = r->codec->type->traits,
+        .ordered = ordered(r->codec),
         .ragged = ragged(c),
         .root = c->root,
         .host = g->host,
@@ -107,7 +115,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
                         .ragged = ragged(c),
                         .spec = &pick.spec,
                         .host = g->host,
-                        .order = order_for(g, &pick),
+                        .order = order_for(g, &pick, choice.ordered),
                         .graph = choice.graph};
     if (lone_lane(c)) {
         shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
@@ -159,9 +167,10 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
     if (c->coll == WEFT_COLL_BARRIER) {
         snprintf(r->words, sizeof(r->words), "%s algo=%s%s%s", name, r->algo, order, edges);
     } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s %s%s codec=%s algo=%s%s%s lane=%llu", name,
-                 weft_dtype_name(c->dtype), reduces ? " " : "", reduces ? weft_op_name(c->op) : "",
-                 counts, root, weft_codec_spec(r->codec), r->algo, order, edges,
+        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s%s%s lane=%llu",
+                 name, weft_dtype_name(c->dtype), reduces ? " " : "",
+                 reduces ? weft_op_name(c->op) : "", ordered(r->codec) ? " ordered" : "", counts,
+                 root, weft_codec_spec(r->codec), r->algo, order, edges,
                  (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "support/halves.h"
 
 enum { CANARY = 64, CANARY_BYTE = 0xa5 };
 
@@ -50,6 +51,9 @@ const weft_algo *simjob_algo(weft_coll coll, int i)
 
 static double get(weft_dtype dtype, const void *v, uint64_t i)
 {
+    if (halves_are(dtype)) {
+        return halves_value(dtype, ((const uint16_t *)v)[i]);
+    }
 #define GET(name, type, words)                                                                     \
     case WEFT_##name:                                                                              \
         return (double)((const type *)v)[i];
@@ -63,6 +67,10 @@ static double get(weft_dtype dtype, const void *v, uint64_t i)
 
 static void set(weft_dtype dtype, void *v, uint64_t i, double to)
 {
+    if (halves_are(dtype)) {
+        ((uint16_t *)v)[i] = halves_nearest(dtype, to);
+        return;
+    }
 #define SET(name, type, words)                                                                     \
     case WEFT_##name:                                                                              \
         ((type *)v)[i] = (type)to;                                                                 \
@@ -79,7 +87,8 @@ static double input(const simjob *job, const simjob_call *c, int index, int rank
 {
     weft_rng rng = {.state = job->seed * 31 + (uint64_t)index * 1000003 +
                              (uint64_t)rank * UINT64_C(1000000007) + i * 7919};
-    const bool is_signed = c->dtype != WEFT_U8 && c->dtype != WEFT_U32 && c->dtype != WEFT_U64;
+    const bool is_signed =
+        c->dtype != WEFT_U8 && c->dtype != WEFT_U16 && c->dtype != WEFT_U32 && c->dtype != WEFT_U64;
     if (c->real) {
         return (double)(float)(weft_rng_unit(&rng) - 0.5);
     }
@@ -98,6 +107,12 @@ static double reduce(weft_op op, double a, double b)
         return a < b ? a : b;
     case WEFT_MAX:
         return a > b ? a : b;
+    case WEFT_BAND:
+        return (double)((int64_t)a & (int64_t)b);
+    case WEFT_BOR:
+        return (double)((int64_t)a | (int64_t)b);
+    case WEFT_BXOR:
+        return (double)((int64_t)a ^ (int64_t)b);
     default:
         return a + b;
     }
@@ -296,6 +311,15 @@ static double exact(const simjob *job, const simjob_call *c, int index, int rank
     return sum;
 }
 
+/* The mean of what sums up to a whole number, as the type holds it. */
+static double mean_of(weft_dtype dtype, double sum, int peers)
+{
+    const float narrow = (float)sum / (float)peers;
+    return dtype == WEFT_F64   ? sum / (double)peers
+           : halves_are(dtype) ? halves_value(dtype, halves_nearest(dtype, (double)narrow))
+                               : (double)narrow;
+}
+
 static const char *check_exact(simjob *job, const simjob_part *p, int index, int rank)
 {
     const simjob_call *c = &p->call;
@@ -303,8 +327,7 @@ static const char *check_exact(simjob *job, const simjob_part *p, int index, int
         double want = exact(job, c, index, rank, i);
         if (c->op == WEFT_MEAN && c->coll != WEFT_COLL_BROADCAST &&
             c->coll != WEFT_COLL_ALLGATHER) {
-            want = c->dtype == WEFT_F32 ? (double)((float)want / (float)job->size)
-                                        : want / (double)job->size;
+            want = mean_of(c->dtype, want, job->size);
         }
         const double got = get(c->dtype, p->out, i);
         const bool rounds = c->real && (c->op == WEFT_SUM || c->op == WEFT_MEAN);
