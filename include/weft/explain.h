@@ -61,6 +61,7 @@ typedef struct weft_candidate {
     char why_not[WEFT_EXPLAIN_TEXT]; /**< why it cannot serve; "": it can */
     const char *summary;             /**< one line; static */
     const char *formula;             /**< of rounds and bytes; static */
+    const char *needs;               /**< "encodings that merge", "any codec"; static */
     int chosen;                      /**< 1: this one runs */
     double seconds;       /**< that it is thought to take: the sum of the next four. 0, as
                                all that follows, when it cannot serve */

@@ -12,9 +12,21 @@ struct weft_explain {
     size_t count, cap;
 };
 
+static const char *needs_of(const weft_algo *a)
+{
+    const bool merges = a->needs & WEFT_NEEDS_MERGE;
+
+    if (a->traits & WEFT_ALGO_GRAPH)
+        return merges ? "encodings that merge, a topology" : "a topology";
+    return merges ? "encodings that merge" : "any codec";
+}
+
 static void describe(const weft_study *s, const weft_pick *p, weft_candidate *ret)
 {
-    weft_candidate c = {.size = sizeof c, .summary = p->algo->summary, .formula = p->algo->formula};
+    weft_candidate c = {.size = sizeof c,
+                        .summary = p->algo->summary,
+                        .formula = p->algo->formula,
+                        .needs = needs_of(p->algo)};
 
     snprintf(c.algo, sizeof c.algo, "%.*s", (int)sizeof c.algo - 1, p->text);
     weft_algo_objection(p, &s->choice, c.why_not, sizeof c.why_not);
