@@ -89,7 +89,7 @@ static const weft_candidate *chosen(const answer *a)
 static void print_table(FILE *to, const answer *a)
 {
     static const char *const heads[] = {"<",        "<algorithm", "takes", "times",   "rounds",
-                                        "messages", "sent/peer",  "lanes", "waiting", "messages",
+                                        "messages", "most/peer",  "lanes", "waiting", "messages",
                                         "bytes",    "combining",  NULL};
     weft_table *table = weft_table_new(heads);
     const double least = a->fits > 0 ? a->all[0].seconds : 0.0;

@@ -70,8 +70,8 @@ typedef struct weft_candidate {
     double byte_s;        /**< sending bytes */
     double reduce_s;      /**< combining encodings */
     double rounds;        /**< messages that wait for one another */
-    double messages;      /**< most that a rank sends, in all lanes */
-    double bytes;         /**< most that a rank sends, bodies only, in all lanes */
+    double messages;      /**< most that a rank sends, or receives, in all lanes */
+    double bytes;         /**< most that a rank sends, or receives, bodies only, in all lanes */
     double reduced_bytes; /**< most encoded bytes that a rank combines, in all lanes */
     double peers;         /**< most from which a rank receives */
     uint64_t lane;        /**< elements of a lane */

@@ -69,30 +69,36 @@ static int compare(const weft_study *s, const char *what, double counted, double
                      weft_coll_name(s->coll), s->pick.text, s->query.peers, counted, what, said);
 }
 
-/* Of each figure the most that any rank has. */
+static void raise_to(double *most, double one)
+{
+    *most = one > *most ? one : *most;
+}
+
+/* Of each figure the most that any rank has; of messages and bytes, sent or received. */
 static int check_price(const set *all, const weft_sim_count *counts)
 {
     const weft_study *s = all->study;
     const weft_shape shape = weft_study_shape(s, 0, all->last);
     const weft_cost c = s->pick.algo->cost(&shape, ENCODED, RAW);
-    weft_sim_count most = {0};
+    weft_cost most = {0};
     int rc;
 
     for (int i = 0; i < all->size; i++) {
         const weft_sim_count *n = &counts[i];
-        most.rounds = n->rounds > most.rounds ? n->rounds : most.rounds;
-        most.peers = n->peers > most.peers ? n->peers : most.peers;
-        most.messages = n->messages > most.messages ? n->messages : most.messages;
-        most.bytes = n->bytes > most.bytes ? n->bytes : most.bytes;
-        if (n->reduced_bytes > most.reduced_bytes)
-            most.reduced_bytes = n->reduced_bytes;
+        raise_to(&most.rounds, (double)n->rounds);
+        raise_to(&most.peers, (double)n->peers);
+        raise_to(&most.messages, (double)n->messages);
+        raise_to(&most.messages, (double)n->received_messages);
+        raise_to(&most.bytes, (double)n->bytes);
+        raise_to(&most.bytes, (double)n->received_bytes);
+        raise_to(&most.reduced_bytes, (double)n->reduced_bytes);
     }
-    if ((rc = compare(s, "rounds", (double)most.rounds, c.rounds)) ||
-        (rc = compare(s, "messages", (double)most.messages, c.messages)) ||
-        (rc = compare(s, "bytes", (double)most.bytes, c.bytes)) ||
-        (rc = compare(s, "bytes combined", (double)most.reduced_bytes, c.reduced_bytes)))
+    if ((rc = compare(s, "rounds", most.rounds, c.rounds)) ||
+        (rc = compare(s, "messages", most.messages, c.messages)) ||
+        (rc = compare(s, "bytes", most.bytes, c.bytes)) ||
+        (rc = compare(s, "bytes combined", most.reduced_bytes, c.reduced_bytes)))
         return rc;
-    return compare(s, "peers", (double)most.peers, c.peers);
+    return compare(s, "peers", most.peers, c.peers);
 }
 
 static int count(const set *all, weft_proof *proof)
