@@ -158,6 +158,15 @@ typedef struct weft_pick {
     double seconds;            /* that the operation is thought to take */
 } weft_pick;
 
+/* What the seconds are made of. Lanes overlap: only one waits its rounds. */
+typedef struct weft_price {
+    weft_cost cost;                                       /* of the vector as a single lane */
+    double seconds, round_s, message_s, byte_s, reduce_s; /* the first: the sum of the others */
+} weft_price;
+
+void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret);
+/* The algorithm that a SPEC names, whether it fits or not, without a price. 0 or WEFT_EINVAL. */
+int weft_algo_read(const char *spec, weft_coll coll, weft_pick *ret);
 /* Resolve a SPEC ("auto" or NULL: the cheapest that fits). 0; WEFT_EINVAL no such algorithm or
  * parameter; WEFT_ENOTSUP it does not fit, with the reason. */
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret);

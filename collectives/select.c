@@ -82,8 +82,7 @@ size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block)
     return round_up(count / lanes + (count % lanes != 0), unit);
 }
 
-/* Seconds the operation is thought to take. Lanes overlap: only one waits its rounds. */
-static double price(const weft_pick *p, const weft_choice *c)
+void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
 {
     const weft_costs *costs = c->costs ? c->costs : &weft_costs_default;
     const size_t count = (size_t)c->count, lane = weft_lane_length(p, c, GRAIN);
@@ -93,9 +92,20 @@ static double price(const weft_pick *p, const weft_choice *c)
     const weft_cost k = p->algo->cost(&s, c->encoded_bytes, (double)c->element_bytes);
     const double others = k.peers > 1 ? k.peers - 1 : 0;
 
-    return k.rounds * costs->round_s + lanes * k.messages * costs->message_s +
-           k.bytes * costs->byte_s * (1 + costs->incast * others) +
-           k.reduced_bytes * costs->reduce_s;
+    *ret = (weft_price){.cost = k,
+                        .round_s = k.rounds * costs->round_s,
+                        .message_s = lanes * k.messages * costs->message_s,
+                        .byte_s = k.bytes * costs->byte_s * (1 + costs->incast * others),
+                        .reduce_s = k.reduced_bytes * costs->reduce_s};
+    ret->seconds = ret->round_s + ret->message_s + ret->byte_s + ret->reduce_s;
+}
+
+static double price(const weft_pick *p, const weft_choice *c)
+{
+    weft_price all;
+
+    weft_algo_price(p, c, &all);
+    return all.seconds;
 }
 
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap)
@@ -124,6 +134,20 @@ static int pick(const weft_algo *a, const char *spec, weft_pick *ret)
     if ((rc = weft_spec_parse(weft_coll_name(a->coll), spec, params, &ret->spec)))
         return rc;
     weft_spec_format(&ret->spec, params, ret->text, sizeof ret->text);
+    return WEFT_OK;
+}
+
+int weft_algo_read(const char *spec, weft_coll coll, weft_pick *ret)
+{
+    char name[WEFT_SPEC_NAME];
+    weft_pick p = {0};
+    int rc = weft_spec_name(spec, name);
+
+    if (rc)
+        return weft_fail_context("%s: algorithm", weft_coll_name(coll));
+    if ((rc = weft_algo_find(coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)))
+        return rc;
+    *ret = p;
     return WEFT_OK;
 }
 
@@ -168,7 +192,7 @@ static int choose(const weft_choice *c, weft_pick *ret)
 
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
 {
-    char name[WEFT_SPEC_NAME], objection[160];
+    char objection[160];
     weft_pick p;
     int rc;
 
@@ -181,9 +205,7 @@ int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
         *ret = p;
         return WEFT_OK;
     }
-    if ((rc = weft_spec_name(spec, name)))
-        return weft_fail_context("%s: algorithm", weft_coll_name(c->coll));
-    if ((rc = weft_algo_find(c->coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)))
+    if ((rc = weft_algo_read(spec, c->coll, &p)))
         return rc;
     weft_algo_objection(&p, c, objection, sizeof objection);
     if (objection[0])

@@ -33,6 +33,7 @@
 
 #include <weft/codec.h>
 #include <weft/collective.h>
+#include <weft/explain.h>
 #include <weft/group.h>
 #include <weft/info.h>
 #include <weft/optim.h>
