@@ -38,7 +38,7 @@ static int algo(int index, weft_info *ret)
                            .summary = a->summary,
                            .source = a->source,
                            .cost = a->formula,
-                           .params = none};
+                           .params = a->params != NULL ? a->params : none};
     }
     return a != NULL;
 }
