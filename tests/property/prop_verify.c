@@ -243,16 +243,16 @@ Test(verify, rejects_use_of_a_slot_above_its_fence)
     cr_assert_gt(reject_all(DROP, is_fence, NULL), 100);
 }
 
-/* A rank that helps another may put its operand on either side: it alone makes that sum. */
-static bool helps(const weft_algo *a, int size)
+/* Only where two ranks make the same sum does a change of one show; who makes a sum alone may put
+ * its operands on either side. */
+static bool sums_alone(const weft_algo *a, int size)
 {
-    (void)a;
-    return size != 4;
+    return strcmp(a->name, "doubling") != 0 || size != 4;
 }
 
 Test(verify, rejects_a_merge_with_operands_in_another_order)
 {
-    cr_assert_gt(reject_all(FLIP_ORDER, is_merge, helps), 7);
+    cr_assert_gt(reject_all(FLIP_ORDER, is_merge, sums_alone), 7);
 }
 
 Test(verify, rejects_a_receive_that_takes_elements_for_an_encoding)
