@@ -33,11 +33,14 @@ static const char *chosen(weft_choice c)
     return p.algo->name;
 }
 
-Test(select, short_vectors_go_by_doubling)
+/* A round less is worth two messages more. */
+Test(select, short_vectors_go_flat_between_few_and_by_doubling_between_many)
 {
-    for (int P = 2; P <= 32; P++)
-        if (P != 3) /* gather costs the same there */
-            cr_expect_str_eq(chosen(dense(P, 256)), "doubling", "P=%d", P);
+    for (int P = 3; P <= 7; P++)
+        cr_expect_str_eq(chosen(dense(P, 256)), "flat", "P=%d", P);
+    for (int P = 11; P <= 64; P++)
+        cr_expect_str_eq(chosen(dense(P, 256)), "doubling", "P=%d", P);
+    cr_expect_str_eq(chosen(dense(8, 256)), "doubling");
 }
 
 Test(select, long_vectors_go_around_the_ring)
