@@ -248,7 +248,8 @@ Test(verify, rejects_use_of_a_slot_above_its_fence)
 /* Where one rank alone makes a sum its operands may stand either way, unless order is promised. */
 static bool may_flip(const weft_algo *a, int size)
 {
-    return size != 4 && !(a->traits & WEFT_ALGO_ORDERED);
+    (void)size;
+    return !(a->traits & WEFT_ALGO_ORDERED);
 }
 
 Test(verify, rejects_a_merge_with_operands_in_another_order)

@@ -431,8 +431,8 @@ static const char *check_receipt(simjob *job, const simjob_part *p, int rank, in
     for (uint64_t l = 0; l < p->request->lane_count; l++) {
         const weft_plan *plan =
             l + 1 == p->request->lane_count ? &p->request->tail->plan : &p->request->plan->plan;
-        for (size_t i = 0; i < plan->peer_count; i++) {
-            sends += plan->peers[i].sends;
+        for (size_t i = 0; i < plan->step_count; i++) {
+            sends += plan->steps[i].verb == WEFT_VERB_SEND && !plan->steps[i].joined;
         }
     }
     /* A frame is a header and a body; a message is one frame or more. */
