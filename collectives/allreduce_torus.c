@@ -110,12 +110,18 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
 
     (void)reply;
     for (row.me = 0; row.me < row.members; row.me++) {
-        weft_party column = column_of(&row);
-        weft_cost along = {0};
+        weft_party column = column_of(&row), before = row;
+        weft_cost along = {0}, heard = {0};
+        before.me = (row.me + row.members - 1) % row.members;
         weft_party_ring_cost(&row, width, &along);
+        weft_party_ring_cost(&before, width, &heard);
         for (column.me = 0; column.me < column.members; column.me++) {
-            weft_cost one = along;
+            weft_cost one = along, got = {.bytes = heard.bytes};
+            weft_party above = column;
+            above.me = (column.me + column.members - 1) % column.members;
             weft_party_ring_cost(&column, width, &one);
+            weft_party_ring_cost(&above, width, &got); /* received: what those before send */
+            one.bytes = got.bytes > one.bytes ? got.bytes : one.bytes;
             weft_cost_most(&most, &one);
         }
     }
