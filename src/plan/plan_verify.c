@@ -36,6 +36,7 @@ typedef struct proof {
     size_t edge_count, edge_cap;
     size_t atoms, stride; /* stride: words of a symbol */
     uint64_t **outs;      /* of each rank: its blocks, each of atoms symbols */
+    uint64_t *mine;       /* a symbol: the contribution that is folded in */
     uint64_t *heard;      /* meeting: of each rank, ranks as bits */
     size_t heard_words;
 } proof;
@@ -91,12 +92,38 @@ static int twice(const proof *v, weft_span span, size_t atom, int rank)
                      rank, from);
 }
 
-/* into's ranks take in those of more, if none is in both. */
-static int unite(const proof *v, weft_span span, size_t atom, uint64_t *into, const uint64_t *more)
+/* Where the goal asks for it: no rank of the left operand is behind one of the right. */
+static int check_order(const proof *v, weft_span span, size_t atom, const uint64_t *left,
+                       const uint64_t *right)
 {
+    int high = -1, low = v->goal->size;
+
+    for (int rank = 0; rank < v->goal->size && v->goal->ordered; rank++) {
+        if (has(left, rank))
+            high = rank;
+        if (has(right, rank) && rank < low)
+            low = rank;
+    }
+    if (high < low)
+        return WEFT_OK;
+    return weft_fail(WEFT_EINTERNAL,
+                     "element %zu: the contribution of rank %d stands left of rank %d's",
+                     v->edges[atom_of(v, span.off) + atom], high, low);
+}
+
+/* into's ranks take in those of more, if none is in both; into stands left, unless more_first. */
+static int unite(const proof *v, weft_span span, size_t atom, uint64_t *into, const uint64_t *more,
+                 bool more_first)
+{
+    int rc;
+
     for (int rank = 0; rank < v->goal->size; rank++)
         if (has(into, rank) && has(more, rank))
             return twice(v, span, atom, rank);
+    rc = more_first ? check_order(v, span, atom, more, into)
+                    : check_order(v, span, atom, into, more);
+    if (rc)
+        return rc;
     for (size_t w = RANKS; w < v->stride; w++)
         into[w] |= more[w];
     return WEFT_OK;
@@ -200,13 +227,15 @@ static int fold(void *user, const weft_sim_at *at, void *slot, size_t len)
 {
     const proof *v = user;
     uint64_t *into = slot;
-    const int rc = check_input(v, at->rank);
+    uint64_t *mine = v->mine;
+    int rc = check_input(v, at->rank);
 
     (void)len;
+    memset(mine, 0, v->stride * sizeof *mine);
+    mine[RANKS + at->rank / 64] = UINT64_C(1) << (at->rank % 64);
     for (size_t i = 0; !rc && i < atoms_in(v, at->step->span); i++, into += v->stride) {
-        if (has(into, at->rank))
-            return twice(v, at->step->span, i, at->rank);
-        into[RANKS + at->rank / 64] |= UINT64_C(1) << (at->rank % 64);
+        if ((rc = unite(v, at->step->span, i, into, mine, false)))
+            break;
         into[PRINT] = mix(WEFT_VERB_FOLD, into[PRINT], (uint64_t)at->rank);
     }
     return rc;
@@ -223,7 +252,7 @@ static int merge(void *user, const weft_sim_at *at, void *slot, size_t len, cons
     (void)len;
     (void)other_len;
     for (size_t i = 0; i < atoms_in(v, at->step->span); i++) {
-        if ((rc = unite(v, at->step->span, i, into, more)))
+        if ((rc = unite(v, at->step->span, i, into, more, at->step->other_first)))
             return rc;
         into[PRINT] = at->step->other_first ? mix(WEFT_VERB_MERGE, more[PRINT], into[PRINT])
                                             : mix(WEFT_VERB_MERGE, into[PRINT], more[PRINT]);
@@ -263,7 +292,7 @@ static int unpack(void *user, const weft_sim_at *at, const void *slot, size_t le
             if (!out[PRINT])
                 return weft_fail(WEFT_EINTERNAL, "adds to output element %zu before any unpack",
                                  v->edges[atom_of(v, at->step->span.off) + i]);
-            if ((rc = unite(v, at->step->span, i, out, from)))
+            if ((rc = unite(v, at->step->span, i, out, from, false)))
                 return rc;
             out[PRINT] = mix(WEFT_VERB_ADD, out[PRINT], value);
         }
@@ -350,6 +379,9 @@ static int allocate(proof *v)
     const size_t words = ((size_t)g->size + 63) / 64;
 
     v->stride = RANKS + words;
+    v->mine = weft_calloc(v->stride, sizeof *v->mine);
+    if (!v->mine)
+        return weft_fail(WEFT_ENOMEM, "verify: no memory for a symbol");
     for (int rank = 0; rank < g->size; rank++) {
         v->outs[rank] = weft_calloc((size_t)g->out_blocks * v->atoms, v->stride * sizeof(uint64_t));
         if (!v->outs[rank])
@@ -436,6 +468,7 @@ static void clean(proof *v)
     weft_free(v->plans);
     weft_free(v->outs);
     weft_free(v->edges);
+    weft_free(v->mine);
     weft_free(v->heard);
 }
 
