@@ -35,11 +35,6 @@ static bool lone_lane(const weft_call *c)
     return c->in_counts != NULL && c->out_counts != NULL;
 }
 
-static bool ragged(const weft_call *c)
-{
-    return c->in_counts != NULL || c->out_counts != NULL;
-}
-
 static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choice *choice,
                      weft_request *r)
 {
@@ -60,16 +55,18 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const size_t width = weft_dtype_bytes(c->dtype);
+    /* Nothing that others do not know may choose. */
+    const uint64_t count = lone_lane(c) ? 0 : r->count;
     const weft_choice choice = {
         .coll = c->coll,
         .size = g->size,
-        .count = r->count,
+        .count = count,
         .element_bytes = width,
-        .encoded_bytes =
-            r->count == 0 ? (double)width
-                          : (double)weft_codec_bound(r->codec, (size_t)r->count) / (double)r->count,
+        .encoded_bytes = count == 0
+                             ? (double)width
+                             : (double)weft_codec_bound(r->codec, (size_t)count) / (double)count,
         .traits = r->codec->type->traits,
-        .ragged = ragged(c),
+        .ragged = c->lengths,
         .root = c->root,
     };
     weft_pick pick;
@@ -90,13 +87,13 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
                         .count = (size_t)(r->count < r->lane_length ? r->count : r->lane_length),
                         .block = r->codec->type->block(r->codec),
                         .root = c->root,
-                        .ragged = ragged(c),
+                        .ragged = c->lengths,
                         .spec = &pick.spec};
     if (lone_lane(c)) {
         shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
     }
     rc = weft_plancache_get(g->plans, pick.algo, &shape, &r->plan);
-    if (rc == WEFT_OK && !ragged(c)) {
+    if (rc == WEFT_OK && !c->lengths) {
         shape.count = (size_t)(r->count - (r->lane_count - 1) * r->lane_length);
     }
     return rc == WEFT_OK ? weft_plancache_get(g->plans, pick.algo, &shape, &r->tail) : rc;
@@ -144,7 +141,7 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 
 static uint64_t longest(const weft_group *g, const weft_call *c)
 {
-    uint64_t most = ragged(c) ? 0 : c->count;
+    uint64_t most = c->lengths ? 0 : c->count;
     for (int i = 0; i < g->size; i++) {
         const uint64_t in = c->in_counts != NULL ? c->in_counts[i] : 0;
         const uint64_t out = c->out_counts != NULL ? c->out_counts[i] : 0;
