@@ -57,15 +57,19 @@ typedef struct weft_shape {
 
 /* Needs of an algorithm. */
 enum {
-    WEFT_NEEDS_MERGE = 1u << 0, /* folds or merges encodings: codec trait MERGES */
+    WEFT_NEEDS_MERGE = 1u << 0,    /* folds or merges encodings: codec trait MERGES */
+    WEFT_NEEDS_ELEMENTS = 1u << 1, /* scales encodings: they must be the elements, trait LOSSLESS */
 };
 
 /* What an algorithm does. */
 enum {
     WEFT_ALGO_REPLIES = 1u << 0, /* sends elements too, not only encodings */
     WEFT_ALGO_GRAPH = 1u << 1,   /* talks along the edges of shape.graph only */
-    WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in rank order, so that it serves
-                                    operations that do not commute */
+    WEFT_ALGO_RING = 1u << 3,    /* a rank talks to the ranks beside it: takes the ring order */
+    WEFT_ALGO_TREE = 1u << 4, /* goes along a tree from rank 0 or the root: takes the tree order */
+    WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in the order of its places, so that it
+                                    serves operations that do not commute where shape.order is NULL
+                                  */
 };
 
 /* A price, for one lane, where an encoded element takes `width` bytes on the way up (own
@@ -109,6 +113,8 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
 /* What the plans of all ranks have to reach, for weft_plan_verify(). */
 weft_goal weft_shape_goal(const weft_shape *s);
+/* The same of this algorithm's plans, which its traits may promise more of: rank order. */
+weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
 /* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
  * The same on every peer. */
@@ -138,6 +144,7 @@ typedef struct weft_choice {
     size_t element_bytes; /* of the dtype */
     double encoded_bytes; /* of one element as encoded, on average (the codec's bound / count) */
     uint32_t traits;      /* of the codec */
+    bool ordered;         /* the operation does not commute */
     bool ragged;
     int root;
     const int *host;            /* as in weft_shape */
@@ -153,6 +160,15 @@ typedef struct weft_pick {
     double seconds;            /* that the operation is thought to take */
 } weft_pick;
 
+/* What the seconds are made of. Lanes overlap: only one waits its rounds. */
+typedef struct weft_price {
+    weft_cost cost;                                       /* of the vector as a single lane */
+    double seconds, round_s, message_s, byte_s, reduce_s; /* the first: the sum of the others */
+} weft_price;
+
+void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret);
+/* The algorithm that a SPEC names, whether it fits or not, without a price. 0 or WEFT_EINVAL. */
+int weft_algo_read(const char *spec, weft_coll coll, weft_pick *ret);
 /* Resolve a SPEC ("auto" or NULL: the cheapest that fits). 0; WEFT_EINVAL no such algorithm or
  * parameter; WEFT_ENOTSUP it does not fit, with the reason. */
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret);

@@ -14,8 +14,8 @@
  * Source: Bruck, Ho, Kipnis, Upfal & Weathersby, Efficient algorithms for all-to-all communications
  * in multiport message-passing systems, IEEE TPDS 8 (1997).
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 static int smaller(int a, int b)
 {

@@ -12,8 +12,8 @@
  * else. As Bruck's, but each link is used both ways at a time and by fewer pairs.
  * Source: Thakur, Rabenseifner & Gropp, IJHPCA 19 (2005), section 4.1.
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 static const char *refuses(const weft_shape *s)
 {

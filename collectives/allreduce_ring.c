@@ -74,6 +74,7 @@ const weft_algo weft_algo_allreduce_ring = {
     .formula = "2(P-1) rounds, 2(P-1)/P n w bytes",
     .needs = WEFT_NEEDS_MERGE,
     .parts = weft_parts_size,
+    .traits = WEFT_ALGO_RING,
     .cost = cost,
     .build = build,
 };

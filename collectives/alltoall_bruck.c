@@ -11,8 +11,8 @@
  * all are packed before anything is unpacked: it goes in place.
  * Source: Bruck, Ho, Kipnis, Upfal & Weathersby, IEEE TPDS 8 (1997).
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 /* Blocks of a round. */
 static int with_bit(int size, int d)

@@ -12,8 +12,8 @@
  * everybody has what it expects, all meet at the end: ceil(lg P) rounds and messages of nothing.
  * Source: the linear exchange of LAM/MPI and Open MPI (coll basic).
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 enum { OWN, OUT, GOT };
 

@@ -17,8 +17,8 @@
  * Multiphase complete exchange on Paragon, SP2 and CS-2, IEEE Parallel & Distributed Technology 4
  * (1996).
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 enum { OUT, GOT };
 

@@ -44,6 +44,7 @@ const weft_algo weft_algo_broadcast_chain = {
     .summary = "from rank to rank, lane behind lane",
     .source = "Worringen 2003",
     .formula = "P-1 rounds, n w bytes",
+    .traits = WEFT_ALGO_RING,
     .cost = cost,
     .build = build,
 };

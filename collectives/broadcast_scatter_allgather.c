@@ -3,10 +3,10 @@
  * Scatter, then allgather. v = rank - root modulo P; the lane is cut into P spans a b c d, of which
  * span v is v's. P = 4:
  *
- *   scatter       0 -> 2: c d     then   0 -> 1: b     2 -> 3: d      a tree over halves (halves.h)
- *   around the    0 -> 1: a       1 -> 2: b            2 -> 3: c
- *   ring, hop 2   0 -> 1: d       1 -> 2: a            2 -> 3: b
- *       hop 3     0 -> 1: c       (2 has d)            2 -> 3: a      nobody sends to the root
+ *   scatter       0 -> 2: c d     then   0 -> 1: b     2 -> 3: d      a tree over halves
+ * (run_tree.h) around the    0 -> 1: a       1 -> 2: b            2 -> 3: c ring, hop 2   0 -> 1: d
+ * 1 -> 2: a            2 -> 3: b hop 3     0 -> 1: c       (2 has d)            2 -> 3: a nobody
+ * sends to the root
  *
  * The root needs nothing, and nobody is sent what the scatter brought it. P - 1 rounds; the root
  * sends every span but its own in the tree and every span but v = 1's around the ring:
@@ -16,8 +16,8 @@
  * Interprocessor collective communication library (InterCom), SHPCC 1994; Thakur, Rabenseifner &
  * Gropp, IJHPCA 19 (2005), section 4.2.
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {
@@ -39,12 +39,12 @@ static int rank_of(const weft_shape *s, int v)
     return (v + s->root) % s->size;
 }
 
-static bool scattered(const weft_halves *h, int piece)
+static bool scattered(const weft_run_tree *h, int piece)
 {
     return piece >= h->own.from && piece < h->own.behind;
 }
 
-static void scatter(weft_plan *p, const weft_shape *s, int v, const weft_halves *h)
+static void scatter(weft_plan *p, const weft_shape *s, int v, const weft_run_tree *h)
 {
     for (int i = 0; i < s->size && v == 0; i++)
         weft_plan_pack(p, i, weft_part(s, i));
@@ -59,10 +59,10 @@ static void scatter(weft_plan *p, const weft_shape *s, int v, const weft_halves 
 }
 
 /* Once around the ring; what came is passed on, then decoded. */
-static void spread(weft_plan *p, const weft_shape *s, int v, const weft_halves *h)
+static void spread(weft_plan *p, const weft_shape *s, int v, const weft_run_tree *h)
 {
     const int size = s->size;
-    const weft_halves next = weft_halves_of(size, 0, (v + 1) % size);
+    const weft_run_tree next = weft_run_tree_of(size, 0, (v + 1) % size);
 
     for (int t = 0; t < size; t++) {
         const int goes = (v - t + size) % size, comes = (v - 1 - t + 2 * size) % size;
@@ -79,7 +79,7 @@ static void spread(weft_plan *p, const weft_shape *s, int v, const weft_halves *
 static int build(weft_plan *p, const weft_shape *s)
 {
     const int v = (s->rank - s->root + s->size) % s->size;
-    const weft_halves h = weft_halves_of(s->size, 0, v);
+    const weft_run_tree h = weft_run_tree_of(s->size, 0, v);
 
     scatter(p, s, v, &h);
     spread(p, s, v, &h);
@@ -92,6 +92,7 @@ const weft_algo weft_algo_broadcast_scatter_allgather = {
     .summary = "spans are scattered by a tree, then travel around a ring",
     .source = "Barnett, Gupta, Payne, Shuler, van de Geijn & Watts 1994",
     .formula = "P-1 rounds, 2(P-1)/P n w bytes at the root",
+    .traits = WEFT_ALGO_RING,
     .parts = weft_parts_size,
     .cost = cost,
     .build = build,

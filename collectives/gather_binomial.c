@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Binomial tree over runs of neighbouring ranks (halves.h). Blocks a b c d, P = 4:
+ * Binomial tree over runs of neighbouring ranks (run_tree.h). Blocks a b c d, P = 4:
  *
  *   root 0:   1 -> 0: b   3 -> 2: d,   then   2 -> 0: c d
  *   root 2:   3 -> 2: d   1 -> 0: b,   then   0 -> 2: a b
@@ -10,8 +10,8 @@
  * Source: Thakur, Rabenseifner & Gropp, IJHPCA 19 (2005), with runs of ranks instead of a rotated
  * tree.
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {
@@ -32,7 +32,7 @@ static void receive(weft_plan *p, const weft_shape *s, const weft_run *run)
     weft_recv_pieces(p, s, weft_block, run->from, run->behind - run->from, run->holder);
 }
 
-static void collect(weft_plan *p, const weft_shape *s, const weft_halves *h)
+static void collect(weft_plan *p, const weft_shape *s, const weft_run_tree *h)
 {
     weft_plan_unpack(p, s->rank, weft_block(s, s->rank));
     for (int i = h->count - 1; i >= 0; i--) { /* the shortest run first: it is ready first */
@@ -46,7 +46,7 @@ static void collect(weft_plan *p, const weft_shape *s, const weft_halves *h)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const weft_halves h = weft_halves_of(s->size, s->root, s->rank);
+    const weft_run_tree h = weft_run_tree_of(s->size, s->root, s->rank);
 
     weft_plan_blocks(p, 1, s->size);
     weft_plan_pack(p, s->rank, weft_whole(s, 0)); /* slot i: block i */
@@ -68,6 +68,7 @@ const weft_algo weft_algo_gather_binomial = {
     .summary = "a tree over halves of the ranks, the blocks of a subtree in one message",
     .source = "Thakur, Rabenseifner & Gropp 2005",
     .formula = "floor(lg P) rounds, (P-1) n w bytes at the root, n of a block",
+    .traits = WEFT_ALGO_TREE,
     .joins = joins,
     .cost = cost,
     .build = build,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Binomial tree over runs of neighbouring ranks (halves.h). P = 4:
+ * Binomial tree over runs of neighbouring ranks (run_tree.h). P = 4:
  *
  *   root 0:   1 -> 0   3 -> 2,   then   2 -> 0
  *   root 2:   3 -> 2   1 -> 0,   then   0 -> 2
@@ -11,8 +11,8 @@
  * Rabenseifner & Gropp, Optimization of collective communication operations in MPICH, IJHPCA 19
  * (2005), section 4.4, with runs of ranks instead of a rotated tree.
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {
@@ -28,7 +28,7 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const weft_halves h = weft_halves_of(s->size, s->root, s->rank);
+    const weft_run_tree h = weft_run_tree_of(s->size, s->root, s->rank);
     const weft_span whole = weft_whole(s, 0);
 
     weft_plan_pack(p, 0, whole);
@@ -51,7 +51,7 @@ const weft_algo weft_algo_reduce_binomial = {
     .source = "Thakur, Rabenseifner & Gropp 2005",
     .formula = "floor(lg P) rounds, ceil(lg P) n w bytes at the root",
     .needs = WEFT_NEEDS_MERGE,
-    .traits = WEFT_ALGO_ORDERED,
+    .traits = WEFT_ALGO_TREE | WEFT_ALGO_ORDERED,
     .cost = cost,
     .build = build,
 };

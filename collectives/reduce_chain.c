@@ -64,7 +64,7 @@ const weft_algo weft_algo_reduce_chain = {
     .source = "Worringen 2003",
     .formula = "max(root, P-1-root) rounds, n w bytes, twice that at a root between others",
     .needs = WEFT_NEEDS_MERGE,
-    .traits = WEFT_ALGO_ORDERED,
+    .traits = WEFT_ALGO_RING | WEFT_ALGO_ORDERED,
     .cost = cost,
     .build = build,
 };

@@ -15,7 +15,7 @@
  * rank that waits for a helper.
  */
 #include "collectives/circulant.h"
-#include "collectives/halves.h"
+#include "collectives/run_tree.h"
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {

@@ -12,7 +12,7 @@
  * (2024).
  */
 #include "collectives/circulant.h"
-#include "collectives/halves.h"
+#include "collectives/run_tree.h"
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {

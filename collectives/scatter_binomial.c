@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Binomial tree over runs of neighbouring ranks (halves.h). Blocks a b c d, P = 4:
+ * Binomial tree over runs of neighbouring ranks (run_tree.h). Blocks a b c d, P = 4:
  *
  *   root 0:   0 -> 2: c d,   then   0 -> 1: b   2 -> 3: d
  *   root 2:   2 -> 0: a b,   then   2 -> 3: d   0 -> 1: b
@@ -10,8 +10,8 @@
  * Source: Barnett, Gupta, Payne, Shuler, van de Geijn & Watts, Interprocessor collective
  * communication library (InterCom), SHPCC 1994, with halves around the root.
  */
-#include "collectives/halves.h"
 #include "collectives/partition.h"
+#include "collectives/run_tree.h"
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {
@@ -29,7 +29,7 @@ static int joins(const weft_shape *s)
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const weft_halves h = weft_halves_of(s->size, s->root, s->rank);
+    const weft_run_tree h = weft_run_tree_of(s->size, s->root, s->rank);
     const int r = s->rank;
 
     weft_plan_blocks(p, s->size, 1);
@@ -55,6 +55,7 @@ const weft_algo weft_algo_scatter_binomial = {
     .summary = "a tree over halves of the ranks, the blocks of a subtree in one message",
     .source = "Barnett, Gupta, Payne, Shuler, van de Geijn & Watts 1994",
     .formula = "floor(lg P) rounds, (P-1) n w bytes at the root, n of a block",
+    .traits = WEFT_ALGO_TREE,
     .joins = joins,
     .cost = cost,
     .build = build,

@@ -99,8 +99,7 @@ size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block)
     return round_up(count / lanes + (count % lanes != 0), unit);
 }
 
-/* Seconds the operation is thought to take. Lanes overlap: only one waits its rounds. */
-static double price(const weft_pick *p, const weft_choice *c)
+void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
 {
     const weft_costs *costs = c->costs ? c->costs : &weft_costs_default;
     const size_t count = (size_t)c->count, lane = weft_lane_length(p, c, GRAIN);
@@ -110,9 +109,20 @@ static double price(const weft_pick *p, const weft_choice *c)
     const weft_cost k = p->algo->cost(&s, c->encoded_bytes, (double)c->element_bytes);
     const double others = k.peers > 1 ? k.peers - 1 : 0;
 
-    return k.rounds * costs->round_s + lanes * k.messages * costs->message_s +
-           k.bytes * costs->byte_s * (1 + costs->incast * others) +
-           k.reduced_bytes * costs->reduce_s;
+    *ret = (weft_price){.cost = k,
+                        .round_s = k.rounds * costs->round_s,
+                        .message_s = lanes * k.messages * costs->message_s,
+                        .byte_s = k.bytes * costs->byte_s * (1 + costs->incast * others),
+                        .reduce_s = k.reduced_bytes * costs->reduce_s};
+    ret->seconds = ret->round_s + ret->message_s + ret->byte_s + ret->reduce_s;
+}
+
+static double price(const weft_pick *p, const weft_choice *c)
+{
+    weft_price all;
+
+    weft_algo_price(p, c, &all);
+    return all.seconds;
 }
 
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap)
@@ -122,6 +132,11 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
 
     if ((p->algo->needs & WEFT_NEEDS_MERGE) && !(c->traits & WEFT_CODEC_MERGES))
         refusal = "combines encodings, which this codec cannot do without coding again";
+    else if ((p->algo->needs & WEFT_NEEDS_ELEMENTS) && !(c->traits & WEFT_CODEC_LOSSLESS))
+        refusal = "weighs encodings, which this codec cannot do without coding again";
+    else if (c->ordered && !(p->algo->traits & WEFT_ALGO_ORDERED))
+        refusal =
+            "combines in another order than that of ranks, and the operation does not commute";
     else if (c->graph && !(p->algo->traits & WEFT_ALGO_GRAPH))
         refusal = "talks to peers that are no neighbours in the topology";
     snprintf(text, cap, "%s", refusal ? refusal : "");
@@ -136,6 +151,20 @@ static int pick(const weft_algo *a, const char *spec, weft_pick *ret)
     if ((rc = weft_spec_parse(weft_coll_name(a->coll), spec, params, &ret->spec)))
         return rc;
     weft_spec_format(&ret->spec, params, ret->text, sizeof ret->text);
+    return WEFT_OK;
+}
+
+int weft_algo_read(const char *spec, weft_coll coll, weft_pick *ret)
+{
+    char name[WEFT_SPEC_NAME];
+    weft_pick p = {0};
+    int rc = weft_spec_name(spec, name);
+
+    if (rc)
+        return weft_fail_context("%s: algorithm", weft_coll_name(coll));
+    if ((rc = weft_algo_find(coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)))
+        return rc;
+    *ret = p;
     return WEFT_OK;
 }
 
@@ -180,7 +209,7 @@ static int choose(const weft_choice *c, weft_pick *ret)
 
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
 {
-    char name[WEFT_SPEC_NAME], objection[160];
+    char objection[160];
     weft_pick p;
     int rc;
 
@@ -193,9 +222,7 @@ int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
         *ret = p;
         return WEFT_OK;
     }
-    if ((rc = weft_spec_name(spec, name)))
-        return weft_fail_context("%s: algorithm", weft_coll_name(c->coll));
-    if ((rc = weft_algo_find(c->coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)))
+    if ((rc = weft_algo_read(spec, c->coll, &p)))
         return rc;
     weft_algo_objection(&p, c, objection, sizeof objection);
     if (objection[0])

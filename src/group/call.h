@@ -18,6 +18,7 @@ typedef struct weft_call {
      * offsets NULL: one behind another. count is not looked at. */
     bool lengths;
     const size_t *in_counts, *in_offsets, *out_counts, *out_offsets;
+    const weft_topology *topology; /* of neighbor_average */
     const weft_coll_opts *opts;
 } weft_call;
 

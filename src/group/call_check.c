@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "group/call.h"
 #include "kernel/kernel.h"
+#include <weft/topology.h>
 
 #include <stdlib.h>
 
@@ -224,9 +225,25 @@ static int check_counts(const weft_group *g, const weft_call *c)
     return rc;
 }
 
-static int check_reduction(const weft_call *c)
+static int check_user_op(const weft_call *c, const weft_user_op *u)
 {
-    if (!weft_coll_reduces(c->coll)) {
+    if (u == NULL || u->size < sizeof(*u) || u->size > 4096) {
+        return invalid(c, u == NULL ? "WEFT_USER needs opts->user_op"
+                                    : "user_op->size is not set to sizeof(weft_user_op)");
+    }
+    return u->reduce != NULL ? WEFT_OK : invalid(c, "user_op->reduce is NULL");
+}
+
+static int check_reduction(const weft_call *c, const weft_user_op *u)
+{
+    const bool reduces = weft_coll_reduces(c->coll);
+    if (reduces && c->op == WEFT_USER) {
+        return check_user_op(c, u);
+    }
+    if (u != NULL) {
+        return invalid(c, "user_op goes with the operation WEFT_USER only");
+    }
+    if (!reduces) {
         return WEFT_OK;
     }
     if ((unsigned)c->op >= WEFT_OP_COUNT) {
@@ -234,8 +251,27 @@ static int check_reduction(const weft_call *c)
                          (int)c->op);
     }
     if (weft_kernel_reduce(c->dtype, c->op) == NULL) {
-        return weft_fail(WEFT_ENOTSUP, "%s: there is no %s of %s", weft_coll_name(c->coll),
-                         weft_op_name(c->op), weft_dtype_name(c->dtype));
+        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s",
+                         weft_coll_name(c->coll), weft_op_name(c->op), weft_dtype_name(c->dtype));
+    }
+    return WEFT_OK;
+}
+
+static int check_topology(const weft_group *g, const weft_call *c)
+{
+    if (c->coll != WEFT_COLL_NEIGHBOR_AVERAGE) {
+        return WEFT_OK;
+    }
+    if (c->topology == NULL) {
+        return invalid(c, "no topology");
+    }
+    if (weft_topology_size(c->topology) != g->size) {
+        return weft_fail(WEFT_EINVAL, "%s: a topology of %d peers for a group of %d",
+                         weft_coll_name(c->coll), weft_topology_size(c->topology), g->size);
+    }
+    if (weft_kernel_reduce(c->dtype, WEFT_MEAN) == NULL) {
+        return weft_fail(WEFT_ENOTSUP, "%s: weighs floating types, not %s", weft_coll_name(c->coll),
+                         weft_dtype_name(c->dtype));
     }
     return WEFT_OK;
 }
@@ -250,7 +286,8 @@ int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opt
         return weft_fail(WEFT_EINVAL, "%s: there is no element type %d", weft_coll_name(c->coll),
                          (int)c->dtype);
     }
-    if ((rc = check_counts(g, c)) != WEFT_OK || (rc = check_reduction(c)) != WEFT_OK) {
+    if ((rc = check_counts(g, c)) != WEFT_OK || (rc = check_reduction(c, o->user_op)) != WEFT_OK ||
+        (rc = check_topology(g, c)) != WEFT_OK) {
         return rc;
     }
     if (c->root < 0 || c->root >= g->size) {

@@ -407,6 +407,34 @@ int weft_broadcast_start(weft_group *group, void *buffer, size_t count, weft_dty
     return start(group, &c, ret);
 }
 
+static weft_call neighbor_average_call(const void *in, void *out, size_t count, weft_dtype dtype,
+                                       const weft_topology *topology, const weft_coll_opts *opts)
+{
+    return (weft_call){.coll = WEFT_COLL_NEIGHBOR_AVERAGE,
+                       .in = in,
+                       .out = out,
+                       .count = count,
+                       .dtype = dtype,
+                       .topology = topology,
+                       .opts = opts};
+}
+
+int weft_neighbor_average(weft_group *group, const void *in, void *out, size_t count,
+                          weft_dtype dtype, const weft_topology *topology,
+                          const weft_coll_opts *opts)
+{
+    const weft_call c = neighbor_average_call(in, out, count, dtype, topology, opts);
+    return run(group, &c);
+}
+
+int weft_neighbor_average_start(weft_group *group, const void *in, void *out, size_t count,
+                                weft_dtype dtype, const weft_topology *topology,
+                                const weft_coll_opts *opts, weft_request **ret)
+{
+    const weft_call c = neighbor_average_call(in, out, count, dtype, topology, opts);
+    return start(group, &c, ret);
+}
+
 int weft_barrier(weft_group *group, const weft_coll_opts *opts)
 {
     const weft_call c = {.coll = WEFT_COLL_BARRIER, .dtype = WEFT_U8, .opts = opts};

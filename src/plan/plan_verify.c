@@ -2,7 +2,8 @@
 /*
  * The verifier runs the plans on plan_sim with symbols for bytes. A symbol stands for the elements
  * between two neighbouring edges of any span of any plan (an *atom*), and is: which ranks
- * contributed, a fingerprint of the expression that made it, and whether MEAN has divided it.
+ * contributed, a fingerprint of the expression that made it, whether it combines a run of ranks in
+ * their order, and whether MEAN has divided it.
  *
  * One fair schedule proves all of them. The ranks form a Kahn network (Kahn, The semantics of a
  * simple language for parallel programming, 1974): each channel is FIFO with one writer and one
@@ -25,8 +26,9 @@
 #include "base/status.h"
 #include "plan/plan_sim.h"
 
-/* A symbol is a row of words: fingerprint (0: nothing here), flags, writer, ranks as bits. */
-enum { PRINT, DIVIDED, WRITER, RANKS };
+/* A symbol is a row of words: fingerprint (0: nothing here), flags, writer, the first rank of a run
+ * in order and the one behind its last (0: it is none), ranks as bits. */
+enum { PRINT, DIVIDED, WRITER, FIRST, BEHIND, RANKS };
 enum { SEED = 1 };
 
 typedef struct proof {
@@ -36,7 +38,6 @@ typedef struct proof {
     size_t edge_count, edge_cap;
     size_t atoms, stride; /* stride: words of a symbol */
     uint64_t **outs;      /* of each rank: its blocks, each of atoms symbols */
-    uint64_t *mine;       /* a symbol: the contribution that is folded in */
     uint64_t *heard;      /* meeting: of each rank, ranks as bits */
     size_t heard_words;
 } proof;
@@ -92,41 +93,25 @@ static int twice(const proof *v, weft_span span, size_t atom, int rank)
                      rank, from);
 }
 
-/* Where the goal asks for it: no rank of the left operand is behind one of the right. */
-static int check_order(const proof *v, weft_span span, size_t atom, const uint64_t *left,
-                       const uint64_t *right)
+/* into's ranks take in those of more, if none is in both. */
+static int unite(const proof *v, weft_span span, size_t atom, uint64_t *into, const uint64_t *more)
 {
-    int high = -1, low = v->goal->size;
-
-    for (int rank = 0; rank < v->goal->size && v->goal->ordered; rank++) {
-        if (has(left, rank))
-            high = rank;
-        if (has(right, rank) && rank < low)
-            low = rank;
-    }
-    if (high < low)
-        return WEFT_OK;
-    return weft_fail(WEFT_EINTERNAL,
-                     "element %zu: the contribution of rank %d stands left of rank %d's",
-                     v->edges[atom_of(v, span.off) + atom], high, low);
-}
-
-/* into's ranks take in those of more, if none is in both; into stands left, unless more_first. */
-static int unite(const proof *v, weft_span span, size_t atom, uint64_t *into, const uint64_t *more,
-                 bool more_first)
-{
-    int rc;
-
     for (int rank = 0; rank < v->goal->size; rank++)
         if (has(into, rank) && has(more, rank))
             return twice(v, span, atom, rank);
-    rc = more_first ? check_order(v, span, atom, more, into)
-                    : check_order(v, span, atom, into, more);
-    if (rc)
-        return rc;
     for (size_t w = RANKS; w < v->stride; w++)
         into[w] |= more[w];
     return WEFT_OK;
+}
+
+/* into combines left with right: a run of ranks where right follows on left. */
+static void chain(uint64_t *into, const uint64_t *left, const uint64_t *right)
+{
+    const bool follows = left[BEHIND] != 0 && left[BEHIND] == right[FIRST];
+    const uint64_t first = follows ? left[FIRST] : 0, behind = follows ? right[BEHIND] : 0;
+
+    into[FIRST] = first;
+    into[BEHIND] = behind;
 }
 
 /* Must the output of rank `at` hold the contribution of a rank there? block: among what travels. */
@@ -194,6 +179,8 @@ static int pack(const proof *v, const weft_sim_at *at, uint64_t *slot)
         slot[PRINT] =
             mix(WEFT_VERB_PACK, (uint64_t)at->rank, (uint64_t)where.block * v->atoms + first + i);
         slot[RANKS + at->rank / 64] |= UINT64_C(1) << (at->rank % 64);
+        slot[FIRST] = (uint64_t)at->rank;
+        slot[BEHIND] = slot[FIRST] + 1;
     }
     return rc;
 }
@@ -227,16 +214,16 @@ static int fold(void *user, const weft_sim_at *at, void *slot, size_t len)
 {
     const proof *v = user;
     uint64_t *into = slot;
-    uint64_t *mine = v->mine;
-    int rc = check_input(v, at->rank);
+    const uint64_t mine[RANKS] = {[FIRST] = (uint64_t)at->rank, [BEHIND] = (uint64_t)at->rank + 1};
+    const int rc = check_input(v, at->rank);
 
     (void)len;
-    memset(mine, 0, v->stride * sizeof *mine);
-    mine[RANKS + at->rank / 64] = UINT64_C(1) << (at->rank % 64);
     for (size_t i = 0; !rc && i < atoms_in(v, at->step->span); i++, into += v->stride) {
-        if ((rc = unite(v, at->step->span, i, into, mine, false)))
-            break;
+        if (has(into, at->rank))
+            return twice(v, at->step->span, i, at->rank);
+        into[RANKS + at->rank / 64] |= UINT64_C(1) << (at->rank % 64);
         into[PRINT] = mix(WEFT_VERB_FOLD, into[PRINT], (uint64_t)at->rank);
+        chain(into, into, mine);
     }
     return rc;
 }
@@ -252,10 +239,11 @@ static int merge(void *user, const weft_sim_at *at, void *slot, size_t len, cons
     (void)len;
     (void)other_len;
     for (size_t i = 0; i < atoms_in(v, at->step->span); i++) {
-        if ((rc = unite(v, at->step->span, i, into, more, at->step->other_first)))
+        if ((rc = unite(v, at->step->span, i, into, more)))
             return rc;
         into[PRINT] = at->step->other_first ? mix(WEFT_VERB_MERGE, more[PRINT], into[PRINT])
                                             : mix(WEFT_VERB_MERGE, into[PRINT], more[PRINT]);
+        chain(into, at->step->other_first ? more : into, at->step->other_first ? into : more);
         into += v->stride;
         more += v->stride;
     }
@@ -292,9 +280,10 @@ static int unpack(void *user, const weft_sim_at *at, const void *slot, size_t le
             if (!out[PRINT])
                 return weft_fail(WEFT_EINTERNAL, "adds to output element %zu before any unpack",
                                  v->edges[atom_of(v, at->step->span.off) + i]);
-            if ((rc = unite(v, at->step->span, i, out, from, false)))
+            if ((rc = unite(v, at->step->span, i, out, from)))
                 return rc;
             out[PRINT] = mix(WEFT_VERB_ADD, out[PRINT], value);
+            chain(out, out, from);
         }
         out[WRITER] = at->index;
         out += v->stride;
@@ -379,9 +368,6 @@ static int allocate(proof *v)
     const size_t words = ((size_t)g->size + 63) / 64;
 
     v->stride = RANKS + words;
-    v->mine = weft_calloc(v->stride, sizeof *v->mine);
-    if (!v->mine)
-        return weft_fail(WEFT_ENOMEM, "verify: no memory for a symbol");
     for (int rank = 0; rank < g->size; rank++) {
         v->outs[rank] = weft_calloc((size_t)g->out_blocks * v->atoms, v->stride * sizeof(uint64_t));
         if (!v->outs[rank])
@@ -406,6 +392,11 @@ static int check_element(const proof *v, int rank, const uint64_t *symbol, const
 
     if (rc)
         return rc;
+    if (v->goal->ordered && symbol[BEHIND] == 0)
+        return weft_fail(WEFT_EINTERNAL,
+                         "element %zu, last written by step %" PRIu64
+                         ", does not combine its contributions in rank order",
+                         v->edges[atom], symbol[WRITER]);
     if (symbol[PRINT] != first[PRINT])
         return weft_fail(WEFT_EINTERNAL,
                          "element %zu, last written by step %" PRIu64
@@ -468,7 +459,6 @@ static void clean(proof *v)
     weft_free(v->plans);
     weft_free(v->outs);
     weft_free(v->edges);
-    weft_free(v->mine);
     weft_free(v->heard);
 }
 

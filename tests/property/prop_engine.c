@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "engine/engine_state.h"
+#include "kernel/kernel.h"
 #include "support/simjob.h"
 
 #define US INT64_C(1000)
@@ -129,8 +130,6 @@ static simjob_call any_call(weft_rng *rng, int size, weft_coll coll, const weft_
 {
     static const char *const codecs[] = {"qsgd:levels=7,bucket=16", "qsgd:levels=1,bucket=24",
                                          "qsgd:levels=127,norm=2,bucket=8"};
-    static const weft_dtype types[] = {WEFT_F32, WEFT_F64, WEFT_I8,  WEFT_U8,
-                                       WEFT_I32, WEFT_U32, WEFT_I64, WEFT_U64};
     const bool merges = (algo->needs & WEFT_NEEDS_MERGE) != 0;
     const bool lossy = coll == WEFT_COLL_ALLREDUCE && !merges && weft_rng_below(rng, 2) == 0;
     const uint64_t counts[] = {0, 1, (uint64_t)size, (uint64_t)size + 1, 7, 100, 960, 1000};
@@ -141,7 +140,7 @@ static simjob_call any_call(weft_rng *rng, int size, weft_coll coll, const weft_
                      .lengths = lengths,
                      .gaps = weft_rng_below(rng, 2) == 1,
                      .count = coll == WEFT_COLL_BARRIER ? 0 : counts[weft_rng_below(rng, 8)],
-                     .dtype = types[weft_rng_below(rng, 8)],
+                     .dtype = (weft_dtype)weft_rng_below(rng, WEFT_DTYPE_COUNT),
                      .op = (weft_op)weft_rng_below(rng, WEFT_OP_COUNT),
                      .root = (int)weft_rng_below(rng, (uint64_t)size),
                      .in_place = weft_rng_below(rng, 2) == 1 || coll == WEFT_COLL_BROADCAST,
@@ -156,7 +155,7 @@ static simjob_call any_call(weft_rng *rng, int size, weft_coll coll, const weft_
         c.in_place = c.in_place && !c.residual;
     } else if (!weft_coll_reduces(coll)) {
         c.op = WEFT_SUM;
-    } else if (c.op == WEFT_MEAN && c.dtype != WEFT_F32 && c.dtype != WEFT_F64) {
+    } else if (weft_kernel_reduce(c.dtype, c.op) == NULL) {
         c.op = WEFT_SUM;
     } else if (c.op == WEFT_PROD && (c.dtype == WEFT_I8 || c.dtype == WEFT_U8)) {
         c.op = WEFT_MAX; /* 2^9 is no byte */

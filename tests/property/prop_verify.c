@@ -32,6 +32,7 @@ typedef struct scene {
     int rank;
     size_t step;
     bool changed;
+    bool ordered; /* the goal is rank order, whatever the algorithm promises */
 } scene;
 
 static void insert_copy(weft_plan *p, size_t at)
@@ -93,8 +94,8 @@ static int build(void *user, int rank, weft_plan *ret)
 
 static int verify(scene *s)
 {
-    weft_goal goal = weft_shape_goal(&s->shape);
-    goal.ordered = s->algo->traits & WEFT_ALGO_ORDERED;
+    weft_goal goal = weft_algo_goal(s->algo, &s->shape);
+    goal.ordered |= s->ordered;
     return weft_plan_verify(&goal, build, s);
 }
 
@@ -308,6 +309,38 @@ Test(verify, rejects_a_merge_with_operands_in_another_order)
 Test(verify, rejects_messages_that_are_joined_otherwise)
 {
     cr_assert_gt(reject_all(FLIP_JOINED, is_talk, NULL), 100);
+}
+
+Test(verify, rejects_a_ring_where_rank_order_is_asked_for)
+{
+    static const weft_coll colls[] = {WEFT_COLL_ALLREDUCE, WEFT_COLL_REDUCE_SCATTER};
+    for (int i = 0; i < 2; i++)
+        for (int P = 2; P <= 17; P++) {
+            scene s = {.shape = {.coll = colls[i], .size = P, .count = 1000, .block = 8},
+                       .ordered = true};
+            cr_assert_eq(weft_algo_find(colls[i], "ring", &s.algo), 0);
+            cr_expect_eq(verify(&s), WEFT_EINTERNAL, "P=%d", P);
+            cr_expect(strstr(weft_last_error()->message, "in rank order"), "%s",
+                      weft_last_error()->message);
+        }
+}
+
+/* Ranks in other places than their own: right, and in the order of places. */
+Test(verify, rejects_an_ordered_algorithm_in_another_order_of_ranks)
+{
+    static const int order[] = {1, 0, 2, 3, 4};
+    const weft_algo *a;
+
+    for (int row = 0; (a = weft_algo_at(row)); row++) {
+        scene s = {
+            .algo = a,
+            .shape = {.coll = a->coll, .size = 5, .count = 1000, .block = 8, .order = order}};
+        if (!(a->traits & WEFT_ALGO_ORDERED))
+            continue;
+        accept(a, &s.shape);
+        s.ordered = true;
+        cr_expect_eq(verify(&s), WEFT_EINTERNAL, "%s", a->name);
+    }
 }
 
 Test(verify, rejects_a_receive_that_takes_elements_for_an_encoding)

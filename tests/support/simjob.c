@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "support/halves.h"
 
 enum { CANARY = 64, CANARY_BYTE = 0xa5 };
 
@@ -46,6 +47,9 @@ bool simjob_alike(weft_coll coll)
 
 double simjob_get(weft_dtype dtype, const void *v, uint64_t i)
 {
+    if (halves_are(dtype)) {
+        return halves_value(dtype, ((const uint16_t *)v)[i]);
+    }
 #define GET(name, type, words)                                                                     \
     case WEFT_##name:                                                                              \
         return (double)((const type *)v)[i];
@@ -59,6 +63,10 @@ double simjob_get(weft_dtype dtype, const void *v, uint64_t i)
 
 static void set(weft_dtype dtype, void *v, uint64_t i, double to)
 {
+    if (halves_are(dtype)) {
+        ((uint16_t *)v)[i] = halves_nearest(dtype, to);
+        return;
+    }
 #define SET(name, type, words)                                                                     \
     case WEFT_##name:                                                                              \
         ((type *)v)[i] = (type)to;                                                                 \
@@ -77,7 +85,8 @@ double simjob_input(const simjob *job, const simjob_call *c, int index, int rank
     i += block * c->count;
     weft_rng rng = {.state = job->seed * 31 + (uint64_t)index * 1000003 +
                              (uint64_t)rank * UINT64_C(1000000007) + i * 7919};
-    const bool is_signed = c->dtype != WEFT_U8 && c->dtype != WEFT_U32 && c->dtype != WEFT_U64;
+    const bool is_signed =
+        c->dtype != WEFT_U8 && c->dtype != WEFT_U16 && c->dtype != WEFT_U32 && c->dtype != WEFT_U64;
     if (c->real) {
         return (double)(float)(weft_rng_unit(&rng) - 0.5);
     }
@@ -93,7 +102,8 @@ simjob *simjob_open(int size, uint64_t seed)
     job->size = size;
     job->seed = seed;
     for (int r = 0; r < size; r++) {
-        job->groups[r] = (weft_group){.rank = r, .size = size, .seed = seed, .timeout_ms = 1000};
+        job->groups[r] = (weft_group){
+            .rank = r, .size = size, .seed = seed, .timeout_ms = 1000, .costs = weft_costs_default};
         if (weft_plancache_open(&job->groups[r].plans) != WEFT_OK) {
             simjob_close(&job);
             return NULL;

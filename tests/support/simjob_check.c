@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "support/halves.h"
 
 static double reduce(weft_op op, double a, double b)
 {
@@ -19,6 +20,12 @@ static double reduce(weft_op op, double a, double b)
         return a < b ? a : b;
     case WEFT_MAX:
         return a > b ? a : b;
+    case WEFT_BAND:
+        return (double)((int64_t)a & (int64_t)b);
+    case WEFT_BOR:
+        return (double)((int64_t)a | (int64_t)b);
+    case WEFT_BXOR:
+        return (double)((int64_t)a ^ (int64_t)b);
     default:
         return a + b;
     }
@@ -60,6 +67,15 @@ static double exact(const simjob *job, const simjob_call *c, int index, int rank
     return sum;
 }
 
+/* The mean of what sums up to a whole number, as the type holds it. */
+static double mean_of(weft_dtype dtype, double sum, int peers)
+{
+    const float narrow = (float)sum / (float)peers;
+    return dtype == WEFT_F64   ? sum / (double)peers
+           : halves_are(dtype) ? halves_value(dtype, halves_nearest(dtype, (double)narrow))
+                               : (double)narrow;
+}
+
 static char *block_at(const simjob_part *p, int block)
 {
     return p->out + p->out_offsets[block] * weft_dtype_bytes(p->call.dtype);
@@ -73,8 +89,7 @@ static const char *check_exact(simjob *job, const simjob_part *p, int index, int
         for (uint64_t i = 0; i < p->out_counts[b]; i++) {
             double want = exact(job, c, index, rank, (uint32_t)b, i);
             if (divides) {
-                want = c->dtype == WEFT_F32 ? (double)((float)want / (float)job->size)
-                                            : want / (double)job->size;
+                want = mean_of(c->dtype, want, job->size);
             }
             const double got = simjob_get(c->dtype, block_at(p, b), i);
             const bool rounds = c->real && (c->op == WEFT_SUM || c->op == WEFT_MEAN);

@@ -97,6 +97,34 @@ Test(select, algorithm_that_merges_is_refused_for_a_codec_that_cannot)
     cr_expect_null(p.algo);
 }
 
+Test(select, what_does_not_commute_goes_by_algorithms_in_rank_order)
+{
+    weft_pick p;
+
+    for (int P = 1; P <= 32; P++)
+        for (uint64_t n = 1; n <= 1u << 26; n *= 4) {
+            weft_choice c = dense(P, n);
+            c.ordered = true;
+            cr_assert_eq(weft_algo_select(NULL, &c, &p), 0);
+            cr_expect(p.algo->traits & WEFT_ALGO_ORDERED, "%s for P=%d", p.text, P);
+        }
+}
+
+Test(select, algorithm_in_another_order_is_refused_for_what_does_not_commute)
+{
+    weft_choice c = dense(4, 1000);
+    weft_pick p = {0};
+
+    c.ordered = true;
+    cr_expect_eq(weft_algo_select("ring", &c, &p), WEFT_ENOTSUP);
+    cr_expect_str_eq(weft_last_error()->message,
+                     "allreduce: algorithm ring combines in another order than that of ranks, and "
+                     "the operation does not commute");
+    c.coll = WEFT_COLL_REDUCE_SCATTER;
+    cr_expect_eq(weft_algo_select("ring", &c, &p), WEFT_ENOTSUP);
+    cr_expect_null(p.algo);
+}
+
 Test(select, every_collective_has_an_algorithm_for_dense_data)
 {
     for (int coll = 0; coll < WEFT_COLL_COUNT; coll++) {

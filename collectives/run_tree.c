@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collectives/halves.h"
+#include "collectives/run_tree.h"
 
 int weft_lg_floor(int size)
 {
@@ -29,15 +29,15 @@ static weft_run halve(weft_run *run)
     return other;
 }
 
-weft_halves weft_halves_of(int size, int root, int rank)
+weft_run_tree weft_run_tree_of(int size, int root, int rank)
 {
     weft_run run = {.holder = root, .behind = size};
-    weft_halves ret = {.parent = -1, .own = run};
+    weft_run_tree ret = {.parent = -1, .own = run};
 
     while (run.behind - run.from > 1) {
         const weft_run other = halve(&run);
         if (rank >= other.from && rank < other.behind) {
-            ret = (weft_halves){.parent = run.holder, .own = other};
+            ret = (weft_run_tree){.parent = run.holder, .own = other};
             run = other;
         } else if (rank == run.holder) {
             ret.branch[ret.count++] = other;

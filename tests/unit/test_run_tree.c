@@ -2,9 +2,9 @@
 /* The tree of runs of neighbouring ranks. */
 #include <criterion/criterion.h>
 
-#include "collectives/halves.h"
+#include "collectives/run_tree.h"
 
-Test(halves, logarithms_are_rounded)
+Test(run_tree, logarithms_are_rounded)
 {
     const int floors[] = {0, 0, 1, 1, 2, 2, 2, 2, 3};
     const int ceils[] = {0, 0, 1, 2, 2, 3, 3, 3, 3};
@@ -24,14 +24,14 @@ static int depth(int size, int root, int rank)
     int steps = 0;
 
     for (; rank != root && steps <= size; steps++)
-        rank = weft_halves_of(size, root, rank).parent;
+        rank = weft_run_tree_of(size, root, rank).parent;
     return steps;
 }
 
 /* A rank's children are those who name it their parent, and their runs and it are its own run. */
 static void check_rank(int size, int root, int rank)
 {
-    const weft_halves h = weft_halves_of(size, root, rank);
+    const weft_run_tree h = weft_run_tree_of(size, root, rank);
     int ranks = 1;
 
     cr_assert_eq(h.parent < 0, rank == root);
@@ -39,7 +39,7 @@ static void check_rank(int size, int root, int rank)
     cr_assert(h.own.from <= rank && rank < h.own.behind);
     for (int i = 0; i < h.count; i++) {
         const weft_run *b = &h.branch[i];
-        const weft_halves child = weft_halves_of(size, root, b->holder);
+        const weft_run_tree child = weft_run_tree_of(size, root, b->holder);
         cr_assert_eq(child.parent, rank, "P=%d root=%d: %d under %d", size, root, b->holder, rank);
         cr_assert_eq(child.own.from, b->from);
         cr_assert_eq(child.own.behind, b->behind);
@@ -52,11 +52,11 @@ static void check_rank(int size, int root, int rank)
                   rank);
 }
 
-Test(halves, are_a_tree_of_runs_as_flat_as_the_binomial_one)
+Test(run_tree, are_a_tree_of_runs_as_flat_as_the_binomial_one)
 {
     for (int size = 1; size <= 70; size++)
         for (int root = 0; root < size; root++) {
-            const weft_halves top = weft_halves_of(size, root, root);
+            const weft_run_tree top = weft_run_tree_of(size, root, root);
             cr_assert_eq(top.own.behind - top.own.from, size);
             cr_assert_eq(top.count, weft_lg_ceil(size));
             for (int rank = 0; rank < size; rank++)
@@ -64,9 +64,9 @@ Test(halves, are_a_tree_of_runs_as_flat_as_the_binomial_one)
         }
 }
 
-Test(halves, hold_for_as_many_ranks_as_there_may_be)
+Test(run_tree, hold_for_as_many_ranks_as_there_may_be)
 {
-    const weft_halves h = weft_halves_of(65536, 40000, 40000);
+    const weft_run_tree h = weft_run_tree_of(65536, 40000, 40000);
 
     cr_expect_eq(h.count, 16);
     cr_expect_lt(h.count, WEFT_BRANCHES);

@@ -7,8 +7,8 @@
  * in the binomial tree. P = 6, root 2: 2 has the children 3 (of 3..5), 0 (of 0..0) and 1 (of 1..1),
  * 3 has the children 5 and 4.
  */
-#ifndef WEFT_COLLECTIVES_HALVES_H
-#define WEFT_COLLECTIVES_HALVES_H
+#ifndef WEFT_COLLECTIVES_RUN_TREE_H
+#define WEFT_COLLECTIVES_RUN_TREE_H
 
 /* The ranks from … behind - 1. */
 typedef struct weft_run {
@@ -18,14 +18,14 @@ typedef struct weft_run {
 enum { WEFT_BRANCHES = 17 }; /* positions take 16 bits */
 
 /* A rank's place in the tree. */
-typedef struct weft_halves {
+typedef struct weft_run_tree {
     int parent;   /* -1: the root */
     weft_run own; /* itself and all below it */
     int count;
     weft_run branch[WEFT_BRANCHES]; /* its children with all below them, the longest run first */
-} weft_halves;
+} weft_run_tree;
 
-weft_halves weft_halves_of(int size, int root, int rank);
+weft_run_tree weft_run_tree_of(int size, int root, int rank);
 
 /* The logarithm to base 2, rounded; size at least 1. */
 int weft_lg_floor(int size);
