@@ -95,6 +95,8 @@ typedef struct weft_algo {
     /* Into how many spans it cuts its lane; NULL: its messages hold the lane. Where spans are
      * joined it says so of the longest message: that holds the parts-th part of the lane. */
     int (*parts)(const weft_shape *s);
+    /* How many such spans its longest messages join, at least 1; NULL: 1. */
+    int (*joins)(const weft_shape *s);
     weft_cost (*cost)(const weft_shape *s, double width, double reply);
     /* Fill a plan that weft_plan_init() made of rank, size and count, and check it. */
     int (*build)(weft_plan *p, const weft_shape *s);
@@ -124,8 +126,8 @@ weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
  * The same on every peer. */
 typedef struct weft_costs {
     double round_s;   /* until a message is there */
-    double message_s; /* of the sender's work for a message */
-    double byte_s;    /* a byte sent by one peer */
+    double message_s; /* of the sender's, or receiver's, work for a message */
+    double byte_s;    /* a byte sent or received by one peer */
     double reduce_s;  /* a byte combined */
     double incast;    /* share of the sending time, for each peer but one that sends to a rank */
 } weft_costs;
@@ -183,9 +185,10 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
 bool weft_algo_candidate(int index, const weft_choice *c, weft_pick *ret);
 
 /* Elements of a lane, at least 1, a pure function too: a multiple of `block` (0: the whole vector
- * is one lane), such that a message holds an eighth of what it would hold in a single lane, but 64
- * to 256 KiB and at most 1 MiB of elements, and that a neighbour sends at most about 4 MiB a lane,
- * all where block and number of peers allow. Lanes are even: none is a small rest. */
+ * is one lane), such that a message (with all it joins) holds an eighth of what it would hold in a
+ * single lane, but 64 to 256 KiB and at most 1 MiB of elements, and that a rank sends, or receives,
+ * about 4 MiB a lane at most, all where block and number of peers allow. Lanes are even: none is a
+ * small rest. */
 size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block);
 
 #endif

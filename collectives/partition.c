@@ -56,3 +56,63 @@ weft_span weft_whole(const weft_shape *s, uint32_t b)
 {
     return (weft_span){.block = b, .count = s->count};
 }
+
+static int wrap(const weft_shape *s, int index)
+{
+    const int rest = index % s->size;
+    return rest < 0 ? rest + s->size : rest;
+}
+
+weft_span weft_block(const weft_shape *s, int index)
+{
+    return weft_whole(s, (uint32_t)wrap(s, index));
+}
+
+weft_span weft_between(const weft_shape *s, int from, int to)
+{
+    return weft_whole(s, (uint32_t)from * (uint32_t)s->size + (uint32_t)to);
+}
+
+size_t weft_parts_count(const weft_shape *s, int index, int parts)
+{
+    const weft_cuts c = weft_cuts_of(s, weft_whole(s, 0), s->size);
+    const int first = wrap(s, index), behind = first + parts;
+
+    return behind <= s->size
+               ? weft_cuts_run(&c, first, parts)
+               : weft_cuts_run(&c, first, s->size - first) + weft_cuts_run(&c, 0, behind - s->size);
+}
+
+void weft_send_pieces(weft_plan *p, const weft_shape *s, int index, int pieces, int to)
+{
+    for (int i = 0; i < pieces; i++) {
+        weft_plan_send(p, wrap(s, index + i), to);
+        if (i + 1 < pieces)
+            weft_plan_joined(p);
+    }
+}
+
+void weft_recv_pieces(weft_plan *p, const weft_shape *s, weft_piece *piece, int index, int pieces,
+                      int from)
+{
+    for (int i = 0; i < pieces; i++) {
+        weft_plan_recv(p, wrap(s, index + i), from, piece(s, index + i));
+        if (i + 1 < pieces)
+            weft_plan_joined(p);
+    }
+}
+
+void weft_meet(weft_plan *p, int slot)
+{
+    const bool crosses = weft_plan_crosses(p);
+    const uint32_t size = (uint32_t)p->size, r = (uint32_t)p->rank;
+
+    for (uint32_t d = 1; d < size; d *= 2) {
+        const uint32_t to = (r + d) % size, from = (r + size - d) % size;
+        if (d == 1 || crosses)
+            weft_plan_pack(p, slot, (weft_span){.block = crosses ? to : 0});
+        weft_plan_send(p, slot, (int)to);
+        weft_plan_recv(p, slot + 1, (int)from, (weft_span){.block = crosses ? from * size + r : 0});
+        weft_plan_fence(p);
+    }
+}

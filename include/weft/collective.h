@@ -7,8 +7,8 @@
  *  - Every peer of the group calls the same collectives in the same order with the same count,
  *    dtype, op, root and options; the n-th call on one peer meets the n-th call on every other.
  *    A difference is found at once: every peer gets WEFT_EMISMATCH with both calls in words, and
- *    the next operation works. (Of a broadcast or of mixing a peer may be through before that: it
- *    has the data of the root or of the neighbours it named.)
+ *    the next operation works. (Of a collective with a root, or of mixing, a peer may be through
+ *    before that: it has the data of the root or of the neighbours it named, or has given its own.)
  *  - Afterwards every peer holds the same bits, whatever the algorithm, link and timing.
  *  - Buffers are borrowed until the request completes. in == out means in place; any other overlap
  *    is WEFT_EINVAL. After an error out is unspecified; in (unless in place) and residual are

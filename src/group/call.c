@@ -36,11 +36,6 @@ static bool lone_lane(const weft_call *c)
     return c->in_counts != NULL && c->out_counts != NULL;
 }
 
-static bool ragged(const weft_call *c)
-{
-    return c->in_counts != NULL || c->out_counts != NULL;
-}
-
 static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choice *choice,
                      weft_request *r)
 {
@@ -76,17 +71,19 @@ static bool ordered(const weft_codec *codec)
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const size_t width = weft_dtype_bytes(c->dtype);
+    /* Nothing that others do not know may choose. */
+    const uint64_t count = lone_lane(c) ? 0 : r->count;
     const weft_choice choice = {
         .coll = c->coll,
         .size = g->size,
-        .count = r->count,
+        .count = count,
         .element_bytes = width,
-        .encoded_bytes =
-            r->count == 0 ? (double)width
-                          : (double)weft_codec_bound(r->codec, (size_t)r->count) / (double)r->count,
+        .encoded_bytes = count == 0
+                             ? (double)width
+                             : (double)weft_codec_bound(r->codec, (size_t)count) / (double)count,
         .traits = r->codec->type->traits,
         .ordered = ordered(r->codec),
-        .ragged = ragged(c),
+        .ragged = c->lengths,
         .root = c->root,
         .host = g->host,
         .graph = c->topology != NULL ? c->topology : g->topology,
@@ -94,9 +91,9 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
     };
     weft_pick pick;
     char rule[WEFT_SPEC_TEXT];
-    const char *name = o->algo != NULL                                             ? o->algo
-                       : weft_rules_find(g->algo, c->coll, r->count * width, rule) ? rule
-                                                                                   : NULL;
+    const char *name = o->algo != NULL                                          ? o->algo
+                       : weft_rules_find(g->algo, c->coll, count * width, rule) ? rule
+                                                                                : NULL;
     int rc = weft_algo_select(name, &choice, &pick);
     if (rc != WEFT_OK || (rc = cut_lanes(c, &pick, &choice, r)) != WEFT_OK) {
         return rc;
@@ -112,7 +109,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
                         .count = (size_t)(r->count < r->lane_length ? r->count : r->lane_length),
                         .block = r->codec->type->block(r->codec),
                         .root = c->root,
-                        .ragged = ragged(c),
+                        .ragged = c->lengths,
                         .spec = &pick.spec,
                         .host = g->host,
                         .order = order_for(g, &pick, choice.ordered),
@@ -122,7 +119,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
     }
     r->seated = shape.order != NULL;
     rc = weft_plancache_get(g->plans, pick.algo, &shape, &r->plan);
-    if (rc == WEFT_OK && !ragged(c)) {
+    if (rc == WEFT_OK && !c->lengths) {
         shape.count = (size_t)(r->count - (r->lane_count - 1) * r->lane_length);
     }
     return rc == WEFT_OK ? weft_plancache_get(g->plans, pick.algo, &shape, &r->tail) : rc;
@@ -179,7 +176,7 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 
 static uint64_t longest(const weft_group *g, const weft_call *c)
 {
-    uint64_t most = ragged(c) ? 0 : c->count;
+    uint64_t most = c->lengths ? 0 : c->count;
     for (int i = 0; i < g->size; i++) {
         const uint64_t in = c->in_counts != NULL ? c->in_counts[i] : 0;
         const uint64_t out = c->out_counts != NULL ? c->out_counts[i] : 0;

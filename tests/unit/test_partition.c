@@ -100,3 +100,28 @@ Test(partition, cuts_that_are_made_once_are_the_same)
         }
     }
 }
+
+Test(partition, parts_around_the_end_are_counted)
+{
+    EACH_SHAPE(s)
+    {
+        for (int k = 0; k < P; k++) {
+            size_t sum = 0;
+            for (int n = 0; n <= P; n++) {
+                cr_assert_eq(weft_parts_count(&s, k, n), sum, "P=%d n=%zu block=%zu: %d from %d", P,
+                             s.count, s.block, n, k);
+                sum += weft_part(&s, k + n).count;
+            }
+        }
+    }
+}
+
+Test(partition, blocks_are_counted_around_the_end)
+{
+    const weft_shape s = shape(5, 10, 0);
+
+    cr_expect_eq(weft_block(&s, 7).block, 2);
+    cr_expect_eq(weft_block(&s, -1).block, 4);
+    cr_expect_eq(weft_block(&s, -1).count, 10);
+    cr_expect_eq(weft_between(&s, 3, 4).block, 19);
+}
