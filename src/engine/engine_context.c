@@ -25,7 +25,9 @@ weft_context *weft_context_new(int size, int most)
     c->members = weft_calloc((size_t)most, sizeof(*c->members));
     c->positions = weft_alloc((size_t)size * sizeof(*c->positions));
     c->broken = weft_calloc(1, sizeof(*c->broken));
-    if (c->cell == NULL || c->members == NULL || c->positions == NULL || c->broken == NULL) {
+    c->ended = weft_calloc(WEFT_IN_FLIGHT, sizeof(*c->ended));
+    if (c->cell == NULL || c->members == NULL || c->positions == NULL || c->broken == NULL ||
+        c->ended == NULL) {
         weft_context_discard(c);
         return NULL;
     }
@@ -55,6 +57,7 @@ void weft_context_free(weft_context *c)
     weft_free(c->members);
     weft_free(c->positions);
     weft_free(c->broken);
+    weft_free(c->ended);
     weft_free(c);
 }
 

@@ -363,23 +363,53 @@ void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f
     weft_engine_sicken(e, &why);
 }
 
-void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_member *m,
-                        const char *theirs)
+/* The two calls behind a number that are not alike. */
+static weft_problem other_call(const weft_context *c, uint32_t number, const char *mine,
+                               const weft_member *m, const char *theirs)
 {
-    const weft_context *c = op->context;
-    const char *mine = op->request->words;
     const int position = weft_context_position(c, m);
     const bool first = c->position < position;
     char one[64], other[64];
     weft_problem why = {0};
-    weft_problem_set(
-        &why, WEFT_EMISMATCH, position, "operation %u: %s calls %s; %s calls %s%s", op->number,
-        weft_context_rank(c, first ? c->position : position, one, sizeof(one)),
-        first ? mine : theirs,
-        weft_context_rank(c, first ? position : c->position, other, sizeof(other)),
-        first ? theirs : mine,
-        c->mismatches >= 2 ? " (the third mismatch in a row: one of them has made a call more or "
-                             "less than the other)"
-                           : "");
+    weft_problem_set(&why, WEFT_EMISMATCH, position, "operation %u: %s calls %s; %s calls %s%s",
+                     number, weft_context_rank(c, first ? c->position : position, one, sizeof(one)),
+                     first ? mine : theirs,
+                     weft_context_rank(c, first ? position : c->position, other, sizeof(other)),
+                     first ? theirs : mine,
+                     c->mismatches >= 2
+                         ? " (the third mismatch in a row: one of them has made a call more or "
+                           "less than the other)"
+                         : "");
+    return why;
+}
+
+void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_member *m,
+                        const char *theirs)
+{
+    const weft_problem why = other_call(op->context, op->number, op->request->words, m, theirs);
     weft_fail_operation(e, now, op, &why, -1);
+}
+
+void weft_fail_ended(const weft_operation *op)
+{
+    const weft_context *c = op->context;
+    const uint64_t call = call_of(c, op->number);
+    weft_ended *ended = &c->ended[call % WEFT_IN_FLIGHT];
+    ended->call = call;
+    ended->descriptor = op->request->descriptor;
+    memcpy(ended->words, op->request->words, strlen(op->request->words) + 1);
+}
+
+void weft_fail_late(weft_context *c, int64_t now, const weft_member *m, const weft_frame *f,
+                    const char *theirs)
+{
+    const uint64_t call = call_of(c, f->operation);
+    const weft_ended *ended = &c->ended[call % WEFT_IN_FLIGHT];
+    if (ended->call == call && ended->descriptor != f->descriptor &&
+        weft_fail_recall(c, f->operation) == NULL) {
+        const weft_problem why = other_call(c, f->operation, ended->words, m, theirs);
+        if (remember(c, f->operation, &why)) {
+            flood(c, now, f->operation, &why, -1);
+        }
+    }
 }

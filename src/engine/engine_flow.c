@@ -221,7 +221,7 @@ void weft_flow_heard(weft_engine *e, int64_t now, weft_context *c, weft_member *
     member->met = true;
     member->heard_operation = number;
     if (first) {
-        weft_meet(c, now, member);
+        weft_meet_member(c, now, member);
     }
     for (int i = 0, left = c->active; i < WEFT_IN_FLIGHT && left > 0; i++) {
         weft_operation *op = c->ops[i];
@@ -348,6 +348,7 @@ static void idle(weft_context *c, int64_t now, weft_member *member, const weft_f
         atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
     }
     weft_fail_remind(c, now, member, f->operation); /* it may have been too far behind to hear */
+    weft_fail_late(c, now, member, f, p->heard_words[f->descriptor % WEFT_DESCRIPTORS]->text);
     drop(e, p, f, m);
 }
 

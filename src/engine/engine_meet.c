@@ -38,7 +38,7 @@ static void tell_again(weft_context *c, int64_t now, const weft_member *m)
     }
 }
 
-void weft_meet(weft_context *c, int64_t now, weft_member *m)
+void weft_meet_member(weft_context *c, int64_t now, weft_member *m)
 {
     if (c != c->engine->root) { /* which every peer knows: a link that comes up tells */
         weft_fail_tell(c, now, m);

@@ -210,6 +210,7 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
         withdraw(e, op);
     } else {
         settle(op);
+        weft_fail_ended(op);
         c->mismatches = 0;
         atomic_fetch_add_explicit(&e->counters.operations, 1, memory_order_relaxed);
     }

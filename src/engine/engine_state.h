@@ -183,6 +183,13 @@ typedef struct weft_failure {
     char text[];
 } weft_failure;
 
+/* An operation that ended well here, while others may still be in it. */
+typedef struct weft_ended {
+    uint64_t call; /* as of weft_failure */
+    uint64_t descriptor;
+    char words[WEFT_DESCRIPTOR_TEXT];
+} weft_ended;
+
 /* A peer, as one of a context. */
 typedef struct weft_member {
     int rank;
@@ -226,7 +233,8 @@ struct weft_context {
     weft_early **early_tail;
     weft_failure *failures; /* the latest first */
     int failure_count;
-    int mismatches; /* in a row */
+    weft_ended *ended; /* WEFT_IN_FLIGHT of them, by number of the call */
+    int mismatches;    /* in a row */
 };
 
 struct weft_engine {
@@ -336,7 +344,7 @@ void weft_context_problem(const weft_context *c, const weft_problem *all, weft_p
 
 /* engine_meet.c: who else knows a context, and who has left it */
 /* A member was heard of in the context for the first time. */
-void weft_meet(weft_context *c, int64_t now, weft_member *m);
+void weft_meet_member(weft_context *c, int64_t now, weft_member *m);
 /* Ask it whether it knows the context. */
 void weft_meet_ask(weft_context *c, int64_t now, weft_member *m);
 void weft_meet_frame(weft_context *c, int64_t now, weft_member *m, const weft_frame *f);
@@ -442,6 +450,12 @@ void weft_fail_tell_all(weft_engine *e, int64_t now, int rank); /* of all contex
 void weft_fail_remind(weft_context *c, int64_t now, weft_member *member, uint32_t number);
 const weft_failure *weft_fail_recall(const weft_context *c, uint32_t number);
 void weft_fail_forget(weft_context *c); /* all failures */
+/* The operation ended well here. */
+void weft_fail_ended(const weft_operation *op);
+/* A frame of an operation that has ended here: if the peer calls another one than this was, whoever
+ * still waits in it must hear of the mismatch. */
+void weft_fail_late(weft_context *c, int64_t now, const weft_member *m, const weft_frame *f,
+                    const char *theirs);
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m);
 /* A frame of an operation that may not come: breaks the group when it is safe. */

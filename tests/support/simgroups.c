@@ -110,7 +110,7 @@ void simgroups_open(simgroups *w, const char *what, uint64_t seed)
 simjob_call simgroups_any_call(simgroups *w, const simgroup *g, int64_t timeout_ms)
 {
     const uint64_t counts[] = {0, 1, 7, 40, 200, 960};
-    simjob_call c = {.coll = simjob_colls[simgroups_below(w, SIMJOB_COLLS)],
+    simjob_call c = {.coll = simjob_coll((int)simgroups_below(w, SIMJOB_COLLS)),
                      .count = counts[simgroups_below(w, 6)],
                      .dtype = simgroups_below(w, 2) == 0 ? WEFT_F32 : WEFT_I32,
                      .op = simgroups_below(w, 2) == 0 ? WEFT_SUM : WEFT_MAX,
@@ -130,6 +130,10 @@ simjob_call simgroups_any_call(simgroups *w, const simgroup *g, int64_t timeout_
     }
     if (c.coll == WEFT_COLL_BARRIER) {
         c.count = 0;
+    }
+    if (weft_coll_in_blocks(c.coll, 2) > 1 || weft_coll_out_blocks(c.coll, 2) > 1) {
+        c.lengths = (simjob_lengths)simgroups_below(w, 3);
+        c.gaps = simgroups_below(w, 2) == 0;
     }
     c.in_place = c.coll == WEFT_COLL_BROADCAST || simgroups_below(w, 4) == 0;
     return c;
