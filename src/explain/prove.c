@@ -78,11 +78,14 @@ static void raise_to(double *most, double one)
 static int check_price(const set *all, const weft_sim_count *counts)
 {
     const weft_study *s = all->study;
-    const weft_shape shape = weft_study_shape(s, 0, all->last);
-    const weft_cost c = s->pick.algo->cost(&shape, ENCODED, RAW);
+    weft_shape shape = weft_study_shape(s, 0, all->last);
     weft_cost most = {0};
     int rc;
 
+    shape.order = NULL;
+    shape.root = s->choice.root;
+    shape.host = s->choice.host;
+    const weft_cost c = s->pick.algo->cost(&shape, ENCODED, RAW);
     for (int i = 0; i < all->size; i++) {
         const weft_sim_count *n = &counts[i];
         raise_to(&most.rounds, (double)n->rounds);
