@@ -10,6 +10,7 @@
 
 /* Units of the picture. */
 static const double margin = 36, panel = 320, gap = 40, labels = 30, above = 26, below = 26;
+static const double finest = 1.0 / 16; /* part of a bar whose color changes */
 enum {
     LINE_ROUNDS = 8,   /* in a line, at most */
     ROUNDS_WHOLE = 34, /* more are cut: */
@@ -166,10 +167,16 @@ static void put_bar(const frame *f, const line *l, int column, int round, int ra
                   "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"2\" "
                   "fill=\"#ffffff\" stroke=\"#b9bfca\" stroke-width=\"0.8\"/>\n",
                   x, y - high / 2, f->bar, high);
-    for (int c = 0; c < t->cell_count; c++) {
+    for (int c = 0, next; c < t->cell_count; c = next) {
         const double held = (double)weft_story_held(t, round, rank, c);
-        const double from = t->cells[c].from, to = t->cells[c].to;
+        const double from = t->cells[c].from;
         char color[8];
+        /* Cells side by side that are alike are one, as long as their colors are. */
+        for (next = c + 1; next < t->cell_count && t->cells[next].to - from <= finest &&
+                           (double)weft_story_held(t, round, rank, next) == held;) {
+            next++;
+        }
+        const double to = t->cells[next - 1].to;
         if (held <= 0.0 || to <= from) {
             continue;
         }
@@ -179,7 +186,7 @@ static void put_bar(const frame *f, const line *l, int column, int round, int ra
         (void)fprintf(
             f->to, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"%s/>\n",
             x + f->bar * from, y + high / 2 - part, f->bar * (to - from) + 0.1, part, color,
-            held >= 1.0 ? "" : " opacity=\"0.5\"");
+            held >= 1.0 ? "" : " fill-opacity=\"0.5\"");
     }
 }
 
