@@ -278,11 +278,13 @@ static int by_place(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* The last mark at or before a place, or 0. */
-static size_t find_mark(const mark *marks, size_t count, mark place)
+/* The last mark at or before a place, or 0; perhaps the one where the last search led. */
+static size_t find_mark(const mark *marks, size_t count, size_t last, mark place)
 {
     size_t low = 0, high = count;
 
+    if (last < count && by_place(&marks[last], &place) == 0)
+        return last;
     while (low < high) {
         const size_t mid = low + (high - low) / 2;
         if (by_place(&marks[mid], &place) <= 0)
@@ -301,16 +303,22 @@ static bool reads(const weft_step *s)
 /* Marks around every input that is read, in order, with the step that reads it last. */
 static size_t mark_inputs(const weft_plan *p, mark *marks)
 {
-    size_t count = 0, kept = 0;
+    size_t count = 0, kept = 0, m = 0;
+    bool sorted = true; /* as they often are */
 
     for (size_t i = 0; i < p->step_count; i++) {
         if (!reads(&p->steps[i]))
             continue;
         const weft_span s = in_memory(p, p->steps[i].span, false);
-        marks[count++] = (mark){.block = s.block, .at = s.off};
+        const mark from = {.block = s.block, .at = s.off};
+        const int order = count > 0 ? by_place(&marks[count - 1], &from) : -1;
+        if (order != 0)
+            marks[count++] = from;
         marks[count++] = (mark){.block = s.block, .at = s.off + s.count};
+        sorted = sorted && order <= 0;
     }
-    qsort(marks, count, sizeof *marks, by_place);
+    if (!sorted)
+        qsort(marks, count, sizeof *marks, by_place);
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || by_place(&marks[kept - 1], &marks[i]) != 0)
             marks[kept++] = marks[i];
@@ -318,7 +326,7 @@ static size_t mark_inputs(const weft_plan *p, mark *marks)
         if (!reads(&p->steps[i]))
             continue;
         const weft_span s = in_memory(p, p->steps[i].span, false);
-        size_t m = find_mark(marks, kept, (mark){.block = s.block, .at = s.off});
+        m = find_mark(marks, kept, m, (mark){.block = s.block, .at = s.off});
         for (; marks[m].at < s.off + s.count; m++) /* its end is a mark too */
             marks[m].read = i + 1;
     }
@@ -335,12 +343,13 @@ static int check_inputs(walk *w)
     if (!marks)
         return weft_fail(WEFT_ENOMEM, "plan: no memory to check %zu steps", p->step_count);
     const size_t count = mark_inputs(p, marks);
+    size_t m = 0;
     for (w->index = p->step_count; !rc && w->index-- > 0;) {
         const weft_step *s = &p->steps[w->index];
         if (!writes(s->verb) || s->span.count == 0)
             continue;
         const weft_span out = in_memory(p, s->span, true);
-        size_t m = find_mark(marks, count, (mark){.block = out.block, .at = out.off});
+        m = find_mark(marks, count, m, (mark){.block = out.block, .at = out.off});
         for (; !rc && m < count && marks[m].block <= out.block; m++) {
             if (marks[m].block == out.block && marks[m].at >= out.off + out.count)
                 break;
@@ -406,8 +415,8 @@ static int list_peers(weft_plan *p)
     if (!p->peers || !p->recvs)
         return weft_fail(WEFT_ENOMEM, "plan: no memory for %zu messages", count);
     count = 0;
-    for (size_t i = 0; i < p->step_count; i++)
-        if (talks(&p->steps[i]))
+    for (size_t i = 0; i < p->step_count; i++) /* joined ones name the same in a row */
+        if (talks(&p->steps[i]) && (count == 0 || p->peers[count - 1].rank != p->steps[i].peer))
             p->peers[count++].rank = p->steps[i].peer;
     qsort(p->peers, count, sizeof *p->peers, by_rank);
     for (size_t i = 0; i < count; i++)
