@@ -337,7 +337,7 @@ static size_t mark_inputs(const weft_plan *p, mark *marks)
 static int check_inputs(walk *w)
 {
     const weft_plan *p = w->plan;
-    mark *marks = weft_calloc(2 * p->step_count, sizeof *marks);
+    mark *marks = weft_alloc(2 * p->step_count * sizeof *marks); /* fewer bytes than steps */
     int rc = WEFT_OK;
 
     if (!marks)
@@ -465,7 +465,7 @@ int weft_plan_check(weft_plan *p)
     if (p->failed)
         return weft_fail(p->failed, "plan of rank %d of %d: %s", p->rank, p->size, p->why);
     w.slots = weft_calloc((size_t)p->slot_count, sizeof *w.slots);
-    w.spans = weft_calloc(p->step_count, sizeof *w.spans);
+    w.spans = weft_alloc(p->step_count * sizeof *w.spans);
     if (!w.slots || !w.spans) {
         rc = weft_fail(WEFT_ENOMEM, "plan: no memory to check %zu steps", p->step_count);
         goto out;
