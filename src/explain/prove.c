@@ -79,7 +79,7 @@ static int check_price(const set *all, const weft_sim_count *counts)
 {
     const weft_study *s = all->study;
     const weft_shape shape = weft_study_shape(s, 0, all->last);
-    const weft_cost c = s->pick.algo->cost(&shape, ENCODED, RAW);
+    const weft_cost c = weft_algo_cost(s->pick.algo, &shape, ENCODED, RAW);
     weft_cost most = {0};
     int rc;
 
@@ -140,7 +140,7 @@ int weft_study_prove(const weft_study *s, bool last, weft_proof *proof)
 {
     set all = {.study = s, .last = last, .size = s->query.peers};
     const weft_shape shape = weft_study_shape(s, 0, last);
-    const weft_goal goal = weft_shape_goal(&shape);
+    const weft_goal goal = weft_algo_goal(s->pick.algo, &shape);
     int rc = WEFT_OK;
 
     all.plans = weft_calloc((size_t)all.size, sizeof *all.plans);

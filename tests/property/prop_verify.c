@@ -370,6 +370,8 @@ Test(verify, rejects_any_dropped_step)
         const weft_shape shape = {
             .coll = a->coll, .rank = 1, .size = 4, .count = 1000, .block = 8, .root = 2};
         weft_plan plan;
+        if (!serves(a, &shape))
+            continue;
         cr_assert_eq(weft_algo_build(a, &shape, &plan), 0);
         for (size_t i = 0; i < plan.step_count; i++) {
             scene s = {.algo = a, .shape = shape, .how = DROP, .rank = 1, .step = i};
@@ -400,7 +402,7 @@ Test(verify, rejects_sums_out_of_rank_order_where_it_is_asked_for)
         claims.traits |= WEFT_ALGO_ORDERED;
         s.algo = &claims;
         cr_expect_eq(verify(&s), WEFT_EINTERNAL);
-        cr_expect(strstr(weft_last_error()->message, "stands left of rank"), "%s",
+        cr_expect(strstr(weft_last_error()->message, "in rank order"), "%s",
                   weft_last_error()->message);
     }
 }
