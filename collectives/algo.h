@@ -48,10 +48,10 @@ typedef struct weft_shape {
     int root;     /* of collectives with a root, else 0 */
     bool ragged;  /* blocks have lengths of their own, of which count is the longest; a rank knows
                      only the lengths of blocks that it sends or receives itself */
-    const weft_spec *spec;      /* the algorithm's parameters; NULL: their defaults */
-    const int *host;            /* per rank the number of its host; NULL: all on one */
-    const int *order;           /* the rank at each place of the algorithm; NULL: rank i at place i.
-                                   weft_algo_build() sees to it, builders do not look at it */
+    const weft_spec *spec; /* the algorithm's parameters; NULL: their defaults */
+    const int *host;       /* per rank the number of its host, 0 … size-1; NULL: all on one */
+    const int *order;      /* the rank at each place of the algorithm; NULL: rank i at place i.
+                              weft_algo_build() sees to it, builders do not look at it */
     const weft_topology *graph; /* who may talk to whom; NULL: everybody to everybody */
 } weft_shape;
 
@@ -90,11 +90,12 @@ typedef struct weft_algo {
     uint32_t needs;      /* WEFT_NEEDS_… */
     uint32_t traits;     /* WEFT_ALGO_… */
     const weft_param *params; /* ends with key NULL; NULL: it has none */
-    /* Why it cannot serve a shape (rank apart): "needs …"; NULL: it can. NULL: it serves all. */
-    const char *(*refuses)(const weft_shape *s);
-    /* Into how many spans it cuts its lane; NULL: its messages hold the lane. */
+    /* true: it cannot serve a shape (rank apart), and why: "needs …". NULL: it serves all. */
+    bool (*refuses)(const weft_shape *s, char *why, size_t cap);
+    /* Into how many spans it cuts its lane; NULL: its messages hold the lane. Where spans are
+     * joined it may say so of the longest message: that holds the parts-th part of the lane. */
     int (*parts)(const weft_shape *s);
-    /* How many such spans its longest messages join, at least 1; NULL: 1. */
+    /* How many lanes of blocks its longest message joins, at least 1; NULL: 1. */
     int (*joins)(const weft_shape *s);
     weft_cost (*cost)(const weft_shape *s, double width, double reply);
     /* Fill a plan that weft_plan_init() made of rank, size and count, and check it. */
@@ -103,8 +104,13 @@ typedef struct weft_algo {
 
 /* Of a shape its parameter at that place of the algorithm's table. */
 double weft_shape_number(const weft_shape *s, const weft_param *params, int index);
+/* The same of a word: which of its choices. The default is the first of them. */
+int weft_shape_choice(const weft_shape *s, int index);
 /* For `parts` of algorithms that cut a lane into a span for each rank. */
 int weft_parts_size(const weft_shape *s);
+
+/* The greater of each figure: the price of an algorithm from those of its ranks. */
+void weft_cost_most(weft_cost *most, const weft_cost *one);
 
 /* The plan of one rank for one lane: checks the shape, initializes *ret, builds. On failure there
  * is nothing to free. 0; WEFT_EINVAL; WEFT_ENOTSUP the algorithm refuses the shape; WEFT_ENOMEM;

@@ -12,12 +12,18 @@
  * else. As Bruck's, but each link is used both ways at a time and by fewer pairs.
  * Source: Thakur, Rabenseifner & Gropp, IJHPCA 19 (2005), section 4.1.
  */
+#include <stdio.h>
+
 #include "collectives/partition.h"
 #include "collectives/run_tree.h"
 
-static const char *refuses(const weft_shape *s)
+static bool refuses(const weft_shape *s, char *why, size_t cap)
 {
-    return (s->size & (s->size - 1)) != 0 ? "needs a number of ranks that is a power of two" : NULL;
+    const bool power = (s->size & (s->size - 1)) == 0;
+
+    if (!power)
+        snprintf(why, cap, "needs a number of ranks that is a power of two, not %d", s->size);
+    return !power;
 }
 
 static weft_cost cost(const weft_shape *s, double width, double reply)

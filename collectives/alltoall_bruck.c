@@ -11,6 +11,8 @@
  * all are packed before anything is unpacked: it goes in place.
  * Source: Bruck, Ho, Kipnis, Upfal & Weathersby, IEEE TPDS 8 (1997).
  */
+#include <stdio.h>
+
 #include "collectives/partition.h"
 #include "collectives/run_tree.h"
 
@@ -24,9 +26,11 @@ static int with_bit(int size, int d)
     return count;
 }
 
-static const char *refuses(const weft_shape *s)
+static bool refuses(const weft_shape *s, char *why, size_t cap)
 {
-    return s->ragged ? "sends blocks on whose lengths only sender and receiver know" : NULL;
+    if (s->ragged)
+        snprintf(why, cap, "sends blocks on whose lengths only sender and receiver know");
+    return s->ragged;
 }
 
 static weft_cost cost(const weft_shape *s, double width, double reply)

@@ -14,6 +14,8 @@
  * A rank relays blocks whose lengths it does not know: not for lengths of their own.
  * Source: routing in a tree.
  */
+#include <stdio.h>
+
 #include "collectives/partition.h"
 #include "collectives/spread.h"
 
@@ -31,9 +33,11 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
     return weft_spread_cost(s, -1, width, &load);
 }
 
-static const char *refuses(const weft_shape *s)
+static bool refuses(const weft_shape *s, char *why, size_t cap)
 {
-    return s->ragged ? "relays blocks, whose lengths only their ends know" : weft_spread_refuses(s);
+    if (s->ragged)
+        snprintf(why, cap, "relays blocks, whose lengths only their ends know");
+    return s->ragged || weft_spread_refuses(s, why, cap);
 }
 
 /* One message of all that goes over the edge above `top`: out of its subtree, or into it. */

@@ -8,22 +8,48 @@ weft_span weft_part(const weft_shape *s, int index)
     return weft_cut(s, weft_whole(s, 0), s->size, index);
 }
 
-weft_span weft_cut(const weft_shape *s, weft_span whole, int into, int index)
+weft_span weft_cut(const weft_shape *s, weft_span whole, int parts, int index)
 {
-    const size_t parts = (size_t)into, count = whole.count;
-    const int wrapped = index % into;
-    const size_t i = (size_t)(wrapped < 0 ? wrapped + into : wrapped);
-    const size_t blocks = s->block ? count / s->block + (count % s->block != 0) : 1;
-    const size_t edge = s->block && blocks >= parts ? s->block : SMALL_EDGE;
-    const size_t edges = count / edge + (count % edge != 0);
-    const size_t each = edges / parts, more = edges % parts;
-    const size_t first = i * each + (i < more ? i : more);
-    const size_t behind = first + each + (i < more);
-    /* Only the last cut may lie behind the end, in the last, partial, block. */
-    const size_t from = first < edges ? first * edge : count;
-    const size_t to = behind < edges ? behind * edge : count;
+    const weft_cuts c = weft_cuts_of(s, whole, parts);
+    const int wrapped = index % parts;
 
-    return (weft_span){.block = whole.block, .off = whole.off + from, .count = to - from};
+    return weft_cuts_part(&c, wrapped < 0 ? wrapped + parts : wrapped);
+}
+
+weft_cuts weft_cuts_of(const weft_shape *s, weft_span whole, int parts)
+{
+    const size_t into = (size_t)parts, count = whole.count;
+    const size_t blocks = s->block ? count / s->block + (count % s->block != 0) : 1;
+    const size_t edge = s->block && blocks >= into ? s->block : SMALL_EDGE;
+    const size_t edges = count / edge + (count % edge != 0);
+
+    return (weft_cuts){.whole = whole,
+                       .parts = parts,
+                       .edge = edge,
+                       .edges = edges,
+                       .each = edges / into,
+                       .more = edges % into};
+}
+
+/* Elements in front of a part. */
+static size_t before(const weft_cuts *c, int index)
+{
+    const size_t i = (size_t)index, edges = i * c->each + (i < c->more ? i : c->more);
+
+    /* Only the last edge may lie behind the end: the last block may be partial. */
+    return edges < c->edges ? edges * c->edge : c->whole.count;
+}
+
+size_t weft_cuts_run(const weft_cuts *c, int first, int count)
+{
+    return before(c, first + count) - before(c, first);
+}
+
+weft_span weft_cuts_part(const weft_cuts *c, int index)
+{
+    return (weft_span){.block = c->whole.block,
+                       .off = c->whole.off + before(c, index),
+                       .count = weft_cuts_run(c, index, 1)};
 }
 
 weft_span weft_whole(const weft_shape *s, uint32_t b)
@@ -47,19 +73,14 @@ weft_span weft_between(const weft_shape *s, int from, int to)
     return weft_whole(s, (uint32_t)from * (uint32_t)s->size + (uint32_t)to);
 }
 
-/* Elements of the parts before one, of which there may be `size`. */
-static size_t before(const weft_shape *s, int part)
-{
-    return part < s->size ? weft_part(s, part).off : s->count;
-}
-
 size_t weft_parts_count(const weft_shape *s, int index, int parts)
 {
-    const int first = wrap(s, index), behind = first + parts;
-    const size_t skipped = before(s, first);
+    const weft_cuts cuts = weft_cuts_of(s, weft_whole(s, 0), s->size);
+    const int first = wrap(s, index), rest = s->size - first;
 
-    return behind <= s->size ? before(s, behind) - skipped
-                             : s->count - skipped + before(s, behind - s->size);
+    return parts <= rest
+               ? weft_cuts_run(&cuts, first, parts)
+               : weft_cuts_run(&cuts, first, rest) + weft_cuts_run(&cuts, 0, parts - rest);
 }
 
 void weft_send_pieces(weft_plan *p, const weft_shape *s, int index, int pieces, int to)

@@ -19,6 +19,19 @@ weft_span weft_block(const weft_shape *s, int index);
 /* The same of a span instead of the lane, into so many parts; the span begins on an edge. */
 weft_span weft_cut(const weft_shape *s, weft_span whole, int parts, int index);
 
+/* The same cuts when many are asked for: the divisions are done once. Parts in [0, parts). */
+typedef struct weft_cuts {
+    weft_span whole;
+    int parts;
+    size_t edge, edges; /* elements between two edges where a cut may be; how many there are */
+    size_t each, more;  /* edges of every part; how many parts have one more */
+} weft_cuts;
+
+weft_cuts weft_cuts_of(const weft_shape *s, weft_span whole, int parts);
+weft_span weft_cuts_part(const weft_cuts *c, int index);
+/* Elements of so many parts in a row. */
+size_t weft_cuts_run(const weft_cuts *c, int first, int count);
+
 /* The whole lane, of block b. */
 weft_span weft_whole(const weft_shape *s, uint32_t b);
 

@@ -128,18 +128,20 @@ static double price(const weft_pick *p, const weft_choice *c)
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap)
 {
     const weft_shape s = shape(p, c, (size_t)c->count);
-    const char *refusal = p->algo->refuses ? p->algo->refuses(&s) : NULL;
 
+    text[0] = '\0';
     if ((p->algo->needs & WEFT_NEEDS_MERGE) && !(c->traits & WEFT_CODEC_MERGES))
-        refusal = "combines encodings, which this codec cannot do without coding again";
+        snprintf(text, cap, "combines encodings, which this codec cannot do without coding again");
     else if ((p->algo->needs & WEFT_NEEDS_ELEMENTS) && !(c->traits & WEFT_CODEC_LOSSLESS))
-        refusal = "weighs encodings, which this codec cannot do without coding again";
+        snprintf(text, cap, "weighs encodings, which this codec cannot do without coding again");
     else if (c->ordered && !(p->algo->traits & WEFT_ALGO_ORDERED))
-        refusal =
-            "combines in another order than that of ranks, and the operation does not commute";
+        snprintf(
+            text, cap,
+            "combines in another order than that of ranks, and the operation does not commute");
     else if (c->graph && !(p->algo->traits & WEFT_ALGO_GRAPH))
-        refusal = "talks to peers that are no neighbours in the topology";
-    snprintf(text, cap, "%s", refusal ? refusal : "");
+        snprintf(text, cap, "talks to peers that are no neighbours in the topology");
+    else if (p->algo->refuses)
+        p->algo->refuses(&s, text, cap);
 }
 
 static int pick(const weft_algo *a, const char *spec, weft_pick *ret)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collectives/spread.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "base/status.h"
 #include "collectives/partition.h"
@@ -84,9 +86,11 @@ void weft_spread_close(weft_spread *t)
     *t = (weft_spread){0};
 }
 
-const char *weft_spread_refuses(const weft_shape *s)
+bool weft_spread_refuses(const weft_shape *s, char *why, size_t cap)
 {
-    return s->graph ? NULL : "goes along the edges of a topology, and none is given";
+    if (!s->graph)
+        snprintf(why, cap, "goes along the edges of a topology, and none is given");
+    return !s->graph;
 }
 
 weft_cost weft_spread_cost(const weft_shape *s, int root, double width,
@@ -103,14 +107,19 @@ weft_cost weft_spread_cost(const weft_shape *s, int root, double width,
         const int children = weft_spread_children(&t, r);
         const bool up = load->up && r != t.root;
         const double sends = up + (load->down ? children : 0);
-        const double hears = (load->up ? children : 0) + (load->down && r != t.root);
-        double lanes = up ? load->up(s, &t, r) : 0;
-        for (int i = 0; load->down && i < children; i++)
-            lanes += load->down(s, &t, weft_spread_child(&t, r, i));
-        const double bytes = lanes * (double)s->count * width;
+        const bool down = load->down && r != t.root;
+        const double hears = (load->up ? children : 0) + down;
+        double out = up ? load->up(s, &t, r) : 0, in = down ? load->down(s, &t, r) : 0;
+        for (int i = 0; i < children; i++) {
+            const int child = weft_spread_child(&t, r, i);
+            out += load->down ? load->down(s, &t, child) : 0;
+            in += load->up ? load->up(s, &t, child) : 0;
+        }
+        const double bytes = (out > in ? out : in) * (double)s->count * width;
         const double reduced =
             load->reduced ? load->reduced(s, &t, r) * (double)s->count * width : 0;
         c.messages = sends > c.messages ? sends : c.messages;
+        c.messages = hears > c.messages ? hears : c.messages;
         c.peers = hears > c.peers ? hears : c.peers;
         c.bytes = bytes > c.bytes ? bytes : c.bytes;
         c.reduced_bytes = reduced > c.reduced_bytes ? reduced : c.reduced_bytes;

@@ -36,7 +36,7 @@ static inline bool weft_spread_holds(const weft_spread *t, int top, int rank)
 }
 
 /* For `refuses` of what goes along a graph. */
-const char *weft_spread_refuses(const weft_shape *s);
+bool weft_spread_refuses(const weft_shape *s, char *why, size_t cap);
 
 /* What passes along the edges of a tree: each rank sends `up` messages' worth to its parent, and
  * `down` to each child. */

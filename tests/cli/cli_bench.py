@@ -57,7 +57,11 @@ for dtype in ("float32", "float64", "float16", "bfloat16", "int8", "uint8", "int
 
 # Algorithms by name, and what a peer sends with each: the closed forms, for a count that divides.
 P, SIZE = 4, 64 << 10
-for algo, sent in (("ring", 2 * (P - 1) / P), ("doubling", math.log2(P)), ("gather", P - 1), ("scatter", 2 * (P - 1) / P)):
+least = 2 * (P - 1) / P
+for algo, sent in (
+    ("ring", least), ("doubling", math.log2(P)), ("gather", P - 1), ("scatter", least), ("halving", least), ("flat", P - 1),
+    ("bidirectional", least), ("torus:rows=2", least), ("hierarchical:between=ring", least),
+):
     row = bench("allreduce", "-b", SIZE, "-i", "1", "--algo", algo, peers=P)["rows"][0]
     check(row["algo"] == algo, f"{algo} ran: {row}")
     check(row["body_bytes_sent"] == sent * SIZE, f"{algo} sends {sent} times the vector: {row}")

@@ -16,7 +16,7 @@ typedef struct ledger {
     int cases[CLUSTER_MAX];
 } ledger;
 
-static const char *const algos[] = {"ring", "doubling", "gather", "scatter", "auto"};
+static const char *const algos[] = {"ring", "doubling", "gather", "scatter", "halving", "auto"};
 enum { ALGOS = sizeof(algos) / sizeof(algos[0]) };
 
 typedef struct kind {
@@ -252,8 +252,9 @@ static void bits_body(member *me)
         fixture_floats(counts[i], me->rank, in, counts[i]);
         for (size_t c = 0; c < sizeof(codecs) / sizeof(codecs[0]); c++) {
             for (int a = 0; a < ALGOS; a++) {
-                const bool merges =
-                    strcmp(algos[a], "ring") == 0 || strcmp(algos[a], "doubling") == 0;
+                const bool merges = strcmp(algos[a], "ring") == 0 ||
+                                    strcmp(algos[a], "doubling") == 0 ||
+                                    strcmp(algos[a], "halving") == 0;
                 const weft_coll_opts o = {.size = sizeof(o), .algo = algos[a], .codec = codecs[c]};
                 if (merges && c > 0) {
                     MUST_END(me, WEFT_ENOTSUP,

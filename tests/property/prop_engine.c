@@ -122,7 +122,8 @@ static bool has_blocks(weft_coll coll)
 static bool serves(const weft_algo *a, int size, bool ragged)
 {
     const weft_shape s = {.coll = a->coll, .size = size, .ragged = ragged};
-    return a->refuses == NULL || a->refuses(&s) == NULL;
+    char why[160];
+    return a->refuses == NULL || !a->refuses(&s, why, sizeof(why));
 }
 
 /* A call of any kind, by chance. */

@@ -107,6 +107,11 @@ static void expect(const scene *s, const char *what, double counted, double said
     cr_expect_eq(counted, said, NAME ": %g %s, said %g", NAMED(s), counted, what, said);
 }
 
+static void lift(uint64_t *most, uint64_t to)
+{
+    *most = to > *most ? to : *most;
+}
+
 static void check_price(scene *s)
 {
     static weft_plan plans[MOST];
@@ -122,8 +127,10 @@ static void check_price(scene *s)
     for (int r = 0; r < s->shape.size; r++) {
         most.rounds = counts[r].rounds > most.rounds ? counts[r].rounds : most.rounds;
         most.peers = counts[r].peers > most.peers ? counts[r].peers : most.peers;
-        most.messages = counts[r].messages > most.messages ? counts[r].messages : most.messages;
-        most.bytes = counts[r].bytes > most.bytes ? counts[r].bytes : most.bytes;
+        lift(&most.messages, counts[r].messages);
+        lift(&most.messages, counts[r].received_messages);
+        lift(&most.bytes, counts[r].bytes);
+        lift(&most.bytes, counts[r].received_bytes);
         if (counts[r].reduced_bytes > most.reduced_bytes)
             most.reduced_bytes = counts[r].reduced_bytes;
         weft_plan_free(&plans[r]);

@@ -119,8 +119,9 @@ static void check_outputs(const world *w)
 static void try_shape(const weft_algo *a, const weft_shape *s)
 {
     world w = {.algo = a, .shape = *s};
+    char why[160];
 
-    if (a->refuses && a->refuses(s))
+    if (a->refuses && a->refuses(s, why, sizeof why))
         return;
     for (int rank = 0; rank < s->size; rank++) {
         weft_shape mine = *s;
