@@ -370,7 +370,7 @@ Test(params, ranks_take_any_places)
     const weft_algo *a;
 
     for (int row = 0; (a = weft_algo_at(row)); row++) {
-        if (a->coll != WEFT_COLL_ALLREDUCE)
+        if (a->coll != WEFT_COLL_ALLREDUCE || (a->traits & WEFT_ALGO_GRAPH))
             continue;
         EACH_SHAPE(c, a->name)
         {
