@@ -15,9 +15,13 @@ static const weft_cli_option options[] = {
     {0}};
 /* clang-format on */
 
-/* "1 … 32767" or "1, 2, max". */
+/* "1 … 32767", "1, 2, max" or "text of 1 … 480 bytes". */
 static void range_text(const weft_param *p, char *ret, size_t cap)
 {
+    if (p->text) {
+        (void)snprintf(ret, cap, "text of %.0f … %.0f bytes", p->min, p->max);
+        return;
+    }
     if (p->choices == NULL) {
         (void)snprintf(ret, cap, "%.10g … %.10g", p->min, p->max);
         return;
@@ -48,6 +52,7 @@ static json_t *param_json(const weft_param *p)
         (void)json_object_set_new(ret, "min", weft_report_real(p->min));
         (void)json_object_set_new(ret, "max", weft_report_real(p->max));
         (void)json_object_set_new(ret, "integer", json_boolean(p->integer));
+        (void)json_object_set_new(ret, "text", json_boolean(p->text));
     }
     return ret;
 }

@@ -16,6 +16,7 @@ int weft_check_algo(const weft_cli *cli, const char *origin, const char *collect
     const char *names[NAMES + 2] = {"auto"};
     size_t n = 1;
     weft_info info;
+    const size_t length = algo != NULL ? strcspn(algo, ":") : 0;
     if (algo == NULL || strcmp(algo, "auto") == 0) {
         return 0;
     }
@@ -23,8 +24,8 @@ int weft_check_algo(const weft_cli *cli, const char *origin, const char *collect
         if (strcmp(info.scope, collective) != 0) {
             continue;
         }
-        if (strcmp(info.name, algo) == 0) {
-            return 0;
+        if (strlen(info.name) == length && memcmp(info.name, algo, length) == 0) {
+            return 0; /* its parameters are for the rehearsal */
         }
         names[n++] = info.name;
     }

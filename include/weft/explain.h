@@ -23,6 +23,7 @@
 #ifndef WEFT_EXPLAIN_H
 #define WEFT_EXPLAIN_H
 
+#include <weft/topology.h>
 #include <weft/types.h>
 
 #ifdef __cplusplus
@@ -50,8 +51,10 @@ typedef struct weft_query {
     uint64_t block;    /**< elements that stay together when a lane is cut; 0: the codec's */
     const int *hosts;  /**< peers entries: the number of each peer's host, below peers. NULL: all
                             on one */
-    const int *order;  /**< peers entries: the rank at each place of the algorithm. NULL: rank i
-                            at place i */
+    const weft_topology *topology; /**< who may talk to whom; used until what the query opens is
+                                        closed. NULL: everybody to everybody */
+    const int *order; /**< peers entries: the rank at each place of the algorithm. NULL: rank i
+                           at place i */
 } weft_query;
 
 /** An algorithm that could serve a query. */

@@ -43,10 +43,28 @@ typedef struct weft_group_opts {
     int64_t dead_ms;         /**< silence after which a peer counts as dead, 50 or more; 0:
                                    WEFT_DEAD_MS, else
                                   1 000 when all addresses are private, else 10 000 */
+    int64_t spin_us;         /**< how long a waiting caller looks for messages again and again,
+                                  yielding its core each time, before it sleeps; -1: not at all; 0:
+                                  WEFT_SPIN_US, else 1 000 where every peer of this host can have a
+                                  core of its own, and not at all where it cannot */
     uint64_t seed;           /**< key of all random numbers, the same on all peers; 0: WEFT_SEED,
                                   else 1 */
-    const char *checksum;    /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
-                                  WEFT_CHECKSUM, else "auto" */
+    const char *algo;        /**< which algorithm for which collective and size, the same on all
+                                  peers: an allreduce SPEC, "ring", or rules
+                                  "allreduce:0-64K=doubling;broadcast=tree" (FROM in, TO out, bytes
+                                  of the vector or block); NULL: WEFT_ALGO, else automatic */
+    const char *topology;    /**< SPEC of who may talk to whom, "file:path=net.txt", the same on all
+                                  peers: operations go along its edges only; NULL: WEFT_TOPOLOGY,
+                                  else everybody to everybody */
+    const char *order;       /**< how ranks sit in rings and trees, the same on all peers: a list of
+                                  all ranks, "0,3,1,2", or "links:path=FILE,bytes=65536" to work out
+                                  good ones from a matrix of rates and latencies (`weft bench matrix`
+                                  prints one); NULL: WEFT_ORDER, else in their own order */
+    const char *costs;    /**< the constants that automatic choice goes by, the same on all peers,
+                               "round=40e-6,byte=1e-9" (`weft bench --tune` prints them); NULL:
+                               WEFT_COSTS, else built in */
+    const char *checksum; /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
+                               WEFT_CHECKSUM, else "auto" */
     void (*log)(void *user, int level, const char *line); /**< 0 error … 3 debug; NULL: silent */
     void *log_user;                                       /**< handed to log */
 } weft_group_opts;

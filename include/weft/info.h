@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** @file info.h What this build holds: every codec, algorithm, optimizer, finder and link. */
+/** @file info.h What this build holds: every codec, algorithm, topology, optimizer,
+ *  finder and link. */
 #ifndef WEFT_INFO_H
 #define WEFT_INFO_H
 
@@ -13,19 +14,22 @@ extern "C" {
 typedef enum weft_family {
     WEFT_FAMILY_CODEC,
     WEFT_FAMILY_ALGO,
+    WEFT_FAMILY_TOPOLOGY,
     WEFT_FAMILY_OPTIM,
     WEFT_FAMILY_FINDER,
     WEFT_FAMILY_LINK,
     WEFT_FAMILY_COUNT
 } weft_family;
 
-/** A parameter of a SPEC string. */
+/** A parameter of a SPEC string: a word out of choices, a text, or a number. */
 typedef struct weft_param {
     const char *key;     /**< NULL ends a list */
-    const char *value;   /**< the default, as written in a SPEC */
-    const char *choices; /**< "max|1|2" for words, NULL for numbers */
-    double min, max;     /**< range of a number, both ends in; integer says whether whole */
+    const char *value;   /**< the default, as written in a SPEC; a text shorter than min: the key
+                              must be given */
+    const char *choices; /**< "max|1|2" for words, NULL for numbers and texts */
+    double min, max;     /**< range, both ends in: of a number, or of the bytes of a text */
     int integer;         /**< 1: whole numbers only */
+    int text;            /**< 1: any text without commas and control characters, a path say */
     const char *help;    /**< one line */
 } weft_param;
 
@@ -35,7 +39,8 @@ typedef struct weft_info {
     const char *scope;   /**< for algorithms the collective, "allreduce"; else "" */
     const char *summary; /**< one line */
     const char *source;  /**< paper or origin, "" if own */
-    const char *cost;    /**< cost formula of algorithms, state and wire of optimizers, or "" */
+    const char *cost; /**< cost formula of algorithms, degree and diameter of topologies, state and
+                           wire of optimizers, or "" */
     const weft_param *params; /**< ends with key NULL; never NULL */
 } weft_info;
 

@@ -143,7 +143,32 @@ int weft_spec_name(const char *spec, char name[WEFT_SPEC_NAME])
 
 static bool may_be_auto(const weft_param *param)
 {
-    return !param->choices && !strcmp(param->value, "auto");
+    return !param->choices && !param->text && !strcmp(param->value, "auto");
+}
+
+const char *weft_spec_text(const weft_spec *spec, int i)
+{
+    return spec->texts + spec->text_at[i];
+}
+
+/* Put the value of text parameter number i behind those that are there. */
+static int read_text(const char *label, const weft_param *param, const char *text, int i,
+                     weft_spec *spec)
+{
+    size_t len = strlen(text);
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" holds a control character", label, text);
+    if ((double)len < param->min || (double)len > param->max)
+        return weft_fail(WEFT_EINVAL, "%s: a text of %zu bytes (%.0f to %.0f)", label, len,
+                         param->min, param->max);
+    if (len >= sizeof(spec->texts) - spec->texts_len)
+        return weft_fail(WEFT_EINVAL, "%s: texts of more than %zu bytes together", label,
+                         sizeof(spec->texts) - 1);
+    spec->text_at[i] = spec->texts_len;
+    memcpy(spec->texts + spec->texts_len, text, len + 1);
+    spec->texts_len = (uint16_t)(spec->texts_len + len + 1);
+    return WEFT_OK;
 }
 
 /* Index of word in choices "a|b|c"; -1 when it is none of them. */
@@ -182,6 +207,8 @@ static int read_value(const char *what, const weft_param *param, const char *tex
         spec->choice[i] = choice;
         return WEFT_OK;
     }
+    if (param->text)
+        return read_text(label, param, text, i, spec);
     if (may_be_auto(param) && !strcmp(text, "auto")) {
         spec->number[i] = (double)NAN;
         return WEFT_OK;
@@ -228,6 +255,22 @@ static int read_pair(const char *what, char *pair, const weft_param *params, wef
     return read_value(what, &params[i], equals + 1, i, spec);
 }
 
+/* The defaults of the texts that were not given. */
+static int default_texts(const char *what, const weft_param *params, weft_spec *spec)
+{
+    for (int i = 0; params[i].key; i++) {
+        if (!params[i].text || spec->given[i])
+            continue;
+        if ((double)strlen(params[i].value) < params[i].min)
+            return weft_fail(WEFT_EINVAL, "%s: key %s is missing: %s", what, params[i].key,
+                             params[i].help);
+        int code = read_value(what, &params[i], params[i].value, i, spec);
+        if (code != WEFT_OK)
+            return code;
+    }
+    return WEFT_OK;
+}
+
 int weft_spec_parse(const char *what, const char *spec, const weft_param *params, weft_spec *ret)
 {
     weft_spec out = {.name = ""};
@@ -240,6 +283,8 @@ int weft_spec_parse(const char *what, const char *spec, const weft_param *params
         if (i == WEFT_SPEC_PARAMS)
             return weft_fail(WEFT_EINTERNAL, "%s: more than %d parameters", label,
                              WEFT_SPEC_PARAMS);
+        if (params[i].text)
+            continue;
         code = read_value(label, &params[i], params[i].value, i, &out);
         if (code != WEFT_OK)
             return code;
@@ -259,16 +304,23 @@ int weft_spec_parse(const char *what, const char *spec, const weft_param *params
                 return code;
         }
     }
-    *ret = out;
-    return WEFT_OK;
+    code = default_texts(label, params, &out);
+    if (code == WEFT_OK && weft_spec_format(&out, params, text, sizeof(text)) >= sizeof(text))
+        code = weft_fail(WEFT_EINVAL, "%s: SPEC with all its keys is longer than %d characters",
+                         label, WEFT_SPEC_TEXT - 1);
+    if (code == WEFT_OK)
+        *ret = out;
+    return code;
 }
 
-void weft_spec_format(const weft_spec *spec, const weft_param *params, char *out, size_t cap)
+size_t weft_spec_format(const weft_spec *spec, const weft_param *params, char *out, size_t cap)
 {
     size_t len = (size_t)snprintf(out, cap, "%s", spec->name);
     for (int i = 0; params[i].key && len < cap; i++) {
-        char value[WEFT_SPEC_NAME * 2];
-        if (params[i].choices)
+        char value[WEFT_SPEC_TEXT];
+        if (params[i].text)
+            snprintf(value, sizeof(value), "%s", weft_spec_text(spec, i));
+        else if (params[i].choices)
             copy_choice(params[i].choices, spec->choice[i], value, sizeof(value));
         else if (isnan(spec->number[i]))
             snprintf(value, sizeof(value), "auto");
@@ -279,4 +331,5 @@ void weft_spec_format(const weft_spec *spec, const weft_param *params, char *out
         len +=
             (size_t)snprintf(out + len, cap - len, "%c%s=%s", i ? ',' : ':', params[i].key, value);
     }
+    return len;
 }

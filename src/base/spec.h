@@ -7,6 +7,7 @@
 #define WEFT_BASE_SPEC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <weft/info.h>
 
@@ -18,15 +19,22 @@ typedef struct weft_spec {
     double number[WEFT_SPEC_PARAMS];       /* of number parameters */
     int choice[WEFT_SPEC_PARAMS];          /* index into choices of word parameters */
     unsigned char given[WEFT_SPEC_PARAMS]; /* 1: written in the SPEC, 0: the default */
+    uint16_t text_at[WEFT_SPEC_PARAMS];    /* where in texts those of text parameters begin */
+    uint16_t texts_len;                    /* bytes used of texts */
+    char texts[WEFT_SPEC_TEXT];            /* ended by NUL, one behind the other */
 } weft_spec;
 
 /* The part before ':' into name. 0, or WEFT_EINVAL when empty, too long or not [a-z0-9_]. */
 int weft_spec_name(const char *spec, char name[WEFT_SPEC_NAME]);
 /* Parse all of spec. `what` begins the error text, "codec". A word parameter whose default is
- * "auto" and that has no choices is a number that may also be the word auto (number = NAN then). */
+ * "auto" and that has no choices is a number that may also be the word auto (number = NAN then). A
+ * text parameter whose default is shorter than its min must be given. */
 int weft_spec_parse(const char *what, const char *spec, const weft_param *params, weft_spec *ret);
-/* Write it out again, every key in table order: equal specs give equal texts. */
-void weft_spec_format(const weft_spec *spec, const weft_param *params, char *out, size_t cap);
+/* Value of text parameter number i; lives as long as the spec. */
+const char *weft_spec_text(const weft_spec *spec, int i);
+/* Write it out again, every key in table order: equal specs give equal texts. WEFT_SPEC_TEXT bytes
+ * hold the text of all that weft_spec_parse() takes. Returns its length; cap or more: cut. */
+size_t weft_spec_format(const weft_spec *spec, const weft_param *params, char *out, size_t cap);
 /* A number: whole text, finite, min … max. 0, or WEFT_EINVAL that names `what`. */
 int weft_parse_number(const char *what, const char *text, double min, double max, double *ret);
 int weft_parse_int(const char *what, const char *text, long long min, long long max,

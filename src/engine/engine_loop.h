@@ -15,6 +15,7 @@
 typedef struct weft_loop_opts {
     weft_engine_opts engine; /* the outlet is the loop's */
     weft_link *link;         /* taken over on success */
+    int64_t spin_ns; /* how long a caller that waits looks again and again before it sleeps */
     const char *const *dial; /* per rank: endpoint to dial; must outlive the loop */
     void (*roster)(void *user, weft_link *link, uint32_t conn, weft_message *m);
     void *roster_user;

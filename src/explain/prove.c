@@ -143,7 +143,7 @@ int weft_study_prove(const weft_study *s, bool last, weft_proof *proof)
 {
     set all = {.study = s, .last = last, .size = s->query.peers};
     const weft_shape shape = weft_study_shape(s, 0, last);
-    const weft_goal goal = weft_shape_goal(&shape);
+    const weft_goal goal = weft_algo_goal(s->pick.algo, &shape);
     int rc = WEFT_OK;
 
     all.plans = weft_calloc((size_t)all.size, sizeof *all.plans);

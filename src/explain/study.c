@@ -53,6 +53,9 @@ static int check_numbers(const weft_study *s)
     if (weft_coll_rooted(s->coll) ? q->root < 0 || q->root >= q->peers : q->root != 0)
         return weft_fail(WEFT_EINVAL, "query: root %d of %s of %d peers", q->root,
                          weft_coll_name(s->coll), q->peers);
+    if (q->topology && weft_topology_size(q->topology) != q->peers)
+        return weft_fail(WEFT_EINVAL, "query: a topology of %d peers for %d",
+                         weft_topology_size(q->topology), q->peers);
     if (q->ragged && (s->coll == WEFT_COLL_ALLREDUCE || s->coll == WEFT_COLL_BROADCAST ||
                       s->coll == WEFT_COLL_REDUCE || s->coll == WEFT_COLL_BARRIER ||
                       s->coll == WEFT_COLL_NEIGHBOR_AVERAGE))
@@ -115,9 +118,9 @@ static int take_order(weft_study *s)
 static int take_codec(weft_study *s)
 {
     const weft_query *q = &s->query;
-    int rc = weft_codec_make(&s->codec, q->codec ? q->codec : "raw", q->dtype, WEFT_SUM);
+    int rc = weft_codec_make(&s->codec, q->codec ? q->codec : "raw", q->dtype, WEFT_SUM, NULL);
 
-    if (rc || (rc = weft_codec_make(&s->raw, "raw", q->dtype, WEFT_SUM)))
+    if (rc || (rc = weft_codec_make(&s->raw, "raw", q->dtype, WEFT_SUM, NULL)))
         return rc;
     if (s->coll != WEFT_COLL_ALLREDUCE && !(s->codec->type->traits & WEFT_CODEC_LOSSLESS))
         return weft_fail(WEFT_ENOTSUP, "%s: codec %s serves allreduce only",
@@ -159,8 +162,10 @@ static void make_choice(weft_study *s)
             count ? (double)weft_codec_bound(s->codec, count) / (double)count : (double)width,
         .traits = s->codec->type->traits,
         .ragged = q->ragged != 0,
-        .root = s->placed_root,
-        .host = s->placed_hosts ? s->placed_hosts : s->hosts,
+        /* Along a topology ranks keep their places. */
+        .root = q->topology ? q->root : s->placed_root,
+        .host = s->placed_hosts && !q->topology ? s->placed_hosts : s->hosts,
+        .graph = q->topology,
         .costs = &s->costs,
     };
 }
@@ -250,7 +255,8 @@ weft_shape weft_study_shape(const weft_study *s, int rank, bool last)
                         .ragged = s->query.ragged != 0,
                         .spec = &s->pick.spec,
                         .host = s->hosts,
-                        .order = s->order};
+                        .order = s->order,
+                        .graph = s->query.topology};
 }
 
 int weft_study_build(void *user, int rank, bool last, weft_plan *ret)

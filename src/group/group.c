@@ -2,11 +2,14 @@
 /* Open, close, and what can be asked of a group. */
 #include "group/group.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+
+#define SPIN_NS WEFT_MS
 
 static void on_roster(void *user, weft_link *link, uint32_t conn, weft_message *m)
 {
@@ -22,7 +25,33 @@ static void free_group(weft_group *g)
     weft_free(g->dial);
     weft_free(g->sum);
     weft_free(g->algo);
+    weft_free(g->host);
+    weft_topology_close(&g->topology);
+    weft_orders_free(&g->orders);
     weft_free(g);
+}
+
+/* Peers that share this host, this one too. */
+static int peers_here(const weft_group *g)
+{
+    int count = 0;
+    for (int r = 0; r < g->size; r++) {
+        count += g->host[r] == g->host[g->rank];
+    }
+    return count;
+}
+
+/* With more peers than cores, those that look would be in the way of those that have work. */
+static int64_t spin_of(const weft_group *g, const weft_settings *s)
+{
+    cpu_set_t cores;
+    if (s->opts.spin_us != 0) {
+        return s->opts.spin_us < 0 ? 0 : s->opts.spin_us * 1000;
+    }
+    if (sched_getaffinity(0, sizeof(cores), &cores) != 0 || CPU_COUNT(&cores) < peers_here(g)) {
+        return 0;
+    }
+    return SPIN_NS;
 }
 
 static int start(weft_group *g, const weft_settings *s)
@@ -33,6 +62,14 @@ static int start(weft_group *g, const weft_settings *s)
     int rc = weft_group_meet(g, s, &link, &tag, &dead_ms);
     if (rc != WEFT_OK) {
         return rc;
+    }
+    rc = s->topology != NULL ? weft_topology_open(&g->topology, s->topology, g->size) : WEFT_OK;
+    if (rc == WEFT_OK && s->order != NULL) {
+        rc = weft_orders_make(&g->orders, s->order, g->size);
+    }
+    if (rc != WEFT_OK) {
+        link->type->close(&link);
+        return weft_fail_context("weft_group_open");
     }
     const weft_loop_opts opts = {
         .engine = {.rank = g->rank,
@@ -45,6 +82,7 @@ static int start(weft_group *g, const weft_settings *s)
                    .log = g->log,
                    .pool = link->type->pool(link)},
         .link = link,
+        .spin_ns = spin_of(g, s),
         .dial = g->dial,
         .roster = on_roster,
         .roster_user = g,
@@ -76,6 +114,7 @@ int weft_group_open(weft_group **ret, const weft_group_opts *opts)
     }
     g->seed = s.opts.seed;
     g->timeout_ms = s.opts.timeout_ms;
+    g->costs = s.costs;
     g->log = (weft_log){.line = s.opts.log, .user = s.opts.log_user};
     if (s.algo[0] != '\0') {
         g->algo = weft_strdup(s.algo);

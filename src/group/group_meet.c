@@ -26,7 +26,8 @@ static int allocate(weft_group *g)
     g->where = weft_calloc(size, sizeof(*g->where));
     g->dial = weft_calloc(size, sizeof(*g->dial));
     g->sum = weft_calloc(size, sizeof(*g->sum));
-    if (g->where == NULL || g->dial == NULL || g->sum == NULL) {
+    g->host = weft_calloc(size, sizeof(*g->host));
+    if (g->where == NULL || g->dial == NULL || g->sum == NULL || g->host == NULL) {
         return weft_fail(WEFT_ENOMEM, "out of memory for the list of peers");
     }
     for (int r = 0; r < g->size; r++) {
@@ -35,12 +36,28 @@ static int allocate(weft_group *g)
     return WEFT_OK;
 }
 
+static bool same_host(const weft_group *g, int a, int b)
+{
+    const weft_entry *e = g->roster.entries;
+    return e == NULL || memcmp(e[a].host, e[b].host, sizeof(e[a].host)) == 0;
+}
+
+static void number_hosts(weft_group *g)
+{
+    int hosts = 0;
+    for (int r = 0; r < g->size; r++) {
+        int first = 0;
+        while (!same_host(g, first, r)) {
+            first++;
+        }
+        g->host[r] = first < r ? g->host[first] : hosts++;
+    }
+}
+
 static void choose_sums(weft_group *g, const weft_settings *s)
 {
     for (int r = 0; r < g->size; r++) {
-        const bool far = g->roster.entries != NULL &&
-                         memcmp(g->roster.entries[r].host, g->roster.entries[g->rank].host,
-                                sizeof(g->roster.entries[r].host)) != 0;
+        const bool far = g->host[r] != g->host[g->rank];
         g->sum[r] = strcmp(s->checksum, "on") == 0 || (strcmp(s->checksum, "auto") == 0 && far);
     }
 }
@@ -252,6 +269,7 @@ int weft_group_meet(weft_group *g, const weft_settings *s, weft_link **ret_link,
     if (rc != WEFT_OK) {
         return rc;
     }
+    number_hosts(g);
     choose_sums(g, s);
     *ret_link = link;
     *ret_tag = g->roster.hash;

@@ -11,7 +11,8 @@ typedef struct weft_plancache weft_plancache;
 int weft_plancache_open(weft_plancache **ret);
 void weft_plancache_close(weft_plancache **cache); /* NULL-safe */
 
-/* The checked plan of an algorithm for a shape (whose spec is given), with a reference for the caller. Any thread. */
+/* The checked plan of an algorithm for a shape (whose spec is given), with a reference for the
+ * caller. Any thread. */
 int weft_plancache_get(weft_plancache *cache, const weft_algo *algo, const weft_shape *shape,
                        weft_shared_plan **ret);
 

@@ -6,9 +6,10 @@
 
 #include "base/spec.h"
 #include "base/status.h"
+#include "collectives/rules.h"
 #include "group/group.h"
 
-enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000, DEAD_LEAST_MS = 50 };
+enum { OPEN_TIMEOUT_MS = 60000, TIMEOUT_MS = 60000, DEAD_LEAST_MS = 50, SPIN_MOST_US = 1000000 };
 
 void weft_group_opts_init(weft_group_opts *opts)
 {
@@ -76,6 +77,36 @@ static int check_range(const weft_group_opts *o)
         o->dead_ms > WEFT_LONGEST_MS) {
         return weft_fail(WEFT_EINVAL, "weft_group_open: a timeout is out of range");
     }
+    if (o->spin_us < -1 || o->spin_us > SPIN_MOST_US) {
+        return weft_fail(WEFT_EINVAL, "weft_group_open: spin_us is %lld, not -1 ... %d",
+                         (long long)o->spin_us, SPIN_MOST_US);
+    }
+    return WEFT_OK;
+}
+
+/* What the choice of algorithms goes by. */
+static int read_choice(weft_settings *s)
+{
+    const char *algo = s->opts.algo != NULL ? s->opts.algo : env("WEFT_ALGO");
+    const char *costs = s->opts.costs != NULL ? s->opts.costs : env("WEFT_COSTS");
+    int rc = WEFT_OK;
+    if (algo != NULL && strlen(algo) >= sizeof(s->algo)) {
+        return weft_fail(WEFT_EINVAL, "algo (or WEFT_ALGO) is longer than %zu bytes",
+                         sizeof(s->algo) - 1);
+    }
+    if (algo != NULL) {
+        memcpy(s->algo, algo, strlen(algo) + 1);
+        rc = weft_rules_check(algo);
+    }
+    if (rc != WEFT_OK) {
+        return weft_fail_context("algo (or WEFT_ALGO)");
+    }
+    s->topology = s->opts.topology != NULL ? s->opts.topology : env("WEFT_TOPOLOGY");
+    s->order = s->opts.order != NULL ? s->opts.order : env("WEFT_ORDER");
+    s->costs = weft_costs_default;
+    if (costs != NULL && weft_costs_parse(costs, &s->costs) != WEFT_OK) {
+        return weft_fail_context("costs (or WEFT_COSTS)");
+    }
     return WEFT_OK;
 }
 
@@ -116,6 +147,9 @@ int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
         rc = number("WEFT_DEAD_MS", DEAD_LEAST_MS, WEFT_LONGEST_MS, &o->dead_ms, 0);
     }
     if (rc == WEFT_OK) {
+        rc = number("WEFT_SPIN_US", -1, SPIN_MOST_US, &o->spin_us, 0);
+    }
+    if (rc == WEFT_OK) {
         rc = number("WEFT_SEED", 0, INT64_MAX, &seed, 1);
     }
     if (rc != WEFT_OK) {
@@ -129,11 +163,9 @@ int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
     if (strcmp(s.link, "mem") != 0 && o->hub != NULL) {
         return weft_fail(WEFT_EINVAL, "weft_group_open: a hub goes with link mem, not %s", s.link);
     }
-    const char *algo = env("WEFT_ALGO");
-    if (algo != NULL && strlen(algo) >= sizeof(s.algo)) {
-        return weft_fail(WEFT_EINVAL, "WEFT_ALGO is too long");
+    rc = read_choice(&s);
+    if (rc == WEFT_OK) {
+        *ret = s;
     }
-    snprintf(s.algo, sizeof(s.algo), "%s", algo != NULL ? algo : "");
-    *ret = s;
-    return WEFT_OK;
+    return rc;
 }

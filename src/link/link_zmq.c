@@ -43,7 +43,12 @@ static int dial(weft_link *link, uint32_t conn, const char *endpoint)
     d->number = conn;
     d->source.dial = d;
     d->deadline_ns = weft_deadline(weft_now(), l->connect_timeout_ms);
+    d->source.stale = true;
+    d->unwatched = true;
     rc = weft_zmq_open_dealer(l, endpoint, &d->source.socket, &d->monitor);
+    if (rc == WEFT_OK && ((rc = weft_zmq_fd(d->source.socket, &d->source.fd)) != WEFT_OK ||
+                          (rc = weft_zmq_fd(d->monitor, &d->monitor_fd)) != WEFT_OK))
+        weft_zmq_close_socket(d->source.socket, d->monitor, 0);
     if (rc != WEFT_OK) {
         weft_free(d);
         return rc;
@@ -63,6 +68,7 @@ static bool down(int error)
 static int send_accepted(weft_zmq_link *l, weft_accepted *a, weft_message *m)
 {
     int error = weft_zmq_send_id(l, a);
+    l->router.stale = true;
     if (error == 0) {
         do
             error = weft_zmq_send(l->router.socket, m);
@@ -80,6 +86,7 @@ static int send_accepted(weft_zmq_link *l, weft_accepted *a, weft_message *m)
 static int send_dialled(weft_zmq_link *l, weft_zmq_dial *d, weft_message *m)
 {
     int error;
+    d->source.stale = true;
     do
         error = weft_zmq_send(d->source.socket, m);
     while (error == EINTR);

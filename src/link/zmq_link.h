@@ -7,6 +7,7 @@
 #ifndef WEFT_LINK_ZMQ_LINK_H
 #define WEFT_LINK_ZMQ_LINK_H
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -24,6 +25,8 @@ enum {
 /* A socket that frames come from. */
 typedef struct weft_zmq_source {
     void *socket;
+    int fd;     /* readable while ZeroMQ has news for the socket that no call on it has taken in */
+    bool stale; /* a call has, since it was last read until it was empty */
     struct weft_zmq_dial *dial;   /* NULL: the ROUTER */
     struct weft_zmq_source *next; /* in the queue of those that may have something */
     bool queued;
@@ -32,6 +35,8 @@ typedef struct weft_zmq_source {
 typedef struct weft_zmq_dial {
     weft_zmq_source source;
     void *monitor;
+    int monitor_fd;
+    bool unwatched; /* its monitor was not read yet */
     uint32_t number;
     int64_t deadline_ns; /* to be up */
     bool up;
@@ -48,6 +53,7 @@ typedef struct weft_zmq_link {
 
     weft_zmq_source router;
     void *router_monitor;
+    int router_monitor_fd;
     char *endpoints[WEFT_ZMQ_LISTENS];
     int endpoint_count;
 
@@ -64,13 +70,13 @@ typedef struct weft_zmq_link {
 
     weft_zmq_source *first, *last; /* queue of sources to read */
     int turn;                      /* frames read from the first in a row */
-    int since_poll;                /* frames given since zmq_poll was last called */
+    int since_poll;                /* frames given since the descriptors were last looked at */
     zmq_msg_t id, body;            /* kept between receives */
 
     weft_link_event *events; /* UP, DOWN to be told; room is made when a connection is */
     size_t event_first, event_end, event_cap;
 
-    zmq_pollitem_t *items;
+    struct pollfd *items;
     size_t item_cap;
 
     int wake_fd;
@@ -88,6 +94,8 @@ int weft_zmq_listen(weft_zmq_link *l, const char *endpoint);
 /* A DEALER with its monitor, connecting. */
 int weft_zmq_open_dealer(weft_zmq_link *l, const char *endpoint, void **ret_socket,
                          void **ret_monitor);
+/* The descriptor that tells of news for a socket. */
+int weft_zmq_fd(void *socket, int *ret);
 /* Close a monitored socket after linger_ms, and its monitor. */
 void weft_zmq_close_socket(void *socket, void *monitor, int linger_ms);
 

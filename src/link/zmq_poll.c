@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The events of a ZeroMQ link. zmq_poll costs system calls for every open socket. So a socket that
- * was ready is read until it is empty, and zmq_poll is called when all are, or after
- * FRAMES_BETWEEN_POLLS frames to see to the others.
+ * The events of a ZeroMQ link. zmq_poll makes two system calls for every open socket each time it
+ * waits. So we wait with ppoll on the sockets' own descriptors: one call for all of them.
+ *
+ * Such a descriptor is readable from the moment the I/O thread leaves news for a socket until some
+ * call on the socket takes the news in, which a send does too: then a message can be there and the
+ * descriptor silent. A socket on which anything was called since it was last read until empty is
+ * therefore *stale*, and read before anybody waits. Where a read found nothing, whatever comes
+ * later makes the descriptor readable. Monitors are only read.
+ *
+ * A socket that was ready is read until it is empty; the others are looked at when all are, or
+ * after FRAMES_BETWEEN_POLLS frames.
  */
 #include <errno.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,7 +25,7 @@
 enum {
     FRAMES_BETWEEN_POLLS = 64,
     FRAMES_IN_A_ROW = 8, /* from one socket while others are ready */
-    FIXED_ITEMS = 3,     /* of zmq_poll: wake-up, ROUTER, its monitor */
+    FIXED_ITEMS = 3,     /* of ppoll: wake-up, ROUTER, its monitor */
 };
 
 /* --- receiving ----------------------------------------------------------------------------- */
@@ -104,6 +114,7 @@ static bool next_frame(weft_zmq_link *l, weft_link_event *ret)
         weft_zmq_source *s = l->first;
         const taken got = s->dial != NULL ? take_dialled(l, s->dial, ret) : take_accepted(l, ret);
         if (got == EMPTY) {
+            s->stale = false;
             weft_zmq_unqueue(l, s);
             if (s->dial == NULL) {
                 weft_zmq_router_empty(l);
@@ -130,19 +141,19 @@ static bool next_frame(weft_zmq_link *l, weft_link_event *ret)
 
 /* --- waiting ------------------------------------------------------------------------------- */
 
-/* The descriptors of zmq_poll. */
+/* The descriptors of ppoll. */
 static int list_items(weft_zmq_link *l)
 {
     const size_t need = FIXED_ITEMS + 2 * l->dial_count;
     if (!weft_grow((void **)&l->items, &l->item_cap, need, sizeof(*l->items)))
         return weft_fail(WEFT_ENOMEM, "link: out of memory");
-    l->items[0] = (zmq_pollitem_t){.fd = l->wake_fd, .events = ZMQ_POLLIN};
-    l->items[1] = (zmq_pollitem_t){.socket = l->router.socket, .events = ZMQ_POLLIN};
-    l->items[2] = (zmq_pollitem_t){.socket = l->router_monitor, .events = ZMQ_POLLIN};
-    zmq_pollitem_t *next = l->items + FIXED_ITEMS;
+    l->items[0] = (struct pollfd){.fd = l->wake_fd, .events = POLLIN};
+    l->items[1] = (struct pollfd){.fd = l->router.fd, .events = POLLIN};
+    l->items[2] = (struct pollfd){.fd = l->router_monitor_fd, .events = POLLIN};
+    struct pollfd *next = l->items + FIXED_ITEMS;
     for (size_t i = 0; i < l->dial_count; i++) {
-        *next++ = (zmq_pollitem_t){.socket = l->dials[i]->source.socket, .events = ZMQ_POLLIN};
-        *next++ = (zmq_pollitem_t){.socket = l->dials[i]->monitor, .events = ZMQ_POLLIN};
+        *next++ = (struct pollfd){.fd = l->dials[i]->source.fd, .events = POLLIN};
+        *next++ = (struct pollfd){.fd = l->dials[i]->monitor_fd, .events = POLLIN};
     }
     return WEFT_OK;
 }
@@ -165,10 +176,11 @@ static void note_ready(weft_zmq_link *l)
         weft_zmq_watch_router(l);
     if (l->items[1].revents != 0)
         weft_zmq_queue(l, &l->router);
-    const zmq_pollitem_t *next = l->items + FIXED_ITEMS;
+    const struct pollfd *next = l->items + FIXED_ITEMS;
     for (size_t i = 0; i < l->dial_count; i++, next += 2) {
-        if (next[1].revents != 0)
+        if (next[1].revents != 0 || l->dials[i]->unwatched)
             weft_zmq_watch_dial(l, l->dials[i]);
+        l->dials[i]->unwatched = false;
         if (next[0].revents != 0)
             weft_zmq_queue(l, &l->dials[i]->source);
     }
@@ -192,19 +204,52 @@ static void clear_wake(weft_zmq_link *l)
     (void)!read(l->wake_fd, &kicks, sizeof(kicks));
 }
 
+/* Sockets whose descriptors cannot be trusted are to be read first. true: there are some. */
+static bool queue_stale(weft_zmq_link *l)
+{
+    bool any = l->router.stale;
+    if (l->router.stale)
+        weft_zmq_queue(l, &l->router);
+    for (size_t i = 0; i < l->dial_count; i++) {
+        weft_zmq_dial *d = l->dials[i];
+        any = any || d->source.stale;
+        if (d->source.stale)
+            weft_zmq_queue(l, &d->source);
+    }
+    return any;
+}
+
+static bool unwatched(const weft_zmq_link *l)
+{
+    for (size_t i = 0; i < l->dial_count; i++) {
+        if (l->dials[i]->unwatched)
+            return true;
+    }
+    return false;
+}
+
+static int wait_for_news(weft_zmq_link *l, int64_t until_ns)
+{
+    const nfds_t count = (nfds_t)(FIXED_ITEMS + 2 * l->dial_count);
+    const int64_t now = until_ns == WEFT_NEVER ? 0 : weft_now();
+    const int64_t left = until_ns > now ? until_ns - now : 0;
+    const struct timespec wait = {.tv_sec = (time_t)(left / (1000 * WEFT_MS)),
+                                  .tv_nsec = (long)(left % (1000 * WEFT_MS))};
+    if (ppoll(l->items, count, until_ns == WEFT_NEVER ? NULL : &wait, NULL) >= 0)
+        return WEFT_OK;
+    for (nfds_t i = 0; i < count; i++)
+        l->items[i].revents = 0;
+    return errno == EINTR ? WEFT_OK : weft_fail(WEFT_EIO, "link: ppoll: %s", strerror(errno));
+}
+
 /* Look at all sockets, waiting until the deadline when `sleep`. */
 static int look(weft_zmq_link *l, int64_t until_ns, bool sleep)
 {
     int rc = list_items(l);
+    if (rc == WEFT_OK)
+        rc = wait_for_news(l, sleep && !unwatched(l) ? first_deadline(l, until_ns) : INT64_MIN);
     if (rc != WEFT_OK)
         return rc;
-    const int count = (int)(FIXED_ITEMS + 2 * l->dial_count);
-    const long wait = sleep ? weft_poll_ms(weft_now(), first_deadline(l, until_ns)) : 0;
-    if (zmq_poll(l->items, count, wait) < 0) {
-        if (zmq_errno() == EINTR)
-            return WEFT_OK;
-        return weft_fail(WEFT_EIO, "link: zmq_poll: %s", zmq_strerror(zmq_errno()));
-    }
     l->since_poll = 0;
     if (l->items[0].revents != 0)
         clear_wake(l);
@@ -244,6 +289,8 @@ int weft_zmq_poll(weft_link *link, int64_t until_ns, weft_link_event *ret)
             return WEFT_OK;
         }
         const bool ready = l->first != NULL;
+        if (!ready && queue_stale(l))
+            continue;
         const int rc = look(l, until_ns, !ready);
         if (rc != WEFT_OK)
             return rc;

@@ -123,6 +123,14 @@ static int open_monitor(const weft_zmq_link *l, void *socket, int events, void *
     return WEFT_OK;
 }
 
+int weft_zmq_fd(void *socket, int *ret)
+{
+    size_t len = sizeof(*ret);
+    if (zmq_getsockopt(socket, ZMQ_FD, ret, &len) != 0)
+        return weft_fail(WEFT_EIO, "ZeroMQ option FD: %s", zmq_strerror(zmq_errno()));
+    return WEFT_OK;
+}
+
 void weft_zmq_close_socket(void *socket, void *monitor, int linger_ms)
 {
     if (socket == NULL)
@@ -150,12 +158,17 @@ int weft_zmq_open_router(weft_zmq_link *l)
         rc = set_options(socket, options, sizeof(options) / sizeof(options[0]));
     if (rc == WEFT_OK)
         rc = open_monitor(l, socket, ZMQ_EVENT_DISCONNECTED, &monitor);
+    if (rc == WEFT_OK)
+        rc = weft_zmq_fd(socket, &l->router.fd);
+    if (rc == WEFT_OK)
+        rc = weft_zmq_fd(monitor, &l->router_monitor_fd);
     if (rc != WEFT_OK) {
         weft_zmq_close_socket(socket, monitor, 0);
         return rc;
     }
     l->router.socket = socket;
     l->router_monitor = monitor;
+    weft_zmq_watch_router(l);
     return WEFT_OK;
 }
 
@@ -210,6 +223,7 @@ int weft_zmq_listen(weft_zmq_link *l, const char *endpoint)
         rc = set_family(l->router.socket, at);
     if (rc != WEFT_OK)
         return rc;
+    l->router.stale = true;
     if (zmq_bind(l->router.socket, at) != 0)
         return zmq_fail("listen", endpoint);
     if (zmq_getsockopt(l->router.socket, ZMQ_LAST_ENDPOINT, bound, &bound_len) != 0)

@@ -61,11 +61,14 @@ struct weft_optim {
 /* Rows that end the tables of all methods. */
 // clang-format off
 #define WEFT_OPTIM_PARAMS                                                                          \
-    {"momentum", "0", NULL, 0.0, 1.0, 0, "beta of v = beta v + g, below 1"},                       \
-    {"prox_l1", "0", NULL, 0.0, 1e30, 0, "weight of the l1 norm, by proximal step"},               \
-    {"prox_l2", "0", NULL, 0.0, 1e30, 0, "weight of half the squared norm, by proximal step"},     \
-    {"state", "f32", "f32|f64", 0.0, 0.0, 0, "precision of model and memories on the peer"},       \
-    {NULL, NULL, NULL, 0.0, 0.0, 0, NULL}
+    {.key = "momentum", .value = "0", .max = 1.0, .help = "beta of v = beta v + g, below 1"},      \
+    {.key = "prox_l1", .value = "0", .max = 1e30,                                                  \
+     .help = "weight of the l1 norm, by proximal step"},                                           \
+    {.key = "prox_l2", .value = "0", .max = 1e30,                                                  \
+     .help = "weight of half the squared norm, by proximal step"},                                 \
+    {.key = "state", .value = "f32", .choices = "f32|f64",                                         \
+     .help = "precision of model and memories on the peer"},                                       \
+    {.key = NULL}
 // clang-format on
 
 /* Value of a number parameter of this optimizer's SPEC; the key must be in its table. */

@@ -27,6 +27,8 @@ static const weft_param every_kind[] = {
     {.key = "alpha", .value = "auto", .min = -1, .max = 1, .help = "number or auto"},
     {.key = "steps", .value = "-5", .min = -9e15, .max = 9e15, .integer = 1, .help = "whole"},
     {.key = "rule", .value = "patch", .choices = "patch|keep|hash", .help = "word"},
+    {.key = "path", .value = "", .max = 80, .text = 1, .help = "text"},
+    {.key = "note", .value = "none", .min = 1, .max = 400, .text = 1, .help = "text"},
     {.key = NULL},
 };
 

@@ -3,6 +3,7 @@
 #include <float.h>
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/spec.h"
@@ -13,6 +14,14 @@ static const weft_param params[] = {
     {.key = "norm", .value = "max", .choices = "max|2|1", .help = ""},
     {.key = "rate", .value = "0.1", .min = 0, .max = 10, .help = ""},
     {.key = "alpha", .value = "auto", .min = 0, .max = 1, .help = ""},
+    {.key = NULL},
+};
+
+/* A text that must be given and one that need not be. */
+static const weft_param texts[] = {
+    {.key = "path", .value = "", .min = 1, .max = 480, .text = 1, .help = "a file"},
+    {.key = "levels", .value = "7", .min = 1, .max = 127, .integer = 1, .help = ""},
+    {.key = "note", .value = "none", .max = 480, .text = 1, .help = ""},
     {.key = NULL},
 };
 
@@ -142,11 +151,48 @@ Test(spec, equal_specs_have_equal_texts)
     cr_assert_str_eq(a, "qsgd:levels=7,norm=2,rate=3.3333333333333335,alpha=0.30000000000000004");
 }
 
+Test(spec, texts_hold_paths_and_whatever_has_no_comma)
+{
+    char text[WEFT_SPEC_TEXT];
+    weft_spec spec;
+    cr_assert_eq(weft_spec_parse("graph", "file:levels=3,path=/a b/c=d:e.txt", texts, &spec), 0);
+    cr_assert_str_eq(weft_spec_text(&spec, 0), "/a b/c=d:e.txt");
+    cr_assert_eq(spec.number[1], 3);
+    cr_assert_str_eq(weft_spec_text(&spec, 2), "none", "the default");
+    cr_assert(spec.given[0] && !spec.given[2]);
+    weft_spec_format(&spec, texts, text, sizeof(text));
+    cr_assert_str_eq(text, "file:path=/a b/c=d:e.txt,levels=3,note=none");
+    cr_assert_eq(weft_spec_parse("graph", "file:note=,path=auto", texts, &spec), 0);
+    cr_assert_str_eq(weft_spec_text(&spec, 0), "auto", "no word for a text");
+    cr_assert_str_eq(weft_spec_text(&spec, 2), "");
+}
+
+static void text_refused(const char *spec_text, const char *message)
+{
+    weft_spec spec;
+    cr_expect_eq(weft_spec_parse("graph", spec_text, texts, &spec), WEFT_EINVAL, "%s", spec_text);
+    cr_expect_str_eq(weft_last_error()->message, message);
+}
+
+Test(spec, a_text_that_is_needed_is_asked_for_and_held_to_its_length)
+{
+    char text[WEFT_SPEC_TEXT];
+    text_refused("file", "graph file: key path is missing: a file");
+    text_refused("file:levels=1", "graph file: key path is missing: a file");
+    text_refused("file:path=", "graph file: path: a text of 0 bytes (1 to 480)");
+    text_refused("file:path=a,path=b", "graph file: key path is given twice");
+    text_refused("file:path=a\nb", "graph file: path: \"a?b\" holds a control character");
+    snprintf(text, sizeof(text), "file:path=%0481d", 0);
+    text_refused(text, "graph file: path: a text of 481 bytes (1 to 480)");
+    snprintf(text, sizeof(text), "file:path=%0470d,note=%022d", 0, 0);
+    text_refused(text, "graph file: SPEC with all its keys is longer than 511 characters");
+}
+
 Test(spec, format_cuts_at_the_buffer)
 {
     char small[] = "................";
     weft_spec spec = parsed("qsgd");
-    weft_spec_format(&spec, params, small, 9);
+    cr_assert_geq(weft_spec_format(&spec, params, small, 9), 9);
     cr_assert_str_eq(small, "qsgd:lev");
     cr_assert_eq(small[9], '.');
 }
