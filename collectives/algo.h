@@ -93,9 +93,9 @@ typedef struct weft_algo {
     /* true: it cannot serve a shape (rank apart), and why: "needs …". NULL: it serves all. */
     bool (*refuses)(const weft_shape *s, char *why, size_t cap);
     /* Into how many spans it cuts its lane; NULL: its messages hold the lane. Where spans are
-     * joined it says so of the longest message: that holds the parts-th part of the lane. */
+     * joined it may say so of the longest message: that holds the parts-th part of the lane. */
     int (*parts)(const weft_shape *s);
-    /* How many such spans its longest messages join, at least 1; NULL: 1. */
+    /* How many lanes of blocks its longest message joins, at least 1; NULL: 1. */
     int (*joins)(const weft_shape *s);
     weft_cost (*cost)(const weft_shape *s, double width, double reply);
     /* Fill a plan that weft_plan_init() made of rank, size and count, and check it. */

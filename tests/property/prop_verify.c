@@ -312,15 +312,23 @@ Test(verify, rejects_messages_that_are_joined_otherwise)
     cr_assert_gt(reject_all(FLIP_JOINED, is_talk, NULL), 100);
 }
 
-Test(verify, rejects_a_ring_where_rank_order_is_asked_for)
+Test(verify, rejects_sums_out_of_rank_order_where_it_is_asked_for)
 {
-    static const weft_coll colls[] = {WEFT_COLL_ALLREDUCE, WEFT_COLL_REDUCE_SCATTER};
-    for (int i = 0; i < 2; i++)
-        for (int P = 2; P <= 17; P++) {
-            scene s = {.shape = {.coll = colls[i], .size = P, .count = 1000, .block = 8},
+    static const struct {
+        weft_coll coll;
+        const char *name;
+    } unordered[] = {{WEFT_COLL_ALLREDUCE, "ring"},
+                     {WEFT_COLL_REDUCE, "halving"},
+                     {WEFT_COLL_REDUCE_SCATTER, "halving"},
+                     {WEFT_COLL_REDUCE_SCATTER, "pairwise"},
+                     {WEFT_COLL_REDUCE_SCATTER, "ring"}};
+
+    for (size_t i = 0; i < sizeof unordered / sizeof *unordered; i++)
+        for (int P = 3; P <= 17; P++) {
+            scene s = {.shape = {.coll = unordered[i].coll, .size = P, .count = 1000, .block = 8},
                        .ordered = true};
-            cr_assert_eq(weft_algo_find(colls[i], "ring", &s.algo), 0);
-            cr_expect_eq(verify(&s), WEFT_EINTERNAL, "P=%d", P);
+            cr_assert_eq(weft_algo_find(s.shape.coll, unordered[i].name, &s.algo), 0);
+            cr_expect_eq(verify(&s), WEFT_EINTERNAL, "%s P=%d", unordered[i].name, P);
             cr_expect(strstr(weft_last_error()->message, "in rank order"), "%s",
                       weft_last_error()->message);
         }
@@ -370,6 +378,8 @@ Test(verify, rejects_any_dropped_step)
         const weft_shape shape = {
             .coll = a->coll, .rank = 1, .size = 4, .count = 1000, .block = 8, .root = 2};
         weft_plan plan;
+        if (!serves(a, &shape))
+            continue;
         cr_assert_eq(weft_algo_build(a, &shape, &plan), 0);
         for (size_t i = 0; i < plan.step_count; i++) {
             scene s = {.algo = a, .shape = shape, .how = DROP, .rank = 1, .step = i};
@@ -377,31 +387,6 @@ Test(verify, rejects_any_dropped_step)
                           weft_coll_name(a->coll), a->name, i, weft_verb_name(plan.steps[i].verb));
         }
         weft_plan_free(&plan);
-    }
-}
-
-/* Not what it says of itself: the sum of the ranks' order, where another is asked for. */
-Test(verify, rejects_sums_out_of_rank_order_where_it_is_asked_for)
-{
-    static const struct {
-        weft_coll coll;
-        const char *name;
-    } unordered[] = {{WEFT_COLL_ALLREDUCE, "ring"},
-                     {WEFT_COLL_REDUCE, "halving"},
-                     {WEFT_COLL_REDUCE_SCATTER, "halving"},
-                     {WEFT_COLL_REDUCE_SCATTER, "pairwise"},
-                     {WEFT_COLL_REDUCE_SCATTER, "ring"}};
-
-    for (size_t i = 0; i < sizeof unordered / sizeof *unordered; i++) {
-        scene s = {.shape = {.coll = unordered[i].coll, .size = 5, .count = 100, .block = 8}};
-        cr_assert_eq(weft_algo_find(s.shape.coll, unordered[i].name, &s.algo), 0);
-        cr_assert_eq(s.algo->traits & WEFT_ALGO_ORDERED, 0);
-        weft_algo claims = *s.algo;
-        claims.traits |= WEFT_ALGO_ORDERED;
-        s.algo = &claims;
-        cr_expect_eq(verify(&s), WEFT_EINTERNAL);
-        cr_expect(strstr(weft_last_error()->message, "stands left of rank"), "%s",
-                  weft_last_error()->message);
     }
 }
 
