@@ -91,14 +91,15 @@ WEFT_API int weft_group_open(weft_group **ret, const weft_group_opts *opts);
  * (key, rank in this group). Every peer of the group calls it, in the order of its collectives.
  *
  * The new group has numbers, failures and operations of its own, over the same links, and inherits
- * timeouts, WEFT_ALGO, seed and log. Lossy codecs key their random numbers with the rank in the
- * group that was opened: operations of one number in different groups draw the same ones, unless
- * draw or tensor tell them apart.
+ * timeouts, rules for algorithms, seed and log; of topology and order what is left among its peers.
+ * Lossy codecs key their random numbers with the rank in the group that was opened: operations of
+ * one number in different groups draw the same ones, unless draw or tensor tell them apart.
  *
  * @param color  0 or more; WEFT_UNDEFINED: this peer gets *ret = NULL.
  * @param key    any number.
  * @param ret    the group of this peer's color; untouched on failure.
- * @return 0; WEFT_EINVAL on every peer, naming who gave another color or nowhere to put the group;
+ * @return 0; WEFT_EINVAL on every peer, naming who gave another color or nowhere to put the group,
+ *         or whom the topology does not connect with others of its color;
  *         WEFT_ENOMEM, the same; and what an allgather may return.
  * Cost: an allgather of 12 bytes; about 60 bytes for each peer of this group. No thread, no
  * connection.

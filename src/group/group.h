@@ -24,6 +24,10 @@ typedef struct weft_orders {
 /* From the text of the option: a list of all ranks, "0,3,1,2", or "links:path=FILE,bytes=N". 0;
  * WEFT_EINVAL; WEFT_EIO; WEFT_ENOMEM. */
 int weft_orders_make(weft_orders *ret, const char *text, int size);
+/* Of a group of some of the peers: place[rank] is a rank's place in it, -1: none; size: how many
+ * have one. The arrays are there already. */
+void weft_orders_among(weft_orders *ret, const weft_orders *whole, const int *place, int peers,
+                       int size);
 void weft_orders_free(weft_orders *o);
 
 #define WEFT_LONGEST_MS INT64_C(31536000000) /* of any timeout: a year */

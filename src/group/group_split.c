@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "group/call.h"
+#include "topology/topology.h"
 
 enum { WORDS = 3 };
 
@@ -26,6 +27,14 @@ typedef struct seat {
     int32_t key;
     int rank; /* in the parent */
 } seat;
+
+/* What a peer needs to work out its group from all wishes; room for the parent's peers each. */
+typedef struct table {
+    wish *all;
+    seat *seats;
+    int *from;  /* rank in the parent, by rank in the group */
+    int *place; /* the other way round; -1: not in it */
+} table;
 
 /* All that a group of at most the parent's peers needs. NULL: out of memory. */
 static weft_group *prepare(const weft_group *parent)
@@ -43,8 +52,16 @@ static weft_group *prepare(const weft_group *parent)
     g->context = weft_context_new(parent->opened->size, parent->size);
     g->leave = weft_request_new();
     g->algo = weft_strdup(parent->algo);
-    if (g->ranks == NULL || g->context == NULL || g->leave == NULL ||
-        (parent->algo != NULL && g->algo == NULL) || weft_plancache_open(&g->plans) != WEFT_OK) {
+    g->costs = parent->costs;
+    g->host = weft_calloc((size_t)parent->size, sizeof(*g->host));
+    if (parent->orders.ring != NULL) {
+        g->orders.ring = weft_calloc((size_t)parent->size, sizeof(int));
+        g->orders.tree = weft_calloc((size_t)parent->size, sizeof(int));
+    }
+    if (g->ranks == NULL || g->context == NULL || g->leave == NULL || g->host == NULL ||
+        (parent->algo != NULL && g->algo == NULL) ||
+        (parent->orders.ring != NULL && (g->orders.ring == NULL || g->orders.tree == NULL)) ||
+        weft_plancache_open(&g->plans) != WEFT_OK) {
         weft_context_discard(g->context);
         weft_group_free(g);
         return NULL;
@@ -80,6 +97,53 @@ static int gather(weft_group *parent, const char *what, const wish *mine, wish *
     return rc;
 }
 
+/* Along the edges of the parent's topology, if it has one, the peers of each color must reach one
+ * another: everybody looks at all colors. */
+static int check_connected(const weft_group *parent, const char *what, const wish *all)
+{
+    const size_t size = (size_t)parent->size;
+    int *queue = weft_calloc(size, sizeof(*queue));
+    unsigned char *seen = weft_calloc(size, 1);
+    int rc =
+        queue != NULL && seen != NULL ? WEFT_OK : weft_fail(WEFT_ENOMEM, "%s: out of memory", what);
+    for (int r = 0; rc == WEFT_OK && r < parent->size; r++) {
+        if (all[r].color == WEFT_UNDEFINED || seen[r]) {
+            continue;
+        }
+        int first = 0;
+        while (all[first].color != all[r].color) {
+            first++;
+        }
+        if (first < r) { /* what is reached from the first of its color is seen by now */
+            char who[64], other[64];
+            rc = weft_fail_rank(WEFT_EINVAL, r,
+                                "%s: no way along the topology %s leads from %s to %s through "
+                                "peers of color %d",
+                                what, weft_topology_spec(parent->topology),
+                                weft_group_rank_words(parent, first, who, sizeof(who)),
+                                weft_group_rank_words(parent, r, other, sizeof(other)),
+                                (int)all[r].color);
+            break;
+        }
+        int head = 0, tail = 0;
+        seen[r] = 1;
+        queue[tail++] = r;
+        while (head < tail) {
+            int degree = 0;
+            const int *row = weft_topology_neighbors(parent->topology, queue[head++], &degree);
+            for (int k = 0; k < degree; k++) {
+                if (!seen[row[k]] && all[row[k]].color == all[r].color) {
+                    seen[row[k]] = 1;
+                    queue[tail++] = row[k];
+                }
+            }
+        }
+    }
+    weft_free(queue);
+    weft_free(seen);
+    return rc;
+}
+
 /* One peer that cannot take part ends it for all. */
 static int check(const weft_group *parent, const char *what, const wish *all)
 {
@@ -99,7 +163,7 @@ static int check(const weft_group *parent, const char *what, const wish *all)
                                   what, who, (int)all[r].color);
         }
     }
-    return WEFT_OK;
+    return parent->topology != NULL ? check_connected(parent, what, all) : WEFT_OK;
 }
 
 static int by_key(const void *a, const void *b)
@@ -125,27 +189,46 @@ static uint64_t tag_of(uint64_t parent, uint64_t call, int32_t color)
     return weft_hash64(bytes, sizeof(bytes));
 }
 
-/* Who is in the group of this peer's color, in which order. seats: room for the parent's peers. */
-static void seat_all(weft_group *g, const weft_group *parent, const wish *all, uint64_t call,
-                     seat *seats)
+/* Who is in the group of this peer's color, in which order. */
+static void seat_all(weft_group *g, const weft_group *parent, const table *t, uint64_t call)
 {
-    const int32_t color = all[parent->rank].color;
+    const int32_t color = t->all[parent->rank].color;
     g->size = 0;
     for (int r = 0; r < parent->size; r++) {
-        if (all[r].color == color) {
-            seats[g->size++] = (seat){.key = all[r].key, .rank = r};
+        t->place[r] = -1;
+        if (t->all[r].color == color) {
+            t->seats[g->size++] = (seat){.key = t->all[r].key, .rank = r};
         }
     }
-    qsort(seats, (size_t)g->size, sizeof(*seats), by_key);
+    qsort(t->seats, (size_t)g->size, sizeof(*t->seats), by_key);
     for (int i = 0; i < g->size; i++) {
-        const int rank = seats[i].rank;
+        const int rank = t->seats[i].rank;
+        t->from[i] = rank;
+        t->place[rank] = i;
         g->ranks[i] = parent->ranks != NULL ? parent->ranks[rank] : rank;
-        if (rank == parent->rank) {
-            g->rank = i;
-        }
     }
+    g->rank = t->place[parent->rank];
     g->tag = tag_of(parent->tag, call, color);
     weft_context_set(g->context, g->tag, g->ranks, g->size, g->rank);
+}
+
+/* What the choice of algorithms goes by: the parent's, of those who are in the group. */
+static int inherit(weft_group *g, const weft_group *parent, const table *t)
+{
+    int hosts = 0;
+    for (int i = 0; i < g->size; i++) {
+        int first = 0;
+        while (parent->host[t->from[first]] != parent->host[t->from[i]]) {
+            first++;
+        }
+        g->host[i] = first < i ? g->host[first] : hosts++;
+    }
+    if (parent->orders.ring != NULL) {
+        weft_orders_among(&g->orders, &parent->orders, t->place, parent->size, g->size);
+    }
+    return parent->topology == NULL
+               ? WEFT_OK
+               : weft_topology_among(parent->topology, t->from, g->size, &g->topology);
 }
 
 /* Hand the context over: from here on calls may be made in it. Takes the request. */
@@ -165,46 +248,67 @@ static int enter(weft_group *g, weft_request *r)
     return rc;
 }
 
+/* The group of this peer's color, from what all wish. Takes g and r. */
+static int found(weft_group *g, weft_request *r, const weft_group *parent, const table *t,
+                 uint64_t call, weft_group **ret)
+{
+    seat_all(g, parent, t, call);
+    int rc = enter(g, r);
+    if (rc != WEFT_OK) {
+        weft_context_discard(g->context);
+        weft_group_free(g);
+        return rc;
+    }
+    atomic_fetch_add(&g->opened->handles, 1);
+    rc = inherit(g, parent, t);
+    if (rc != WEFT_OK) { /* out of memory: the others hear that it left */
+        weft_problem why = {0};
+        weft_problem_from_last(&why);
+        weft_group_close(&g);
+        return weft_fail_problem(&why);
+    }
+    *ret = g;
+    return WEFT_OK;
+}
+
 static int split(weft_group *parent, const char *what, int color, int key, weft_group **ret)
 {
     const size_t size = (size_t)parent->size;
-    wish *all = weft_calloc(size, sizeof(*all));
-    seat *seats = weft_calloc(size, sizeof(*seats));
+    const table t = {.all = weft_calloc(size, sizeof(wish)),
+                     .seats = weft_calloc(size, sizeof(seat)),
+                     .from = weft_calloc(size, sizeof(int)),
+                     .place = weft_calloc(size, sizeof(int))};
     weft_group *g = prepare(parent);
     weft_request *r = weft_request_new();
-    const bool lacking = seats == NULL || g == NULL || r == NULL;
+    const bool lacking =
+        t.seats == NULL || t.from == NULL || t.place == NULL || g == NULL || r == NULL;
     const wish mine = {.color = color,
                        .key = key,
                        .code = ret == NULL ? WEFT_EINVAL
                                : lacking   ? WEFT_ENOMEM
                                            : WEFT_OK};
     uint64_t call = 0;
-    int rc = all == NULL ? weft_fail(WEFT_ENOMEM, "%s: out of memory for the group", what)
-                         : gather(parent, what, &mine, all, &call);
+    int rc = t.all == NULL ? weft_fail(WEFT_ENOMEM, "%s: out of memory for the group", what)
+                           : gather(parent, what, &mine, t.all, &call);
     if (rc == WEFT_OK) {
-        rc = check(parent, what, all);
+        rc = check(parent, what, t.all);
     }
-    const bool member = rc == WEFT_OK && color != WEFT_UNDEFINED;
-    if (member) {
-        seat_all(g, parent, all, call, seats);
-        rc = enter(g, r);
-        r = NULL;
+    if (rc == WEFT_OK && color != WEFT_UNDEFINED) {
+        rc = found(g, r, parent, &t, call, ret);
+    } else {
+        if (g != NULL) {
+            weft_context_discard(g->context);
+            weft_group_free(g);
+        }
+        weft_request_discard(r);
+        if (rc == WEFT_OK) {
+            *ret = NULL;
+        }
     }
-    weft_free(all);
-    weft_free(seats);
-    weft_request_discard(r);
-    if (member && rc == WEFT_OK) {
-        atomic_fetch_add(&g->opened->handles, 1);
-        *ret = g;
-        return WEFT_OK;
-    }
-    if (g != NULL) {
-        weft_context_discard(g->context);
-        weft_group_free(g);
-    }
-    if (rc == WEFT_OK) {
-        *ret = NULL;
-    }
+    weft_free(t.all);
+    weft_free(t.seats);
+    weft_free(t.from);
+    weft_free(t.place);
     return rc;
 }
 

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "group/group.h"
 #include "support/cluster.h"
 
 enum { COUNT = 3000 };
@@ -397,6 +397,76 @@ Test(split, a_dead_peer_ends_every_group_and_is_named_in_each)
     }
     cluster_signal(c, 3, SIGKILL);
     cluster_join(c);
+}
+
+/* ---- topologies and orders ------------------------------------------------------------------- */
+
+static void along_a_ring(weft_group_opts *o, const member *me)
+{
+    (void)me;
+    o->topology = "ring";
+}
+
+/* Who may not talk in the opened group may not in another. */
+static void edges_body(member *me)
+{
+    weft_group *g = NULL, *twin = NULL;
+    MUST_END(me, WEFT_EINVAL, weft_group_split(me->group, me->rank % 2, 0, &g)); /* 0 and 2 */
+    MUST(me,
+         weft_last_error()->rank == 2 &&
+             strstr(weft_last_error()->message, "leads from rank 0 to rank 2 through peers of "
+                                                "color 0") != NULL,
+         "%s", weft_last_error()->message);
+    MUST_OK(me, weft_group_split(me->group, me->rank == 0, -me->rank, &g)); /* 3, 2, 1: a line */
+    MUST_OK(me, weft_group_duplicate(me->group, &twin));
+    sums_to(me, g, 1.0f, me->rank == 0 ? 1.0f : 3.0f);
+    sums_to(me, twin, 1.0f, 4.0f);
+    weft_group_stats stats = {.size = sizeof(stats)};
+    MUST_OK(me, weft_group_get_stats(g, &stats));
+    MUST(me, stats.connections <= 2, "%llu connections", (unsigned long long)stats.connections);
+    const weft_coll_opts forced = {.size = sizeof(forced), .algo = "doubling"};
+    float v = 1.0f;
+    MUST_END(me, WEFT_ENOTSUP, weft_allreduce(twin, &v, &v, 1, WEFT_F32, WEFT_SUM, &forced));
+    weft_group_close(&g);
+    weft_group_close(&twin);
+}
+
+Test(split, groups_keep_to_the_edges_of_the_topology)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_join(cluster_start(&(cluster_plan){
+            .link = (cluster_link)link, .size = 4, .body = edges_body, .options = along_a_ring}));
+    }
+}
+
+static void in_an_order(weft_group_opts *o, const member *me)
+{
+    (void)me;
+    o->order = "0,2,4,1,3";
+    o->algo = "ring";
+}
+
+static void order_body(member *me)
+{
+    weft_group *g = NULL;
+    const float in[4] = {1.0f, 2.0f, 3.0f, 4.0f};
+    float out[4];
+    MUST_OK(me, weft_group_split(me->group, me->rank == 2, 0, &g)); /* 0, 1, 3, 4 */
+    const int size = weft_group_size(g);
+    MUST_OK(me, weft_allreduce(g, in, out, 4, WEFT_F32, WEFT_SUM, NULL));
+    MUST(me, out[3] == 4.0f * (float)size, "%g", (double)out[3]);
+    if (size == 4) { /* its ring is 0, 4, 1, 3 of the opened group: 0, 3, 1, 2 of this one */
+        static const int ring[] = {0, 3, 1, 2};
+        MUST(me, memcmp(g->orders.ring, ring, sizeof(ring)) == 0, "another order");
+        MUST(me, g->host[0] == 0 && g->host[3] == 0, "other hosts");
+    }
+    weft_group_close(&g);
+}
+
+Test(split, rings_keep_the_order_of_those_who_are_left)
+{
+    cluster_join(cluster_start(&(cluster_plan){
+        .link = CLUSTER_TCP, .size = 5, .body = order_body, .options = in_an_order}));
 }
 
 /* ---- a forked child -------------------------------------------------------------------------- */
