@@ -26,6 +26,7 @@ typedef enum weft_coll {
     WEFT_COLL_ALLTOALL,
     WEFT_COLL_NEIGHBOR_AVERAGE,
     WEFT_COLL_BARRIER,
+    WEFT_COLL_TRANSFER, /* from the root to the other one of two: send and receive */
     WEFT_COLL_COUNT
 } weft_coll;
 

@@ -17,6 +17,7 @@ const char *weft_coll_name(weft_coll coll)
         [WEFT_COLL_ALLTOALL] = "alltoall",
         [WEFT_COLL_NEIGHBOR_AVERAGE] = "neighbor_average",
         [WEFT_COLL_BARRIER] = "barrier",
+        [WEFT_COLL_TRANSFER] = "transfer",
     };
     return (unsigned)coll < WEFT_COLL_COUNT ? names[coll] : "unknown";
 }
@@ -30,7 +31,7 @@ bool weft_coll_reduces(weft_coll coll)
 bool weft_coll_rooted(weft_coll coll)
 {
     return coll == WEFT_COLL_REDUCE || coll == WEFT_COLL_BROADCAST || coll == WEFT_COLL_GATHER ||
-           coll == WEFT_COLL_SCATTER;
+           coll == WEFT_COLL_SCATTER || coll == WEFT_COLL_TRANSFER;
 }
 
 int weft_coll_in_blocks(weft_coll coll, int size)
@@ -63,10 +64,13 @@ weft_goal weft_shape_goal(const weft_shape *s)
                    .root = -1,
                    .sink = -1};
 
-    if (s->coll == WEFT_COLL_BROADCAST || s->coll == WEFT_COLL_SCATTER)
+    if (s->coll == WEFT_COLL_BROADCAST || s->coll == WEFT_COLL_SCATTER ||
+        s->coll == WEFT_COLL_TRANSFER)
         g.root = s->root;
     if (s->coll == WEFT_COLL_REDUCE || s->coll == WEFT_COLL_GATHER)
         g.sink = s->root;
+    if (s->coll == WEFT_COLL_TRANSFER)
+        g.sink = 1 - s->root;
     if (s->coll == WEFT_COLL_BARRIER)
         g.kind = WEFT_GOAL_MEET;
     if (s->coll == WEFT_COLL_NEIGHBOR_AVERAGE) {

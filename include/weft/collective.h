@@ -18,8 +18,10 @@
  *  - Returns: 0; WEFT_EINVAL; WEFT_ENOTSUP no algorithm fits type, codec and options (the text says
  *    why); WEFT_EMISMATCH; WEFT_ECODEC a peer sent a malformed encoding; WEFT_ENONFINITE a lossy
  *    codec met NaN or infinity; WEFT_ETIMEDOUT no progress in timeout_ms (the text names the rank
- *    that was waited for); WEFT_EPEER a peer died (rank says who); WEFT_EBROKEN the group broke in
- *    an earlier operation; WEFT_ENOMEM.
+ *    that was waited for); WEFT_EPEER a peer died, or left the group (rank says who); WEFT_EBROKEN
+ *    the group broke in an earlier operation; WEFT_ENOMEM. A peer that died, or broke the protocol,
+ *    breaks every group over the same links (group.h), whether it is in it or not: rank is -1 where
+ *    it is not. Where a rank is another one in the group that was opened, the text names both.
  *  - Threads: any; two threads that start operations on one group must agree on the order
  *    themselves.
  */

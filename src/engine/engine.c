@@ -27,6 +27,9 @@ static void settle(weft_engine *e, int64_t now)
     if (e->owing) {
         weft_credit_settle(e, now);
     }
+    if (e->idle_count > WEFT_IDLE_TRANSFERS) {
+        weft_transfer_put_away(e);
+    }
 }
 
 static int allocate(weft_engine *e, const weft_engine_opts *o)
@@ -100,7 +103,8 @@ void weft_engine_close(weft_engine **engine)
         }
     }
     while (e->contexts != NULL) {
-        weft_context_leave(e, 0, e->contexts);
+        weft_context *c = e->contexts;
+        weft_context_leave(e, 0, c->base != NULL ? c->base : c);
     }
     weft_context_free(e->root);
     weft_early_discard_strange(e);
@@ -175,8 +179,9 @@ void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r)
 {
     weft_problem why = {0};
     const weft_context *c = context_of(e, r);
-    char me[64];
-    weft_problem_set(&why, WEFT_ECANCELED, c->position, "%s was canceled on %s", r->coll,
+    char me[64], what[96];
+    weft_problem_set(&why, WEFT_ECANCELED, weft_context_named(c, c->position),
+                     "%s was canceled on %s", weft_op_words(c, r, 0, what, sizeof(what)),
                      weft_context_rank(c, c->position, me, sizeof(me)));
     if (r->operation != NULL) {
         weft_fail_operation(e, now, r->operation, &why, -1);

@@ -33,8 +33,9 @@ static void greet_feeders(weft_engine *e, int64_t now, weft_operation *op)
     for (size_t i = 0; i < op->request->plan->plan.peer_count; i++) {
         weft_flow *flow = &op->flows[i];
         const uint32_t told = op->context->members[flow->position].told_operation;
+        const bool crowded = e->peers[flow->rank].kept > WEFT_CREDIT / 2;
         if (flow->feeds && !flow->prompt &&
-            (!op->prompt || op->number - told >= WEFT_EARLY_OPS / 2)) {
+            (!op->prompt || op->number - told >= WEFT_EARLY_OPS / 2 || crowded)) {
             weft_flow_tell(e, now, op, flow);
         }
     }
@@ -87,7 +88,7 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
         return;
     }
     r->operation = op;
-    c->ops[op->number % WEFT_IN_FLIGHT] = op;
+    c->ops[op->number % c->flight] = op;
     c->active++;
     e->active++;
     op->before = e->working_last;
@@ -102,15 +103,15 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
     if (c->early != NULL) {
         weft_early_replay(c, now, op->number);
     }
-    if (c->ops[c->called % WEFT_IN_FLIGHT] == op) {
+    if (c->ops[c->called % c->flight] == op) {
         check_left(c, now, op);
     }
 }
 
-/* A number is free when the one WEFT_IN_FLIGHT before it has ended. */
+/* A number is free when the one `flight` before it has ended. */
 static bool may_begin(const weft_context *c)
 {
-    return c->queue != NULL && c->ops[next_number(c) % WEFT_IN_FLIGHT] == NULL;
+    return c->queue != NULL && c->ops[next_number(c) % c->flight] == NULL;
 }
 
 void weft_op_turn(weft_context *c)
@@ -141,11 +142,20 @@ void weft_op_turns(weft_engine *e, int64_t now)
         if (e->turns == NULL) {
             e->turns_tail = &e->turns;
         }
+        weft_transfer_rest(c);
     }
 }
 
 void weft_op_call(weft_engine *e, int64_t now, weft_request *r)
 {
+    if (r->transfer) {
+        r->context = weft_transfer_find(e, now, r);
+        if (r->context == NULL) {
+            weft_problem_from_last(&r->problem);
+            e->outlet.complete(e->outlet.user, r);
+            return;
+        }
+    }
     weft_context *c = r->context != NULL ? r->context : e->root;
     r->next = NULL;
     *c->queue_tail = r;

@@ -25,9 +25,11 @@ weft_context *weft_context_new(int size, int most)
     c->members = weft_calloc((size_t)most, sizeof(*c->members));
     c->positions = weft_alloc((size_t)size * sizeof(*c->positions));
     c->broken = weft_calloc(1, sizeof(*c->broken));
-    c->ended = weft_calloc(WEFT_IN_FLIGHT, sizeof(*c->ended));
+    c->flight = WEFT_IN_FLIGHT;
+    c->ops = weft_calloc(c->flight, sizeof(weft_operation *));
+    c->ended = weft_calloc(c->flight, sizeof(*c->ended));
     if (c->cell == NULL || c->members == NULL || c->positions == NULL || c->broken == NULL ||
-        c->ended == NULL) {
+        c->ops == NULL || c->ended == NULL) {
         weft_context_discard(c);
         return NULL;
     }
@@ -54,10 +56,13 @@ void weft_context_free(weft_context *c)
         return;
     }
     weft_fail_forget(c);
-    weft_free(c->members);
-    weft_free(c->positions);
-    weft_free(c->broken);
-    weft_free(c->ended);
+    if (c->base == NULL) { /* of transfers all is in one piece, or the group's */
+        weft_free(c->members);
+        weft_free(c->positions);
+        weft_free(c->broken);
+        weft_free(c->ops);
+        weft_free(c->ended);
+    }
     weft_free(c);
 }
 
@@ -83,6 +88,7 @@ bool weft_context_enter(weft_engine *e, int64_t now, weft_context *c)
         c->cell = known;
     }
     known->context = c;
+    known->put_away = false;
     c->engine = e;
     c->after = e->contexts;
     if (c->after != NULL) {
@@ -119,9 +125,9 @@ void weft_context_end_calls(weft_context *c)
     weft_engine *e = c->engine;
     char me[64];
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_ECANCELED, c->position, "%s closed the group",
-                     weft_context_rank(c, c->position, me, sizeof(me)));
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
+    weft_problem_set(&why, WEFT_ECANCELED, weft_context_named(c, c->position),
+                     "%s closed the group", weft_context_rank(c, c->position, me, sizeof(me)));
+    for (uint32_t i = 0; i < c->flight; i++) {
         if (c->ops[i] != NULL) {
             weft_op_end(e, c->ops[i], &why);
         }
@@ -139,10 +145,24 @@ void weft_context_end_calls(weft_context *c)
     c->queue_tail = &c->queue;
 }
 
+void weft_context_remove(weft_context *c)
+{
+    weft_engine *e = c->engine;
+    take_off_turns(e, c);
+    *(c->before != NULL ? &c->before->after : &e->contexts) = c->after;
+    if (c->after != NULL) {
+        c->after->before = c->before;
+    }
+    c->cell->context = NULL;
+    if (c != e->root) { /* what it has called stands in HELLO and BEAT */
+        weft_context_free(c);
+    }
+}
+
 void weft_context_leave(weft_engine *e, int64_t now, weft_context *c)
 {
+    weft_transfer_leave_all(c);
     weft_context_end_calls(c);
-    take_off_turns(e, c);
     for (int i = 0; i < c->size && !e->stopping; i++) {
         const weft_peer *p = weft_context_peer(c, i);
         if (p->state == WEFT_PEER_UP && !c->members[i].left) {
@@ -150,15 +170,8 @@ void weft_context_leave(weft_engine *e, int64_t now, weft_context *c)
         }
     }
     weft_early_discard_all(c);
-    *(c->before != NULL ? &c->before->after : &e->contexts) = c->after;
-    if (c->after != NULL) {
-        c->after->before = c->before;
-    }
-    c->cell->context = NULL;
     c->cell->gone = true;
-    if (c != e->root) { /* what it has called stands in HELLO and BEAT */
-        weft_context_free(c);
-    }
+    weft_context_remove(c);
 }
 
 weft_context *weft_context_find(const weft_engine *e, uint64_t tag)
@@ -169,6 +182,11 @@ weft_context *weft_context_find(const weft_engine *e, uint64_t tag)
 
 weft_member *weft_context_member(const weft_context *c, int rank)
 {
+    if (c->positions == NULL) {
+        return rank == c->members[0].rank   ? &c->members[0]
+               : rank == c->members[1].rank ? &c->members[1]
+                                            : NULL;
+    }
     return c->positions[rank] != NOBODY ? &c->members[c->positions[rank]] : NULL;
 }
 
@@ -177,35 +195,41 @@ weft_peer *weft_context_peer(const weft_context *c, int position)
     return &c->engine->peers[c->members[position].rank];
 }
 
+int weft_context_named(const weft_context *c, int position)
+{
+    return c->base == NULL ? position : c->base->positions[c->members[position].rank];
+}
+
 const char *weft_context_rank(const weft_context *c, int position, char *out, size_t cap)
 {
-    const int rank = c->members[position].rank;
-    if (rank == position) {
-        snprintf(out, cap, "rank %d", position);
+    const int rank = c->members[position].rank, named = weft_context_named(c, position);
+    if (rank == named) {
+        snprintf(out, cap, "rank %d", named);
     } else {
-        snprintf(out, cap, "rank %d (rank %d of the opened group)", position, rank);
+        snprintf(out, cap, "rank %d (rank %d of the opened group)", named, rank);
     }
     return out;
 }
 
 const char *weft_context_words(const weft_context *c, int position, char *out, size_t cap)
 {
-    const int rank = c->members[position].rank;
+    const int rank = c->members[position].rank, named = weft_context_named(c, position);
     const char *where = c->engine->where[rank];
-    if (rank == position) {
-        snprintf(out, cap, "rank %d (%s)", position, where);
+    if (rank == named) {
+        snprintf(out, cap, "rank %d (%s)", named, where);
     } else {
-        snprintf(out, cap, "rank %d (rank %d of the opened group, %s)", position, rank, where);
+        snprintf(out, cap, "rank %d (rank %d of the opened group, %s)", named, rank, where);
     }
     return out;
 }
 
 void weft_context_problem(const weft_context *c, const weft_problem *all, weft_problem *ret)
 {
+    const weft_context *group = c->base != NULL ? c->base : c;
     const int rank = all->rank;
-    const weft_member *m =
-        rank >= 0 && rank < c->engine->size ? weft_context_member(c, rank) : NULL;
-    const int position = m != NULL ? weft_context_position(c, m) : -1;
+    const bool peer = rank >= 0 && rank < c->engine->size;
+    const weft_member *m = peer ? weft_context_member(group, rank) : NULL;
+    const int position = m != NULL ? weft_context_position(group, m) : -1;
     if (position == rank) {
         *ret = *all;
     } else if (m != NULL) {

@@ -73,7 +73,7 @@ static void other_length(weft_engine *e, int64_t now, weft_operation *op, int fr
     const weft_context *c = op->context;
     char who[192], me[64];
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EMISMATCH, from,
+    weft_problem_set(&why, WEFT_EMISMATCH, weft_context_named(c, from),
                      "%s (operation %u): %s does not send the %zu elements that %s expects of it",
                      op->request->coll, op->number, weft_context_words(c, from, who, sizeof(who)),
                      bound / weft_dtype_bytes(op->request->dtype),

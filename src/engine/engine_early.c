@@ -138,7 +138,7 @@ void weft_early_admit(weft_context *c, int64_t now, weft_early *strange)
     }
 }
 
-static bool drop_strange(weft_engine *e, weft_tag_cell *cell)
+void weft_early_drop_strange(weft_engine *e, weft_tag_cell *cell)
 {
     while (cell->early != NULL) {
         weft_early *early = cell->early;
@@ -147,12 +147,18 @@ static bool drop_strange(weft_engine *e, weft_tag_cell *cell)
         free_early(early);
     }
     cell->early_tail = &cell->early;
-    return cell->context == NULL && !cell->gone;
+}
+
+static bool drop_strange(weft_engine *e, weft_tag_cell *cell, const void *user)
+{
+    (void)user;
+    weft_early_drop_strange(e, cell);
+    return cell->context == NULL && !cell->gone && !cell->put_away;
 }
 
 void weft_early_discard_strange(weft_engine *e)
 {
-    weft_tag_sweep(e, drop_strange);
+    weft_tag_sweep(e, drop_strange, NULL);
 }
 
 /* Take it off the list. */

@@ -244,6 +244,16 @@ void weft_fail_number(weft_context *c, int64_t now, uint32_t number, const weft_
     }
 }
 
+static void end_all(weft_context *c, const weft_problem *why)
+{
+    for (uint32_t i = 0; i < c->flight; i++) {
+        if (c->ops[i] != NULL) {
+            weft_op_end(c->engine, c->ops[i], why);
+        }
+    }
+    weft_early_discard_all(c);
+}
+
 void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int except_rank)
 {
     weft_engine *e = c->engine;
@@ -252,16 +262,16 @@ void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int 
     }
     *c->broken = *why;
     weft_log_write(&e->log, WEFT_LOG_ERROR, "a group is broken: %s", why->text);
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        if (c->ops[i] != NULL) {
-            weft_op_end(e, c->ops[i], why);
+    end_all(c, why);
+    for (weft_context *t = e->contexts; t != NULL; t = t->after) {
+        if (t->base == c) {
+            end_all(t, why);
         }
     }
     for (int i = 0; i < c->size; i++) {
         weft_peer *p = weft_context_peer(c, i);
         p->news = p->news || (i != c->position && i != why->rank && may_still_come(e, p));
     }
-    weft_early_discard_all(c);
     flood(c, now, 0, why, except_rank);
 }
 
@@ -335,7 +345,8 @@ void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     const bool all = f->operation == 0 && f->lane == ALL_GROUPS;
     weft_context *c = weft_context_find(e, f->group);
     weft_problem why = {0};
-    if (!read_abort(m, all || c == NULL ? e->size : c->size, &why)) {
+    weft_context *group = c != NULL && c->base != NULL ? c->base : c;
+    if (!read_abort(m, all || group == NULL ? e->size : group->size, &why)) {
         char who[192];
         weft_problem_set(&why, WEFT_EPROTO, p->rank, "%s sent a malformed ABORT",
                          weft_peer_words(e, p->rank, who, sizeof(who)));
@@ -345,7 +356,7 @@ void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     } else if (c == NULL || e->broken.code != WEFT_OK || weft_context_member(c, p->rank) == NULL) {
         return; /* of no group here: not yet, no more */
     } else if (f->operation == 0) {
-        weft_fail_group(c, now, &why, p->rank);
+        weft_fail_group(group, now, &why, p->rank);
     } else if (c->broken->code == WEFT_OK) {
         operation_failed(c, now, f->operation, p, &why);
     }
@@ -363,23 +374,39 @@ void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f
     weft_engine_sicken(e, &why);
 }
 
+/* The call of an end of a transfer, without the word that both ends say. */
+static const char *end_words(int position, const char *words, const char **ret_verb)
+{
+    static const char both[] = "transfer ";
+    *ret_verb = position == 0 ? "send " : "recv ";
+    return strncmp(words, both, sizeof(both) - 1) == 0 ? words + sizeof(both) - 1 : words;
+}
+
 /* The two calls behind a number that are not alike. */
 static weft_problem other_call(const weft_context *c, uint32_t number, const char *mine,
                                const weft_member *m, const char *theirs)
 {
     const int position = weft_context_position(c, m);
     const bool first = c->position < position;
-    char one[64], other[64];
+    const char *words[2] = {first ? mine : theirs, first ? theirs : mine};
+    const char *verb[2] = {"", ""};
+    char who[2][64], what[64];
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EMISMATCH, position, "operation %u: %s calls %s; %s calls %s%s",
-                     number, weft_context_rank(c, first ? c->position : position, one, sizeof(one)),
-                     first ? mine : theirs,
-                     weft_context_rank(c, first ? position : c->position, other, sizeof(other)),
-                     first ? theirs : mine,
-                     c->mismatches >= 2
-                         ? " (the third mismatch in a row: one of them has made a call more or "
-                           "less than the other)"
-                         : "");
+    snprintf(what, sizeof(what), "operation %u", number);
+    if (c->base != NULL) {
+        snprintf(what, sizeof(what), "transfer %u of tag %u", number, c->label);
+        for (int i = 0; i < 2; i++) {
+            words[i] = end_words(i, words[i], &verb[i]);
+        }
+    }
+    weft_context_rank(c, first ? c->position : position, who[0], sizeof(who[0]));
+    weft_context_rank(c, first ? position : c->position, who[1], sizeof(who[1]));
+    weft_problem_set(&why, WEFT_EMISMATCH, weft_context_named(c, position),
+                     "%s: %s calls %s%s; %s calls %s%s%s", what, who[0], verb[0], words[0], who[1],
+                     verb[1], words[1],
+                     c->mismatches >= 2 ? " (the third mismatch in a row: one of them has made a "
+                                          "call more or less than the other)"
+                                        : "");
     return why;
 }
 
@@ -394,7 +421,7 @@ void weft_fail_ended(const weft_operation *op)
 {
     const weft_context *c = op->context;
     const uint64_t call = call_of(c, op->number);
-    weft_ended *ended = &c->ended[call % WEFT_IN_FLIGHT];
+    weft_ended *ended = &c->ended[call % c->flight];
     ended->call = call;
     ended->descriptor = op->request->descriptor;
     memcpy(ended->words, op->request->words, strlen(op->request->words) + 1);
@@ -404,7 +431,7 @@ void weft_fail_late(weft_context *c, int64_t now, const weft_member *m, const we
                     const char *theirs)
 {
     const uint64_t call = call_of(c, f->operation);
-    const weft_ended *ended = &c->ended[call % WEFT_IN_FLIGHT];
+    const weft_ended *ended = &c->ended[call % c->flight];
     if (ended->call == call && ended->descriptor != f->descriptor &&
         weft_fail_recall(c, f->operation) == NULL) {
         const weft_problem why = other_call(c, f->operation, ended->words, m, theirs);

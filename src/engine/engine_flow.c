@@ -65,7 +65,8 @@ static void ask(weft_operation *op, int64_t now, weft_flow *flow)
 {
     weft_context *c = op->context;
     weft_member *m = &c->members[flow->position];
-    if (c != c->engine->root && !m->met) {
+    /* What a transfer was told may have come while it was put away. */
+    if (c->base != NULL || (c != c->engine->root && !m->met)) {
         flow->asked = true;
         weft_meet_ask(c, now, m);
     }
@@ -142,7 +143,8 @@ static ground may_send(weft_engine *e, const weft_operation *op, weft_flow *flow
         !(ahead == 1 && flow->ungranted_bytes + len <= WEFT_EARLY_BYTES)) {
         return NONE;
     }
-    if (op->context->members[flow->position].met || op->context == e->root) {
+    const weft_context *c = op->context;
+    if (c->base == NULL && (c->members[flow->position].met || c == e->root)) {
         return EARLY;
     }
     if (weft_credit_take(&e->peers[flow->rank], len)) {
@@ -161,7 +163,7 @@ static void go(weft_engine *e, int64_t now, weft_flow *flow, ground on, const we
     frame.flags |= on == ON_CREDIT ? WEFT_FLAG_CREDIT : 0;
     flow->ungranted_bytes += m->len;
     describe(e, now, op, flow->rank);
-    weft_send(e, now, flow->rank, &frame, m, op);
+    weft_send_frame(e, now, flow->rank, &frame, m, op);
 }
 
 void weft_flow_flush(weft_engine *e, int64_t now, weft_flow *flow)
@@ -223,7 +225,7 @@ void weft_flow_heard(weft_engine *e, int64_t now, weft_context *c, weft_member *
     if (first) {
         weft_meet_member(c, now, member);
     }
-    for (int i = 0, left = c->active; i < WEFT_IN_FLIGHT && left > 0; i++) {
+    for (uint32_t i = 0, left = (uint32_t)c->active; i < c->flight && left > 0; i++) {
         weft_operation *op = c->ops[i];
         if (op == NULL) {
             continue;
@@ -348,7 +350,9 @@ static void idle(weft_context *c, int64_t now, weft_member *member, const weft_f
         atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
     }
     weft_fail_remind(c, now, member, f->operation); /* it may have been too far behind to hear */
-    weft_fail_late(c, now, member, f, p->heard_words[f->descriptor % WEFT_DESCRIPTORS]->text);
+    if (c->ended != NULL) {
+        weft_fail_late(c, now, member, f, p->heard_words[f->descriptor % WEFT_DESCRIPTORS]->text);
+    }
     drop(e, p, f, m);
 }
 

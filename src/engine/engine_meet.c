@@ -25,7 +25,7 @@ void weft_meet_ask(weft_context *c, int64_t now, weft_member *m)
 static void tell_again(weft_context *c, int64_t now, const weft_member *m)
 {
     const int position = weft_context_position(c, m);
-    for (int i = 0, left = c->active; i < WEFT_IN_FLIGHT && left > 0; i++) {
+    for (uint32_t i = 0, left = (uint32_t)c->active; i < c->flight && left > 0; i++) {
         weft_operation *op = c->ops[i];
         if (op == NULL) {
             continue;
@@ -67,7 +67,17 @@ void weft_meet_farewell(weft_engine *e, int64_t now, const weft_peer *p, uint64_
 void weft_meet_left(weft_context *c, int64_t now, weft_member *m)
 {
     const int position = weft_context_position(c, m);
+    if (c->base != NULL) {
+        weft_transfer_left(c, now, m);
+        return;
+    }
     m->left = true;
+    for (weft_context *t = c->engine->contexts; t != NULL; t = t->after) {
+        weft_member *end = t->base == c ? weft_context_member(t, m->rank) : NULL;
+        if (end != NULL) {
+            weft_transfer_left(t, now, end);
+        }
+    }
     if (weft_op_needs(c, position)) {
         char who[192];
         weft_problem why = {0};

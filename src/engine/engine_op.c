@@ -7,9 +7,24 @@
 #include "base/mem.h"
 #include "engine/engine_state.h"
 
+const char *weft_op_words(const weft_context *c, const weft_request *r, uint32_t number, char *out,
+                          size_t cap)
+{
+    char tag[32] = "", which[32] = "";
+    if (c->base != NULL) {
+        snprintf(tag, sizeof(tag), " of tag %u", c->label);
+    }
+    if (number != 0) {
+        snprintf(which, sizeof(which), " (%s %u)", c->base != NULL ? "transfer" : "operation",
+                 number);
+    }
+    snprintf(out, cap, "%s%s%s", r->coll, tag, which);
+    return out;
+}
+
 weft_operation *weft_op_at(const weft_context *c, uint32_t number)
 {
-    weft_operation *op = c->ops[number % WEFT_IN_FLIGHT];
+    weft_operation *op = c->ops[number % c->flight];
     return op != NULL && op->number == number ? op : NULL;
 }
 
@@ -210,11 +225,13 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
         withdraw(e, op);
     } else {
         settle(op);
-        weft_fail_ended(op);
+        if (c->ended != NULL) {
+            weft_fail_ended(op);
+        }
         c->mismatches = 0;
         atomic_fetch_add_explicit(&e->counters.operations, 1, memory_order_relaxed);
     }
-    c->ops[op->number % WEFT_IN_FLIGHT] = NULL;
+    c->ops[op->number % c->flight] = NULL;
     c->active--;
     e->active--;
     *(op->before != NULL ? &op->before->after : &e->working) = op->after;
@@ -222,6 +239,7 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
     free_operation(e, op);
     r->operation = NULL;
     weft_op_turn(c);
+    weft_transfer_rest(c);
     e->outlet.complete(e->outlet.user, r);
 }
 

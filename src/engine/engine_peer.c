@@ -254,7 +254,7 @@ void weft_peer_bye(weft_engine *e, int64_t now, weft_peer *p)
     atomic_fetch_sub_explicit(&e->counters.connections, 1, memory_order_relaxed);
     for (weft_context *c = e->contexts; c != NULL && !e->stopping; c = c->after) {
         weft_member *m = weft_context_member(c, p->rank);
-        if (m != NULL) {
+        if (m != NULL && c->base == NULL) { /* which sees to its transfers */
             weft_meet_left(c, now, m);
         }
     }

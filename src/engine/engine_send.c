@@ -105,8 +105,8 @@ static void emit(weft_engine *e, int64_t now, weft_peer *p, weft_frame *f, weft_
     }
 }
 
-void weft_send(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_message *m,
-               weft_operation *op)
+void weft_send_frame(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_message *m,
+                     weft_operation *op)
 {
     weft_peer *p = &e->peers[rank];
     if (p->state == WEFT_PEER_UP && !p->mute) {
@@ -161,7 +161,7 @@ void weft_send_control(weft_engine *e, int64_t now, int rank, weft_frame *f, con
     weft_message *m = control_message(e, body, len);
     if (m != NULL) {
         f->flags |= WEFT_FLAG_LAST;
-        weft_send(e, now, rank, f, m, NULL);
+        weft_send_frame(e, now, rank, f, m, NULL);
     }
 }
 

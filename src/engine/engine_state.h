@@ -9,6 +9,7 @@
  *   engine_tag.c      the contexts by their tags, and tags that are not open
  *   engine_context.c  a group over the engine: who is in it, in which position
  *   engine_meet.c     who else knows a context, and who has left it
+ *   engine_transfer.c contexts of two for send and receive, one for each tag
  *   engine_credit.c   what may be sent to who may not know a context yet
  *   engine_begin.c    calls: queue, numbers, turns
  *   engine_op.c       an operation: what it holds, lanes, end
@@ -40,7 +41,9 @@ enum {
     /* On a link, for all contexts together: DATA that may come before the receiver knows its
      * context. */
     WEFT_CREDIT = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES,
-    WEFT_CREDIT_FRAME = 256, /* bytes that keeping such a frame costs besides its own */
+    WEFT_CREDIT_FRAME = 256,      /* bytes that keeping such a frame costs besides its own */
+    WEFT_TRANSFERS_IN_FLIGHT = 8, /* of one tag, at work at one time */
+    WEFT_IDLE_TRANSFERS = 1024,   /* contexts of tags that are not in use, kept as they are */
 };
 #define WEFT_HELLO_NS (20 * INT64_C(1000000)) /* silence after which a small op says it began */
 
@@ -206,12 +209,17 @@ typedef struct weft_tag_cell {
     struct weft_tag_cell *next; /* in its bucket */
     uint64_t tag;
     weft_context *context; /* NULL: it is not open here */
-    bool gone;             /* it was, and was left */
     weft_early *early;     /* DATA that came before it was open */
     weft_early **early_tail;
+    bool gone; /* it was open, and was left */
+    /* Of a transfer's that was put away: its group's tag, and what its context knew. */
+    bool put_away, met;
+    uint64_t base;
+    uint32_t called, heard, told;
 } weft_tag_cell;
 
-/* A group over the engine: operations of its own, on the links that all contexts share. */
+/* A group over the engine: operations of its own, on the links that all contexts share. Or the two
+ * ends of the transfers with one tag in one direction between two members of a group. */
 struct weft_context {
     weft_engine *engine;
     weft_context *before, *after; /* all that are open */
@@ -219,10 +227,15 @@ struct weft_context {
     uint64_t tag;
     int size, position;   /* of this peer */
     weft_member *members; /* by position */
-    uint16_t *positions;  /* by rank; 0xffff: no member */
-    weft_problem *broken; /* code WEFT_OK: the group works */
+    uint16_t *positions;  /* by rank; 0xffff: no member. NULL: of transfers */
+    weft_problem *broken; /* code WEFT_OK: the group works. Of transfers: the group's */
+    weft_context *base;   /* of transfers: the group, whose ranks they speak of; else NULL */
+    uint32_t label;       /* of transfers: the user's tag */
+    bool idle;            /* on the list of transfers that are not in use */
+    weft_context *idle_before, *idle_after;
 
-    weft_operation *ops[WEFT_IN_FLIGHT]; /* by number */
+    weft_operation **ops; /* by number, `flight` of them */
+    uint32_t flight;
     int active;
     uint32_t called; /* newest operation begun here */
     uint64_t calls;  /* the same, counted without wrapping */
@@ -233,7 +246,7 @@ struct weft_context {
     weft_early **early_tail;
     weft_failure *failures; /* the latest first */
     int failure_count;
-    weft_ended *ended; /* WEFT_IN_FLIGHT of them, by number of the call */
+    weft_ended *ended; /* as many as ops, by number of the call; NULL: of transfers */
     int mismatches;    /* in a row */
 };
 
@@ -257,6 +270,8 @@ struct weft_engine {
     weft_tag_cell **tags; /* buckets, a power of two of them */
     size_t tag_buckets, tag_count;
     weft_context *turns, **turns_tail;
+    weft_context *idle_first, *idle_last; /* transfers that are not in use, the longest first */
+    int idle_count;
     weft_operation *working, *working_last; /* all at work, of all contexts */
     int active;                             /* as many */
     int64_t op_due; /* no operation has anything to do before; may be too early */
@@ -296,8 +311,8 @@ const char *weft_peer_words(const weft_engine *e, int rank, char *out, size_t ca
 /* engine_send.c: frames out */
 /* Send now or when the link is up. Takes the message. The frame's tag tells the context; op: whose
  * pending send it is, or NULL. */
-void weft_send(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_message *m,
-               weft_operation *op);
+void weft_send_frame(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_message *m,
+                     weft_operation *op);
 void weft_send_flush(weft_engine *e, int64_t now, weft_peer *p); /* the link came up */
 /* A frame with a small body. */
 void weft_send_control(weft_engine *e, int64_t now, int rank, weft_frame *f, const void *body,
@@ -316,7 +331,9 @@ weft_tag_cell *weft_tag_find(const weft_engine *e, uint64_t tag); /* NULL: never
 weft_tag_cell *weft_tag_new(uint64_t tag);                        /* NULL: out of memory */
 void weft_tag_add(weft_engine *e, weft_tag_cell *cell);
 /* Call for each cell; those for which it says so are freed. */
-void weft_tag_sweep(weft_engine *e, bool (*dispose)(weft_engine *e, weft_tag_cell *cell));
+void weft_tag_sweep(weft_engine *e,
+                    bool (*dispose)(weft_engine *e, weft_tag_cell *cell, const void *user),
+                    const void *user);
 void weft_tag_close(weft_engine *e);
 
 /* engine_context.c: a group over the engine */
@@ -325,7 +342,8 @@ bool weft_context_enter(weft_engine *e, int64_t now, weft_context *c);
 /* End its calls, say BYE in it, free it (but not the opened group's, whose numbers go on). */
 void weft_context_leave(weft_engine *e, int64_t now, weft_context *c);
 void weft_context_end_calls(weft_context *c);
-void weft_context_free(weft_context *c); /* NULL-safe */
+void weft_context_remove(weft_context *c); /* it is open no more; frees it, but for the root */
+void weft_context_free(weft_context *c);   /* NULL-safe */
 /* The context of a frame. NULL: it is not open here. */
 weft_context *weft_context_find(const weft_engine *e, uint64_t tag);
 /* The member's entry; NULL: the rank is no member. */
@@ -335,7 +353,9 @@ static inline int weft_context_position(const weft_context *c, const weft_member
     return (int)(m - c->members);
 }
 weft_peer *weft_context_peer(const weft_context *c, int position);
-/* "rank 2", "rank 2 (rank 5 of the opened group)" */
+/* The member's position in the group that callers know: of transfers another one. */
+int weft_context_named(const weft_context *c, int position);
+/* "rank 2", "rank 2 (rank 5 of the opened group)": the same in words */
 const char *weft_context_rank(const weft_context *c, int position, char *out, size_t cap);
 /* The same with where it is: "rank 2 (tcp://10.0.0.3:4000)". */
 const char *weft_context_words(const weft_context *c, int position, char *out, size_t cap);
@@ -352,6 +372,19 @@ void weft_meet_frame(weft_context *c, int64_t now, weft_member *m, const weft_fr
 void weft_meet_farewell(weft_engine *e, int64_t now, const weft_peer *p, uint64_t tag);
 /* It left the context, or all. */
 void weft_meet_left(weft_context *c, int64_t now, weft_member *m);
+
+/* engine_transfer.c: contexts of two for send and receive */
+/* That of the request, found or made. NULL: out of memory. */
+weft_context *weft_transfer_find(weft_engine *e, int64_t now, const weft_request *r);
+/* Something of it has ended: it may be out of use. */
+void weft_transfer_rest(weft_context *c);
+void weft_transfer_wake(weft_context *c); /* it is in use again */
+/* What was out of use for longest, where there is much. Frees contexts. */
+void weft_transfer_put_away(weft_engine *e);
+/* The group is left, its transfers with it. */
+void weft_transfer_leave_all(weft_context *base);
+/* The peer left the group: transfers that need it fail. */
+void weft_transfer_left(weft_context *c, int64_t now, weft_member *m);
 
 /* engine_credit.c: what may be sent to who may not know a context yet */
 bool weft_credit_take(weft_peer *p, size_t len); /* for a message so long; false: not now */
@@ -379,6 +412,9 @@ void weft_op_turn(weft_context *c);
 void weft_op_turns(weft_engine *e, int64_t now);
 
 /* engine_op.c: what an operation holds, from its begin to its end */
+/* "allreduce (operation 5)", "recv of tag 7 (transfer 5)"; number 0: without. */
+const char *weft_op_words(const weft_context *c, const weft_request *r, uint32_t number, char *out,
+                          size_t cap);
 weft_operation *weft_op_at(const weft_context *c, uint32_t number); /* NULL: not at work */
 /* NULL: out of memory. */
 weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, int64_t now);
@@ -394,6 +430,7 @@ void weft_op_tick(weft_engine *e, int64_t now);
 int64_t weft_op_due(const weft_engine *e);
 /* Something is still to come from the member or to go to it. */
 bool weft_op_needs(const weft_context *c, int position);
+bool weft_op_needs_in(const weft_operation *op, int position); /* in this operation */
 
 /* engine_flow.c: descriptors, grants */
 weft_flow *weft_flow_of(const weft_operation *op, int position); /* NULL: no neighbour */
@@ -423,7 +460,8 @@ void weft_early_keep(weft_context *c, weft_member *member, const weft_frame *f, 
 void weft_early_keep_strange(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message *m);
 /* The context opens. */
 void weft_early_admit(weft_context *c, int64_t now, weft_early *strange);
-void weft_early_discard_strange(weft_engine *e); /* all */
+void weft_early_drop_strange(weft_engine *e, weft_tag_cell *cell); /* those of one tag */
+void weft_early_discard_strange(weft_engine *e);                   /* all */
 void weft_early_replay(weft_context *c, int64_t now, uint32_t number);
 void weft_early_discard(weft_context *c, uint32_t number); /* those of this operation */
 void weft_early_discard_all(weft_context *c);

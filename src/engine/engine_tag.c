@@ -75,12 +75,14 @@ void weft_tag_add(weft_engine *e, weft_tag_cell *cell)
     e->tag_count++;
 }
 
-void weft_tag_sweep(weft_engine *e, bool (*dispose)(weft_engine *e, weft_tag_cell *cell))
+void weft_tag_sweep(weft_engine *e,
+                    bool (*dispose)(weft_engine *e, weft_tag_cell *cell, const void *user),
+                    const void *user)
 {
     for (size_t i = 0; i < e->tag_buckets; i++) {
         for (weft_tag_cell **at = &e->tags[i]; *at != NULL;) {
             weft_tag_cell *cell = *at;
-            if (dispose(e, cell)) {
+            if (dispose(e, cell, user)) {
                 *at = cell->next;
                 weft_free(cell);
                 e->tag_count--;
@@ -91,16 +93,17 @@ void weft_tag_sweep(weft_engine *e, bool (*dispose)(weft_engine *e, weft_tag_cel
     }
 }
 
-static bool any(weft_engine *e, weft_tag_cell *cell)
+static bool any(weft_engine *e, weft_tag_cell *cell, const void *user)
 {
     (void)e;
     (void)cell;
+    (void)user;
     return true;
 }
 
 void weft_tag_close(weft_engine *e)
 {
-    weft_tag_sweep(e, any);
+    weft_tag_sweep(e, any, NULL);
     weft_free(e->tags);
     e->tags = NULL;
     e->tag_buckets = 0;

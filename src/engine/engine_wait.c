@@ -45,7 +45,7 @@ static int waits_for(const weft_engine *e, const weft_operation *op, char *how, 
 static void stalled(weft_engine *e, int64_t now, weft_operation *op)
 {
     const weft_context *c = op->context;
-    char who[192] = "nobody", me[64];
+    char who[192] = "nobody", me[64], what[96];
     char how[160];
     weft_problem why = {0};
     const int position = waits_for(e, op, how, sizeof(how));
@@ -58,9 +58,10 @@ static void stalled(weft_engine *e, int64_t now, weft_operation *op)
     if (position >= 0) {
         weft_context_words(c, position, who, sizeof(who));
     }
-    weft_problem_set(&why, WEFT_ETIMEDOUT, position,
-                     "%s (operation %u): no progress for %lld ms on %s, which waits for %s: %s",
-                     op->request->coll, op->number, (long long)((now - op->progress) / WEFT_MS),
+    weft_problem_set(&why, WEFT_ETIMEDOUT, position >= 0 ? weft_context_named(c, position) : -1,
+                     "%s: no progress for %lld ms on %s, which waits for %s: %s",
+                     weft_op_words(c, op->request, op->number, what, sizeof(what)),
+                     (long long)((now - op->progress) / WEFT_MS),
                      weft_context_rank(c, c->position, me, sizeof(me)), who, how);
     weft_fail_operation(e, now, op, &why, -1);
 }
@@ -93,6 +94,19 @@ void weft_op_watch(weft_engine *e, const weft_operation *op)
     e->op_due = due < e->op_due ? due : e->op_due;
 }
 
+/* The other end of a transfer may come much later, and wait for nobody: connect, whoever is to
+ * dial. It may not know the tag, and have left the group. */
+static void look_for(const weft_operation *op, int64_t now)
+{
+    const weft_context *c = op->context;
+    const int other = c->members[1 - c->position].rank;
+    weft_member *m = weft_context_member(c->base, other);
+    weft_peer_want(c->engine, now, other, true);
+    if (!m->met && c->base != c->engine->root) {
+        weft_meet_ask(c->base, now, m);
+    }
+}
+
 void weft_op_tick(weft_engine *e, int64_t now)
 {
     e->op_due = WEFT_NEVER;
@@ -108,6 +122,9 @@ void weft_op_tick(weft_engine *e, int64_t now)
         if (!op->greeted && now >= op->started + WEFT_HELLO_NS) {
             op->greeted = true;
             weft_flow_greet(e, now, op);
+            if (op->context->base != NULL) {
+                look_for(op, now);
+            }
         }
         if (now - op->progress >= e->dead_ns / 4) {
             char how[160];
@@ -155,18 +172,18 @@ static bool lanes_need(const weft_operation *op, int position)
     return false;
 }
 
+bool weft_op_needs_in(const weft_operation *op, int position)
+{
+    const weft_flow *flow = weft_flow_of(op, position);
+    return flow != NULL && (flow->blocked.head != NULL || op->next < op->request->lane_count ||
+                            lanes_need(op, position));
+}
+
 bool weft_op_needs(const weft_context *c, int position)
 {
-    if (has_waiting(c, position)) {
-        return true;
+    bool any = has_waiting(c, position);
+    for (uint32_t i = 0; i < c->flight && !any; i++) {
+        any = c->ops[i] != NULL && weft_op_needs_in(c->ops[i], position);
     }
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        const weft_operation *op = c->ops[i];
-        const weft_flow *flow = op != NULL ? weft_flow_of(op, position) : NULL;
-        if (flow != NULL && (flow->blocked.head != NULL || op->next < op->request->lane_count ||
-                             lanes_need(op, position))) {
-            return true;
-        }
-    }
-    return false;
+    return any;
 }

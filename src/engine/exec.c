@@ -502,11 +502,12 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
         }
     }
     if (rc != WEFT_OK) {
-        char me[64];
-        weft_fail_context("%s (operation %u) on %s", op->request->coll, op->number,
-                          weft_context_rank(op->context, op->context->position, me, sizeof(me)));
+        const weft_context *c = op->context;
+        char me[64], what[96];
+        weft_fail_context("%s on %s", weft_op_words(c, op->request, op->number, what, sizeof(what)),
+                          weft_context_rank(c, c->position, me, sizeof(me)));
         weft_problem_from_last(why);
-        why->rank = op->context->position;
+        why->rank = weft_context_named(c, c->position);
         return WEFT_RAN_FAILED;
     }
     if (lane->pending > 0) {

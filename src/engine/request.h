@@ -42,6 +42,9 @@ struct weft_request {
         WEFT_REQUEST_LEAVE  /* end its calls, tell its members, free it */
     } what;
     weft_context *context; /* NULL: the group that was opened */
+    bool transfer;         /* apart from the context's other calls, between two of its members: */
+    int from, to;          /* their positions in it */
+    uint32_t label;        /* the user's tag */
     uint64_t call;         /* out: which call of the context it was, from 1 */
 
     /* The description. */

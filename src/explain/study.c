@@ -58,7 +58,7 @@ static int check_numbers(const weft_study *s)
                          weft_topology_size(q->topology), q->peers);
     if (q->ragged && (s->coll == WEFT_COLL_ALLREDUCE || s->coll == WEFT_COLL_BROADCAST ||
                       s->coll == WEFT_COLL_REDUCE || s->coll == WEFT_COLL_BARRIER ||
-                      s->coll == WEFT_COLL_NEIGHBOR_AVERAGE))
+                      s->coll == WEFT_COLL_NEIGHBOR_AVERAGE || s->coll == WEFT_COLL_TRANSFER))
         return weft_fail(WEFT_EINVAL, "query: %s has no blocks of different lengths",
                          weft_coll_name(s->coll));
     return WEFT_OK;

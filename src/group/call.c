@@ -26,7 +26,7 @@ static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request
     if (rc == WEFT_OK) {
         rc = weft_codec_make(&r->raw, "raw", c->dtype, op, o->user_op);
     }
-    return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_coll_name(c->coll));
+    return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_call_name(c));
 }
 
 /* Blocks whose lengths only the two ranks know between which they go: in a single lane, of which a
@@ -47,7 +47,7 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
     const uint64_t longest = r->count < r->lane_length ? r->count : r->lane_length;
     if (r->lane_count > UINT32_MAX || weft_codec_bound(r->codec, (size_t)longest) > MESSAGE_MOST) {
         return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
-                         weft_coll_name(c->coll), (unsigned long long)r->count,
+                         weft_call_name(c), (unsigned long long)r->count,
                          weft_codec_spec(r->codec));
     }
     return WEFT_OK;
@@ -99,8 +99,8 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
         return rc;
     }
     if (strlen(pick.text) >= sizeof(r->algo)) {
-        return weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s",
-                         weft_coll_name(c->coll), pick.text);
+        return weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s", weft_call_name(c),
+                         pick.text);
     }
     memcpy(r->algo, pick.text, strlen(pick.text) + 1);
     weft_shape shape = {.coll = c->coll,
@@ -146,7 +146,8 @@ static void describe_counts(const weft_group *g, const weft_call *c, const weft_
 
 static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 {
-    const char *name = c->serves != NULL ? c->serves : weft_coll_name(c->coll);
+    /* Both ends of a transfer say the same. */
+    const char *name = c->coll == WEFT_COLL_TRANSFER ? weft_coll_name(c->coll) : weft_call_name(c);
     const bool reduces = weft_coll_reduces(c->coll);
     const weft_topology *graph = c->topology != NULL ? c->topology : g->topology;
     char root[32] = "", counts[64], edges[64] = "", order[32] = "";
@@ -157,7 +158,7 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
     if (r->seated) {
         snprintf(order, sizeof(order), " order=%016llx", (unsigned long long)g->orders.digest);
     }
-    if (weft_coll_rooted(c->coll)) {
+    if (weft_coll_rooted(c->coll) && c->coll != WEFT_COLL_TRANSFER) {
         snprintf(root, sizeof(root), " root=%d", c->root);
     }
     describe_counts(g, c, r, counts, sizeof(counts));
@@ -212,7 +213,7 @@ static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o
 {
     const int64_t timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : g->timeout_ms;
     r->context = g->context;
-    r->coll = c->serves != NULL ? c->serves : weft_coll_name(c->coll);
+    r->coll = weft_call_name(c);
     r->has_out = weft_call_has_out(g, c);
     r->in = weft_call_has_in(g, c) ? c->in : NULL;
     r->out = r->has_out ? c->out : NULL;
@@ -239,7 +240,7 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
     if (c->opts != NULL) {
         if (c->opts->size < sizeof(c->opts->size) || c->opts->size > 4096) {
             return weft_fail(WEFT_EINVAL, "%s: opts->size is not set to sizeof(weft_coll_opts)",
-                             weft_coll_name(c->coll));
+                             weft_call_name(c));
         }
         memcpy(&o, c->opts, c->opts->size < sizeof(o) ? c->opts->size : sizeof(o));
     }
@@ -249,7 +250,7 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
     }
     weft_request *r = weft_request_new();
     if (r == NULL) {
-        return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_coll_name(c->coll));
+        return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_call_name(c));
     }
     rc = fill(g, c, &o, r);
     if (rc == WEFT_OK) {
@@ -263,6 +264,33 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
         return rc;
     }
     describe(g, c, r);
+    *ret = r;
+    return WEFT_OK;
+}
+
+int weft_call_run(weft_loop *l, weft_request *r, uint64_t *ret_call)
+{
+    int rc = weft_loop_run(l, r);
+    if (r->loop == NULL) { /* it was not taken */
+        weft_request_discard(r);
+        return rc;
+    }
+    if (rc != WEFT_OK) {
+        rc = weft_fail_problem(&r->problem);
+    } else if (ret_call != NULL) {
+        *ret_call = r->call;
+    }
+    weft_request_free(&r);
+    return rc;
+}
+
+int weft_call_start(weft_loop *l, weft_request *r, weft_request **ret)
+{
+    const int rc = weft_loop_submit(l, r);
+    if (rc != WEFT_OK) {
+        weft_request_discard(r);
+        return rc;
+    }
     *ret = r;
     return WEFT_OK;
 }

@@ -23,6 +23,11 @@ typedef struct weft_call {
     const weft_coll_opts *opts;
 } weft_call;
 
+static inline const char *weft_call_name(const weft_call *c)
+{
+    return c->serves != NULL ? c->serves : weft_coll_name(c->coll);
+}
+
 #define WEFT_COUNT_MOST (UINT64_C(1) << 40)
 
 /* What can be said of a call before anything is made of it. Nothing is sent. 0; WEFT_EINVAL;
@@ -36,5 +41,13 @@ bool weft_call_has_out(const weft_group *g, const weft_call *c);
 
 /* 0; WEFT_EINVAL; WEFT_ENOTSUP; WEFT_ENOMEM. Nothing is sent, no operation number is used. */
 int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret);
+/* The same for one end of a transfer, of which c says buffer, count, dtype and options. */
+int weft_call_make_transfer(weft_group *g, weft_call *c, bool sends, int peer, uint32_t tag,
+                            weft_request **ret);
+/* Run a request to its end, and free it. ret_call: which call of its group it was; NULL: not asked.
+ */
+int weft_call_run(weft_loop *l, weft_request *r, uint64_t *ret_call);
+/* Start it; on failure it is freed. */
+int weft_call_start(weft_loop *l, weft_request *r, weft_request **ret);
 
 #endif

@@ -24,19 +24,21 @@ static bool overlap(region a, region b)
 
 static int invalid(const weft_call *c, const char *what)
 {
-    return weft_fail(WEFT_EINVAL, "%s: %s", weft_coll_name(c->coll), what);
+    return weft_fail(WEFT_EINVAL, "%s: %s", weft_call_name(c), what);
 }
 
 bool weft_call_has_in(const weft_group *g, const weft_call *c)
 {
-    const bool of_root = c->coll == WEFT_COLL_SCATTER || c->coll == WEFT_COLL_BROADCAST;
+    const bool of_root = c->coll == WEFT_COLL_SCATTER || c->coll == WEFT_COLL_BROADCAST ||
+                         c->coll == WEFT_COLL_TRANSFER;
     return !of_root || g->rank == c->root;
 }
 
 bool weft_call_has_out(const weft_group *g, const weft_call *c)
 {
     const bool of_root = c->coll == WEFT_COLL_REDUCE || c->coll == WEFT_COLL_GATHER;
-    return !of_root || g->rank == c->root;
+    const bool of_other = c->coll == WEFT_COLL_TRANSFER;
+    return of_other ? g->rank != c->root : !of_root || g->rank == c->root;
 }
 
 static uint64_t extent(int size, const size_t *counts, const size_t *offsets)
@@ -125,7 +127,7 @@ static int check_apart(const weft_group *g, const weft_call *c, const char *side
     stretch *all = weft_calloc(size, sizeof(*all));
     int rc = WEFT_OK;
     if (all == NULL) {
-        return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_coll_name(c->coll));
+        return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_call_name(c));
     }
     size_t used = 0;
     for (size_t r = 0; r < size; r++) {
@@ -137,7 +139,7 @@ static int check_apart(const weft_group *g, const weft_call *c, const char *side
     for (size_t r = 1; r < used && rc == WEFT_OK; r++) {
         if (all[r].from < all[r - 1].to) {
             rc = weft_fail(WEFT_EINVAL, "%s: two blocks of the %s overlap at element %llu",
-                           weft_coll_name(c->coll), side, (unsigned long long)all[r].from);
+                           weft_call_name(c), side, (unsigned long long)all[r].from);
         }
     }
     weft_free(all);
@@ -184,7 +186,7 @@ static int check_lengths(const weft_group *g, const weft_call *c, const char *si
         if (counts[r] > WEFT_COUNT_MOST || sum > WEFT_COUNT_MOST || offset > WEFT_COUNT_MOST) {
             return weft_fail(WEFT_EINVAL,
                              "%s: the blocks of the %s reach beyond 2^40 elements at rank %d's",
-                             weft_coll_name(c->coll), side, r);
+                             weft_call_name(c), side, r);
         }
     }
     return WEFT_OK;
@@ -199,8 +201,8 @@ static int check_counts(const weft_group *g, const weft_call *c)
             const bool blocks =
                 weft_coll_in_blocks(c->coll, 2) > 1 || weft_coll_out_blocks(c->coll, 2) > 1;
             if (c->count > WEFT_COUNT_MOST || blocks) {
-                return weft_fail(WEFT_EINVAL, "%s: count %llu%s is above 2^40",
-                                 weft_coll_name(c->coll), (unsigned long long)c->count,
+                return weft_fail(WEFT_EINVAL, "%s: count %llu%s is above 2^40", weft_call_name(c),
+                                 (unsigned long long)c->count,
                                  blocks ? " times the number of peers" : "");
             }
         }
@@ -219,8 +221,7 @@ static int check_counts(const weft_group *g, const weft_call *c)
     if (rc == WEFT_OK && c->in_counts != NULL && c->out_counts != NULL &&
         c->in_counts[g->rank] != c->out_counts[g->rank]) {
         rc = weft_fail(WEFT_EINVAL, "%s: rank %d sends itself %zu elements and expects %zu",
-                       weft_coll_name(c->coll), g->rank, c->in_counts[g->rank],
-                       c->out_counts[g->rank]);
+                       weft_call_name(c), g->rank, c->in_counts[g->rank], c->out_counts[g->rank]);
     }
     return rc;
 }
@@ -247,12 +248,12 @@ static int check_reduction(const weft_call *c, const weft_user_op *u)
         return WEFT_OK;
     }
     if ((unsigned)c->op >= WEFT_OP_COUNT) {
-        return weft_fail(WEFT_EINVAL, "%s: there is no operation %d", weft_coll_name(c->coll),
+        return weft_fail(WEFT_EINVAL, "%s: there is no operation %d", weft_call_name(c),
                          (int)c->op);
     }
     if (weft_kernel_reduce(c->dtype, c->op) == NULL) {
-        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s",
-                         weft_coll_name(c->coll), weft_op_name(c->op), weft_dtype_name(c->dtype));
+        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s", weft_call_name(c),
+                         weft_op_name(c->op), weft_dtype_name(c->dtype));
     }
     return WEFT_OK;
 }
@@ -267,10 +268,10 @@ static int check_topology(const weft_group *g, const weft_call *c)
     }
     if (weft_topology_size(c->topology) != g->size) {
         return weft_fail(WEFT_EINVAL, "%s: a topology of %d peers for a group of %d",
-                         weft_coll_name(c->coll), weft_topology_size(c->topology), g->size);
+                         weft_call_name(c), weft_topology_size(c->topology), g->size);
     }
     if (weft_kernel_reduce(c->dtype, WEFT_MEAN) == NULL) {
-        return weft_fail(WEFT_ENOTSUP, "%s: weighs floating types, not %s", weft_coll_name(c->coll),
+        return weft_fail(WEFT_ENOTSUP, "%s: weighs floating types, not %s", weft_call_name(c),
                          weft_dtype_name(c->dtype));
     }
     return WEFT_OK;
@@ -283,7 +284,7 @@ int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opt
         return invalid(c, "no group");
     }
     if (weft_dtype_bytes(c->dtype) == 0) {
-        return weft_fail(WEFT_EINVAL, "%s: there is no element type %d", weft_coll_name(c->coll),
+        return weft_fail(WEFT_EINVAL, "%s: there is no element type %d", weft_call_name(c),
                          (int)c->dtype);
     }
     if ((rc = check_counts(g, c)) != WEFT_OK || (rc = check_reduction(c, o->user_op)) != WEFT_OK ||
@@ -291,7 +292,7 @@ int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opt
         return rc;
     }
     if (c->root < 0 || c->root >= g->size) {
-        return weft_fail(WEFT_EINVAL, "%s: root %d of %d peers", weft_coll_name(c->coll), c->root,
+        return weft_fail(WEFT_EINVAL, "%s: root %d of %d peers", weft_call_name(c), c->root,
                          g->size);
     }
     if (o->draw > DRAW_MOST || o->tensor > 65535) {

@@ -12,35 +12,15 @@ static int start(weft_group *g, const weft_call *c, weft_request **ret)
     if (ret == NULL) {
         return weft_fail(WEFT_EINVAL, "%s: nowhere to put the request", weft_coll_name(c->coll));
     }
-    int rc = weft_call_make(g, c, &r);
-    if (rc == WEFT_OK) {
-        rc = weft_loop_submit(g->loop, r);
-    }
-    if (rc != WEFT_OK) {
-        weft_request_discard(r);
-        return rc;
-    }
-    *ret = r;
-    return WEFT_OK;
+    const int rc = weft_call_make(g, c, &r);
+    return rc == WEFT_OK ? weft_call_start(g->loop, r, ret) : rc;
 }
 
 static int run(weft_group *g, const weft_call *c)
 {
     weft_request *r = NULL;
-    int rc = weft_call_make(g, c, &r);
-    if (rc != WEFT_OK) {
-        return rc;
-    }
-    rc = weft_loop_run(g->loop, r);
-    if (r->loop == NULL) { /* it was not taken */
-        weft_request_discard(r);
-        return rc;
-    }
-    if (rc != WEFT_OK) {
-        rc = weft_fail_problem(&r->problem);
-    }
-    weft_request_free(&r);
-    return rc;
+    const int rc = weft_call_make(g, c, &r);
+    return rc == WEFT_OK ? weft_call_run(g->loop, r, NULL) : rc;
 }
 
 static weft_call allreduce_call(const void *in, void *out, size_t count, weft_dtype dtype,

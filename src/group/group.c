@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "group/call.h"
 
 #define SPIN_NS WEFT_MS
 
@@ -150,11 +151,8 @@ static void leave(weft_group *g)
     weft_request *r = g->leave;
     r->what = WEFT_REQUEST_LEAVE;
     r->context = g->context;
-    (void)weft_loop_run(g->loop, r);
-    if (r->loop != NULL) { /* else a forked child: everything is the parent's */
-        g->leave = NULL;
-        weft_request_free(&r);
-    }
+    g->leave = NULL;
+    (void)weft_call_run(g->loop, r, NULL); /* in a forked child not taken */
 }
 
 void weft_group_close(weft_group **group)

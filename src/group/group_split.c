@@ -80,21 +80,8 @@ static int gather(weft_group *parent, const char *what, const wish *mine, wish *
                          .count = WORDS,
                          .dtype = WEFT_I32};
     weft_request *r = NULL;
-    int rc = weft_call_make(parent, &c, &r);
-    if (rc != WEFT_OK) {
-        return rc;
-    }
-    rc = weft_loop_run(parent->loop, r);
-    if (r->loop == NULL) { /* it was not taken */
-        weft_request_discard(r);
-        return rc;
-    }
-    if (rc != WEFT_OK) {
-        rc = weft_fail_problem(&r->problem);
-    }
-    *ret_call = r->call;
-    weft_request_free(&r);
-    return rc;
+    const int rc = weft_call_make(parent, &c, &r);
+    return rc == WEFT_OK ? weft_call_run(parent->loop, r, ret_call) : rc;
 }
 
 /* Along the edges of the parent's topology, if it has one, the peers of each color must reach one
@@ -236,16 +223,7 @@ static int enter(weft_group *g, weft_request *r)
 {
     r->what = WEFT_REQUEST_ENTER;
     r->context = g->context;
-    int rc = weft_loop_run(g->loop, r);
-    if (r->loop == NULL) {
-        weft_request_discard(r);
-        return rc;
-    }
-    if (rc != WEFT_OK) {
-        rc = weft_fail_problem(&r->problem);
-    }
-    weft_request_free(&r);
-    return rc;
+    return weft_call_run(g->loop, r, NULL);
 }
 
 /* The group of this peer's color, from what all wish. Takes g and r. */

@@ -5,7 +5,9 @@
  * those checks is reached. Nothing may crash, what is kept stays within its bounds, and every call
  * ends: once the peer has fallen silent at the latest.
  *
- * An input: one byte of setting, then records of 8 bytes: action, rank, and six of arguments.
+ * An input: one byte of setting, then records of 8 bytes: action, rank, and six of arguments. With
+ * 128 in the setting there is a second group, of all ranks the other way round, which is entered
+ * and left, and sends and receives with two tags in both.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +29,8 @@ enum {
     LANE = 16,
     BODY_MOST = 4096,
     GROUP = 0x77,
+    CHILD = 0x7777,
+    TAGS = 2,
     RANKS = 3
 };
 
@@ -42,17 +46,23 @@ typedef struct session {
     uint32_t conn[RANKS], next_conn;
     uint32_t sequence[RANKS];
     int dials;
+    bool groups;         /* there is a second group */
+    weft_context *child; /* NULL: it was left */
+    bool entered;
+    bool closed; /* the opened group was left */
+    weft_request *enter, *leave, *close;
 } session;
 
 /* What the peer may call an operation: the same as this side, or not. */
-static const char *const words[] = {"allreduce ring", "broadcast", "something else"};
+static const char *const words[] = {"allreduce ring", "broadcast", "something else",
+                                    "transfer uint8"};
 
 static bool outlet_send(void *user, uint32_t conn, weft_message *m)
 {
     const session *s = user;
     weft_frame f;
-    if (weft_frame_get(m->data, m->len, &f) != WEFT_OK || f.group != GROUP || f.source != s->rank ||
-        conn == 0) {
+    if (weft_frame_get(m->data, m->len, &f) != WEFT_OK || f.source != s->rank || conn == 0 ||
+        (f.group != GROUP && !s->groups)) {
         abort();
     }
     weft_message_unref(m);
@@ -112,39 +122,163 @@ static weft_shared_plan *plan_of(const session *s, weft_coll coll, const char *n
     return p;
 }
 
-/* kind 0: allreduce of some lanes; 1: broadcast from rank 0 in one lane. */
-static void call(session *s, int kind, int64_t timeout_ns)
+/* The context of the calls: the child where it is open, else the opened group. */
+static weft_context *context_of(const session *s, bool child)
 {
-    if (s->called == CALLS) {
-        return;
-    }
+    return child && s->entered ? s->child : NULL;
+}
+
+static bool may_call(const session *s, bool child)
+{
+    return s->called < CALLS && (!s->closed || context_of(s, child) != NULL);
+}
+
+static weft_request *new_request(void)
+{
     weft_request *r = weft_request_new();
     if (r == NULL || weft_codec_make(&r->codec, "raw", WEFT_F32, WEFT_SUM, NULL) != 0 ||
         weft_codec_make(&r->raw, "raw", WEFT_F32, WEFT_SUM, NULL) != 0) {
         abort();
     }
+    return r;
+}
+
+static void start(session *s, weft_request *r, const char *text, int64_t timeout_ns)
+{
+    snprintf(r->words, sizeof(r->words), "%s", text);
+    r->descriptor = weft_hash64(r->words, strlen(r->words));
+    r->timeout_ns = timeout_ns;
+    s->requests[s->called++] = r;
+    weft_engine_call(s->engine, s->now, r);
+}
+
+/* Send to a rank of the opened group, or receive of it. */
+static void transfer(session *s, bool sends, int rank, uint32_t tag, bool child, int64_t timeout_ns)
+{
+    if (!may_call(s, child)) {
+        return;
+    }
+    weft_request *r = new_request();
+    const session pair = {.rank = sends ? 0 : 1, .size = 2};
+    r->context = context_of(s, child);
+    /* Positions in the child run the other way. */
+    const int me = r->context != NULL ? s->size - 1 - s->rank : s->rank;
+    const int other = r->context != NULL ? s->size - 1 - rank : rank;
+    r->transfer = true;
+    r->from = sends ? me : other;
+    r->to = sends ? other : me;
+    r->label = tag;
+    r->coll = sends ? "send" : "recv";
+    snprintf(r->algo, sizeof(r->algo), "direct");
+    r->has_out = !sends;
+    r->in = s->in;
+    r->out = s->out[s->called];
+    r->count = COUNT;
+    r->lane_length = LANE;
+    r->lane_count = COUNT / LANE;
+    r->plan = plan_of(&pair, WEFT_COLL_TRANSFER, "direct", LANE);
+    r->tail = weft_shared_plan_ref(r->plan);
+    start(s, r, words[3], timeout_ns);
+}
+
+/* kind 0: allreduce of some lanes; 1: broadcast from rank 0 in one lane. */
+static void call(session *s, int kind, bool child, int64_t timeout_ns)
+{
+    if (!may_call(s, child)) {
+        return;
+    }
+    weft_request *r = new_request();
+    r->context = context_of(s, child);
     r->coll = kind == 0 ? "allreduce" : "broadcast";
     snprintf(r->algo, sizeof(r->algo), "%s", kind == 0 ? "ring" : "tree");
-    snprintf(r->words, sizeof(r->words), "%s", words[kind]);
-    r->descriptor = weft_hash64(r->words, strlen(r->words));
     r->has_out = true;
     r->in = s->in;
     r->out = s->out[s->called];
     r->count = COUNT;
     r->lane_length = kind == 0 ? LANE : COUNT;
     r->lane_count = kind == 0 ? COUNT / LANE : 1;
-    r->plan = plan_of(s, kind == 0 ? WEFT_COLL_ALLREDUCE : WEFT_COLL_BROADCAST, r->algo,
+    session place = {.rank = s->rank, .size = s->size};
+    if (r->context != NULL) {
+        place.rank = s->size - 1 - s->rank;
+    }
+    r->plan = plan_of(&place, kind == 0 ? WEFT_COLL_ALLREDUCE : WEFT_COLL_BROADCAST, r->algo,
                       (size_t)r->lane_length);
     r->tail = weft_shared_plan_ref(r->plan);
-    r->timeout_ns = timeout_ns;
-    s->requests[s->called++] = r;
-    weft_engine_call(s->engine, s->now, r);
+    start(s, r, words[kind], timeout_ns);
+}
+
+static void enter(session *s)
+{
+    const int turned[2][RANKS] = {{1, 0, 0}, {2, 1, 0}};
+    if (s->enter != NULL) {
+        return;
+    }
+    s->enter = weft_request_new();
+    s->child = weft_context_new(s->size, s->size);
+    if (s->enter == NULL || s->child == NULL) {
+        abort();
+    }
+    weft_context_set(s->child, CHILD, turned[s->size - 2], s->size, s->size - 1 - s->rank);
+    s->enter->what = WEFT_REQUEST_ENTER;
+    s->enter->context = s->child;
+    weft_engine_call(s->engine, s->now, s->enter);
+    if (s->enter->problem.code != WEFT_OK) {
+        abort();
+    }
+    s->entered = true;
+}
+
+static void leave(session *s)
+{
+    if (!s->entered) {
+        return;
+    }
+    s->leave = weft_request_new();
+    if (s->leave == NULL) {
+        abort();
+    }
+    s->leave->what = WEFT_REQUEST_LEAVE;
+    s->leave->context = s->child;
+    weft_engine_call(s->engine, s->now, s->leave);
+    s->entered = false;
+}
+
+static void close_opened(session *s)
+{
+    if (s->closed) {
+        return;
+    }
+    s->close = weft_request_new();
+    if (s->close == NULL) {
+        abort();
+    }
+    s->close->what = WEFT_REQUEST_LEAVE;
+    weft_engine_call(s->engine, s->now, s->close);
+    s->closed = true;
+}
+
+/* The tag of a frame: of either group, or of transfers there. */
+static uint64_t tag_of(const session *s, int rank, uint8_t which)
+{
+    uint8_t bytes[20] = {0};
+    const bool child = which % 2 == 1, to_us = which / 2 % 2 == 1;
+    if (which % 16 < 8) {
+        return child ? CHILD : GROUP;
+    }
+    const int me = child ? s->size - 1 - s->rank : s->rank;
+    const int other = child ? s->size - 1 - rank : rank;
+    bytes[0] = 0x77;
+    bytes[1] = child ? 0x77 : 0;
+    bytes[8] = (uint8_t)(to_us ? other : me);
+    bytes[12] = (uint8_t)(to_us ? me : other);
+    bytes[16] = which / 4 % TAGS;
+    return weft_hash64(bytes, sizeof(bytes));
 }
 
 /* Bodies that fit, and others. */
 static size_t body_of(uint8_t *body, uint8_t kind, uint8_t how, const char **ret_words)
 {
-    const char *text = words[how % 3];
+    const char *text = words[how % 4 == 3 && how > 200 ? 3 : how % 3];
     *ret_words = text;
     if (kind == WEFT_FRAME_START && how < 250) {
         memcpy(body, text, strlen(text));
@@ -169,7 +303,7 @@ static void feed(session *s, int rank, const uint8_t *a)
 {
     uint8_t body[BODY_MOST];
     const char *text = NULL;
-    const uint8_t kind = (uint8_t)(1 + a[0] % 10); /* the last is none */
+    const uint8_t kind = (uint8_t)(1 + a[0] % 10);
     const size_t len = body_of(body, kind, a[1], &text);
     weft_message *m = weft_message_new(s->pool, len);
     if (m == NULL) {
@@ -193,6 +327,10 @@ static void feed(session *s, int rank, const uint8_t *a)
                     .fragment = a[4] / 64,
                     .grant = a[3] / 16,
                     .body_bytes = (uint32_t)len};
+    if (s->groups && a[5] >= 16 && a[5] < 240) {
+        f.group = tag_of(s, rank, a[5] % 16);
+        f.flags |= kind == WEFT_FRAME_DATA && a[5] >= 128 ? WEFT_FLAG_CREDIT : 0;
+    }
     if (kind == WEFT_FRAME_DATA && a[1] >= 250) {
         f.descriptor ^= a[1]; /* never introduced */
     }
@@ -207,22 +345,54 @@ static void feed(session *s, int rank, const uint8_t *a)
     weft_engine_frame(s->engine, s->now, s->conn[rank], m);
 }
 
+/* Of frames kept for a peer: what counts on the link, what counts in the context. */
+static void count_early(const weft_early *early, size_t *on_link, size_t *bytes, size_t *frames)
+{
+    for (; early != NULL; early = early->next) {
+        if (early->message != NULL && (early->frame.flags & WEFT_FLAG_CREDIT) != 0) {
+            *on_link += weft_credit_cost(early->message->len);
+        } else {
+            *bytes += early->message != NULL ? early->message->len : 0;
+            *frames += 1;
+        }
+    }
+}
+
 static void check(const session *s)
 {
-    const weft_context *c = s->engine->root;
-    size_t bytes = 0, frames = 0, counted = 0, kept = 0;
-    for (const weft_early *early = c->early; early != NULL; early = early->next) {
-        bytes += early->message != NULL ? early->message->len : 0;
-        frames++;
-    }
-    for (int r = 0; r < s->size; r++) {
-        kept += c->members[r].early_bytes;
-        counted += c->members[r].early_frames;
-        if (c->members[r].early_bytes > WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES) {
+    const weft_engine *e = s->engine;
+    size_t on_link = 0, kept = 0;
+    for (const weft_context *c = e->contexts; c != NULL; c = c->after) {
+        size_t bytes = 0, frames = 0;
+        count_early(c->early, &on_link, &bytes, &frames);
+        for (int i = 0; i < c->size; i++) {
+            const weft_member *m = &c->members[i];
+            bytes -= m->early_bytes;
+            frames -= m->early_frames;
+            if (m->early_bytes > WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES) {
+                abort();
+            }
+        }
+        if (bytes != 0 || frames != 0) {
             abort();
         }
     }
-    if (bytes != kept || frames != counted) {
+    for (size_t i = 0; i < e->tag_buckets; i++) {
+        for (const weft_tag_cell *cell = e->tags[i]; cell != NULL; cell = cell->next) {
+            size_t others = 0;
+            count_early(cell->early, &on_link, &others, &others);
+            if (others != 0) {
+                abort();
+            }
+        }
+    }
+    for (int r = 0; r < s->size; r++) {
+        kept += e->peers[r].kept;
+        if (e->peers[r].kept > WEFT_CREDIT || e->peers[r].credit > WEFT_CREDIT) {
+            abort();
+        }
+    }
+    if (on_link != kept) {
         abort();
     }
 }
@@ -236,7 +406,13 @@ static void act(session *s, const uint8_t *record)
     }
     switch (record[0] % 16) {
     case 0:
-        call(s, a[0] % 2, a[1] % 2 == 0 ? WEFT_NEVER : a[2] * WEFT_MS);
+        if (s->groups && a[0] % 4 >= 2) {
+            transfer(s, a[0] % 2 == 0, rank, a[3] % TAGS, a[4] % 2 == 1,
+                     a[1] % 2 == 0 ? WEFT_NEVER : a[2] * WEFT_MS);
+        } else {
+            call(s, a[0] % 2, s->groups && a[4] % 2 == 1,
+                 a[1] % 2 == 0 ? WEFT_NEVER : a[2] * WEFT_MS);
+        }
         break;
     case 1:
         if (s->conn[rank] != 0 && a[0] < 64) {
@@ -254,6 +430,17 @@ static void act(session *s, const uint8_t *record)
     case 3:
         if (s->called > 0 && !s->ended[a[0] % s->called]) {
             weft_engine_cancel(s->engine, s->now, s->requests[a[0] % s->called]);
+        }
+        break;
+    case 4:
+        if (s->groups && a[0] < 160) {
+            enter(s);
+        } else if (s->groups && a[0] >= 240) {
+            close_opened(s);
+        } else if (s->groups) {
+            leave(s);
+        } else {
+            feed(s, rank, a);
         }
         break;
     default:
@@ -300,6 +487,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (s == NULL || weft_pool_open(&s->pool, 1 << 16) != 0) {
         abort();
     }
+    s->groups = data[0] >= 128;
     s->size = 2 + data[0] % 2;
     s->rank = data[0] / 2 % s->size;
     s->next_conn = UINT32_MAX;
@@ -328,6 +516,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         weft_request_discard(s->requests[i]);
     }
     weft_engine_close(&s->engine);
+    weft_request_discard(s->enter);
+    weft_request_discard(s->leave);
+    weft_request_discard(s->close);
     weft_pool_close(&s->pool);
     free(s);
     return 0;

@@ -35,6 +35,9 @@ typedef struct simgroups {
     simgroup groups[SIMGROUPS];
     simnet_fault fault;
     int odd, odd_group, odd_call; /* a rank of a group, and a call of its own kind */
+    /* Is it a request of somebody else? Asked first. NULL: of nobody. */
+    bool (*others)(void *user, int rank, weft_request *r);
+    void *others_user;
     long errors, successes;
 } simgroups;
 
@@ -50,6 +53,8 @@ uint64_t simgroups_below(simgroups *w, uint64_t limit);
 /* simnet_opts.ended, for nets that are opened otherwise. */
 void simgroups_ended(void *user, int rank, weft_request *r);
 
+/* Everybody enters every group at any time up to `late`; nobody calls anything. */
+void simgroups_enter_all(simgroups *w, int64_t late);
 /* Any call in the group. */
 simjob_call simgroups_any_call(simgroups *w, const simgroup *g, int64_t timeout_ms);
 /* A rank enters the group, and calls all there is to call in it, at once or one after another. */

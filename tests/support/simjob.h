@@ -88,7 +88,7 @@ uint64_t simjob_bits(const simjob *job, int rank, int index);
 /* The algorithms of a collective; NULL behind the last. */
 const weft_algo *simjob_algo(weft_coll coll, int i);
 /* The collectives of groups without a graph, by number; how many there are. */
-enum { SIMJOB_COLLS = WEFT_COLL_COUNT - 1 };
+enum { SIMJOB_COLLS = WEFT_COLL_COUNT - 2 };
 weft_coll simjob_coll(int i);
 bool simjob_knows(weft_coll coll); /* it is one of them */
 /* Do all ranks end with the same elements? */

@@ -140,7 +140,7 @@ static int look_at_context(simnet *n, const sim_node *at, const weft_context *c)
         }
     }
     int active = 0;
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
+    for (uint32_t i = 0; i < c->flight; i++) {
         const weft_operation *op = c->ops[i];
         active += op != NULL;
         if (op != NULL && op->next - op->lowest > WEFT_LANES) {
