@@ -51,7 +51,7 @@ const weft_command weft_cmd_topo = {
     .summary = "list, draw, prove, simulate and explain algorithms",
     .usage = "list | draw | verify | sim | explain [OPTIONS]",
     .about = "  list     algorithms and topologies, what they need and what they cost\n"
-             "  draw     an algorithm's messages round by round, as a picture\n"
+             "  draw     an algorithm's messages round by round, or a topology, as a picture\n"
              "  verify   prove the plans of every size in a range\n"
              "  sim      time, bytes and the busiest link of a network that you describe\n"
              "  explain  what would run, why, and what the alternatives would cost\n"

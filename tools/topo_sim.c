@@ -129,7 +129,11 @@ static void print_rows(const sim_job *job, FILE *to)
         weft_table_cell(table, "%s", text);
         weft_table_cell(table, "%.4g", r->algbw * 1e-9);
         weft_table_cell(table, "%.4g", r->busbw * 1e-9);
-        weft_table_cell(table, "%.1f%%", r->share * 100.0);
+        if (job->net->n.rate > 0.0) {
+            weft_table_cell(table, "%.1f%%", r->share * 100.0);
+        } else {
+            weft_table_cell(table, "-");
+        }
         weft_table_cell(table, "%llu", (unsigned long long)r->s.messages);
         weft_topo_bytes_text((double)r->s.body_most, text);
         weft_table_cell(table, "%s", text);
@@ -171,10 +175,11 @@ static json_t *job_json(const sim_job *job)
     for (int i = 0; i < job->row_count; i++) {
         (void)json_array_append_new(rows, row_json(job, &job->rows[i]));
     }
-    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:o}", "weft", weft_version(), "collective",
-                     job->q.collective, "peers", job->q.peers, "dtype",
-                     weft_dtype_name(job->q.dtype), "codec", job->q.codec, "network",
-                     weft_topo_net_json(job->net), "rows", rows);
+    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:o, s:o}", "weft", weft_version(),
+                     "collective", job->q.collective, "peers", job->q.peers, "dtype",
+                     weft_dtype_name(job->q.dtype), "codec", job->q.codec, "topology",
+                     job->q.topology != NULL ? weft_topology_spec(job->q.topology) : NULL,
+                     "network", weft_topo_net_json(job->net), "rows", rows);
 }
 
 /* SPECs hold commas. */
@@ -275,7 +280,7 @@ static int run(const weft_cli *cli)
         !weft_topo_query_read(cli, collective, &t)) {
         return WEFT_EXIT_USAGE;
     }
-    if (!weft_topo_net_read(cli, t.q.peers, t.hosts != NULL, &net)) {
+    if (!weft_topo_net_read(cli, &t, &net)) {
         weft_topo_query_free(&t);
         return WEFT_EXIT_USAGE;
     }

@@ -30,6 +30,7 @@ static const weft_cli_option options[] = {
 typedef struct row {
     weft_info info;
     char spec[SPEC_MOST]; /* what was asked for; "": its defaults and variants of them */
+    bool graph;           /* keeps to a topology */
 } row;
 
 /* One algorithm at one size. */
@@ -162,6 +163,34 @@ static void prove_parameters(task *t, weft_query q)
     }
 }
 
+/* Along every topology that there is of this size. */
+static void prove_topologies(task *t, weft_query q)
+{
+    const uint64_t counts[] = {0, (uint64_t)q.peers + 1, ELEMENTS};
+    const int roots[] = {0, q.peers / 2, q.peers - 1};
+    const bool none = strcmp(q.collective, "barrier") == 0;
+    weft_info info;
+    for (int i = 0; weft_topo_topology_at(i, &info); i++) {
+        weft_topology *topology = NULL;
+        if (weft_topology_open(&topology, info.name, q.peers) != WEFT_OK) {
+            continue; /* a file, or no such graph of this size */
+        }
+        q.topology = topology;
+        q.block = 8;
+        for (int c = 0; c < (none ? 1 : 3); c++) {
+            for (int r = 0; r < 3; r++) {
+                if (r == 0 || (rooted(q.collective) && roots[r] != roots[r - 1])) {
+                    q.count = counts[c];
+                    q.lane = q.count > 0 ? q.count : 1;
+                    q.root = roots[r];
+                    prove(t, &q);
+                }
+            }
+        }
+        weft_topology_close(&topology);
+    }
+}
+
 static void do_task(task *t)
 {
     const row *r = t->row;
@@ -170,6 +199,10 @@ static void do_task(task *t)
                           .algo = r->spec[0] != '\0' ? r->spec : r->info.name,
                           .peers = t->peers,
                           .dtype = WEFT_F32};
+    if (r->graph) {
+        prove_topologies(t, q);
+        return;
+    }
     prove_shapes(t, q);
     if (strcmp(q.collective, "barrier") != 0) {
         prove_settings(t, q);
@@ -228,6 +261,7 @@ static int choose_rows(const weft_cli *cli, row *rows, int cap, int *ret_count)
             continue;
         }
         rows[count].info = info;
+        rows[count].graph = weft_topo_needs_topology(&info);
         (void)snprintf(rows[count].spec, sizeof(rows[count].spec), "%s",
                        spec != NULL && spec[len] == ':' ? spec : "");
         count++;
@@ -375,8 +409,8 @@ const weft_command weft_topo_verify = {
     .usage = "[ALGO] [OPTIONS]",
     .about = "In every interleaving: nobody waits for ever, every result holds every contribution "
              "once, all peers\nsum in the same order, in place too; and the price says what is "
-             "counted. At each size several counts,\nedges, roots, hosts, orders, lane lengths and "
-             "parameters. Exit status 1 when a proof fails.\n",
+             "counted. At each size several counts,\nedges, roots, hosts, orders, lane lengths, "
+             "topologies and parameters. Exit status 1 when a proof fails.\n",
     .example = "weft topo verify ring -n 1..64",
     .options = options,
     .args_max = 1,

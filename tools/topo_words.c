@@ -101,6 +101,18 @@ bool weft_topo_read_rank(const char *text, int peers, int *ret_rank, const char 
     return true;
 }
 
+void weft_topo_param_text(const weft_param *p, char *ret, size_t cap)
+{
+    const char *value = p->value != NULL ? p->value : "";
+    if (p->text) {
+        (void)snprintf(ret, cap, "%s=%s (a text)", p->key, value);
+    } else if (p->choices != NULL) {
+        (void)snprintf(ret, cap, "%s=%s (%s)", p->key, value, p->choices);
+    } else {
+        (void)snprintf(ret, cap, "%s=%s (%.10g … %.10g)", p->key, value, p->min, p->max);
+    }
+}
+
 bool weft_topo_read_span(const weft_cli *cli, const char *option, int *ret_first, int *ret_last)
 {
     const char *text = weft_cli_text(cli, option);

@@ -53,8 +53,8 @@ typedef struct weft_query {
                             on one */
     const weft_topology *topology; /**< who may talk to whom; used until what the query opens is
                                         closed. NULL: everybody to everybody */
-    const int *order; /**< peers entries: the rank at each place of the algorithm. NULL: rank i
-                           at place i */
+    const int *order; /**< peers entries: the rank at each place of algorithms that are rings or
+                           trees (others keep their ranks). NULL: rank i at place i */
 } weft_query;
 
 /** An algorithm that could serve a query. */
