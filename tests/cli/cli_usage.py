@@ -77,7 +77,7 @@ for words, says in [
     (["bench", "allreduce", "--rss", "--link", "mem"], "a process a peer"),
     (["bench", "allreduce", "-n", "2", "-e", "1K", "--algo", "rnig"], "ring"),
     (["bench", "allreduce", "--algo", "rnig"], "--algo 'rnig' is no algorithm of allreduce; nearest: ring"),
-    (["bench", "allgather", "--algo", "doubling"], "is no algorithm of allgather"),
+    (["bench", "allgather", "--algo", "halving"], "is no algorithm of allgather"),
     (["bench", "allreduce", "--algo", "tree:arity=0"], "arity: 0 is out of range (1 to 16)"),
     (["bench", "allreduce", "--algo", "tree:rows=2"], 'unknown key "rows"; valid keys: arity'),
     (["call", "broadcast", "--in", "x", "--out", "y%d", "--algo", "ring"], "is no algorithm of broadcast; nearest: auto (there are auto, tree)"),
