@@ -80,7 +80,7 @@ for words, says in [
     (["bench", "allgather", "--algo", "halving"], "is no algorithm of allgather"),
     (["bench", "allreduce", "--algo", "tree:arity=0"], "arity: 0 is out of range (1 to 16)"),
     (["bench", "allreduce", "--algo", "tree:rows=2"], 'unknown key "rows"; valid keys: arity'),
-    (["call", "broadcast", "--in", "x", "--out", "y%d", "--algo", "ring"], "is no algorithm of broadcast; nearest: auto (there are auto, tree)"),
+    (["call", "broadcast", "--in", "x", "--out", "y%d", "--algo", "ring"], "is no algorithm of broadcast; nearest: auto (there are auto, tree"),
     (["bench", "allreduce", "--codec", "qsgd", "--algo", "ring"], "algorithm ring combines encodings"),
     (["bench", "allreduce", "--codec", "qsgd", "--algo", "doubling"], "algorithm doubling combines encodings"),
     (["bench", "allreduce", "--op", "mean", "--dtype", "int32"], "there is no operation mean of int32"),
