@@ -15,4 +15,10 @@ for codec in ("raw", "qsgd"):
         # A lossy result is compared with rank 0's: its own spoilt element is every other's difference.
         check(long >= 1 if codec == "qsgd" else long == 1, f"the spoilt element is counted: {data}", process)
         check(data["wrong"] == long and "FAILED" in process.stderr, "and told", process)
+
+# Blocks of others, and of a root alone: rank 0's is long enough in each of them.
+for collective in ("reduce_scatter", "gatherv", "alltoallv"):
+    process = weft("bench", collective, "-n", 3, "-b", "64K", "-i", 1, "--json", "-", status=1,
+                   env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": 0})
+    check(json.loads(process.stdout)["wrong"] == 1, f"the spoilt element of {collective} is counted", process)
 done()
