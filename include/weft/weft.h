@@ -35,6 +35,7 @@
 #include <weft/group.h>
 #include <weft/info.h>
 #include <weft/optim.h>
+#include <weft/plan.h>
 #include <weft/request.h>
 #include <weft/status.h>
 #include <weft/types.h>
