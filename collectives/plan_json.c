@@ -154,7 +154,7 @@ static int take_integer(const reader *r, const char *key, const json_t *value, i
 
 static int read_int(const reader *r, const json_t *o, const char *key, int min, int max, int *ret)
 {
-    int64_t n;
+    int64_t n = 0;
     const int rc = take_integer(r, key, json_object_get(o, key), min, max, &n);
 
     if (!rc)

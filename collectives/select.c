@@ -149,11 +149,13 @@ static int open_file(const weft_choice *c, weft_pick *p)
 int weft_algo_read(const char *spec, const weft_choice *c, weft_pick *ret)
 {
     char name[WEFT_SPEC_NAME];
-    weft_pick p;
+    weft_pick p = {0};
     int rc = weft_spec_name(spec, name);
 
-    if (rc)
-        return weft_fail_context("%s: algorithm", weft_coll_name(c->coll));
+    if (rc) {
+        (void)weft_fail_context("%s: algorithm", weft_coll_name(c->coll));
+        return rc;
+    }
     if ((rc = weft_algo_find(c->coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)) ||
         (p.algo == weft_plan_algo_blank(c->coll) && (rc = open_file(c, &p))))
         return rc;

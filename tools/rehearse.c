@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rehearse.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +11,9 @@
 
 enum { NAMES = 64 };
 
-/* A plan file is for a number of peers: the peers themselves judge it, before they send anything.
- */
-static bool is_plan(const char *algo)
+const char *weft_rehearsed_algo(const char *algo)
 {
-    return algo != NULL && strncmp(algo, "plan:", 5) == 0;
+    return algo != NULL && strncmp(algo, "plan:", 5) == 0 ? "auto" : algo;
 }
 
 int weft_check_algo(const weft_cli *cli, const char *origin, const char *collective,
@@ -26,7 +23,7 @@ int weft_check_algo(const weft_cli *cli, const char *origin, const char *collect
     size_t n = 1;
     weft_info info;
     const size_t length = algo != NULL ? strcspn(algo, ":") : 0;
-    if (algo == NULL || strcmp(algo, "auto") == 0 || is_plan(algo)) {
+    if (algo == NULL || strcmp(weft_rehearsed_algo(algo), "auto") == 0) {
         return 0;
     }
     for (int i = 0; n <= NAMES && weft_info_get(WEFT_FAMILY_ALGO, i, &info); i++) {
@@ -57,7 +54,7 @@ int weft_alone_open(const weft_cli *cli, weft_alone *ret)
     opts.rank = 0;
     const char *rules = getenv("WEFT_ALGO");
     if (rules != NULL && strstr(rules, "plan:") != NULL) {
-        opts.algo = "auto"; /* see is_plan() */
+        opts.algo = "auto"; /* as weft_rehearsed_algo() */
     }
     if (weft_hub_open(&ret->hub, 1) == WEFT_OK) {
         opts.hub = ret->hub;
@@ -79,7 +76,7 @@ int weft_rehearse_call(const weft_cli *cli, const char *collective, weft_dtype d
                        const char *codec, const char *algo)
 {
     const weft_coll_opts opts = {
-        .size = sizeof(opts), .codec = codec, .algo = is_plan(algo) ? NULL : algo};
+        .size = sizeof(opts), .codec = codec, .algo = weft_rehearsed_algo(algo)};
     const uint64_t in = 0; /* room for an element of any type */
     uint64_t out = 0;
     weft_alone alone;

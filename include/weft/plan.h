@@ -19,11 +19,36 @@
 #ifndef WEFT_PLAN_H
 #define WEFT_PLAN_H
 
-#include <weft/export.h>
+#include <weft/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/** What a plan file is for, and what its plan does in one lane. */
+typedef struct weft_plan_facts {
+    size_t size;            /**< sizeof(weft_plan_facts), set by the caller */
+    char name[32];          /**< as receipts have it, "plan(0f1e2d3c4b5a6978)": equal for files that
+                                 do the same */
+    const char *collective; /**< "allreduce"; static */
+    int peers;              /**< of the group */
+    int root;               /**< -1: the collective has none */
+    int parts;              /**< even cuts of a lane that spans are made of */
+    int combines;           /**< 1: it folds or merges encodings, which not every codec can */
+    uint64_t steps;         /**< of all peers */
+    uint64_t rounds;        /**< messages that wait for one another */
+    uint64_t messages;      /**< most that a peer sends */
+} weft_plan_facts;
+
+/**
+ * Read a plan file and prove it, as a group does.
+ *
+ * @param ret  filled on success (its size is set).
+ * @return 0; WEFT_EIO it cannot be read; WEFT_EINVAL malformed or wrong: the text names line, or
+ *         rank, step and key; WEFT_ENOTSUP too large to be proved; WEFT_ENOMEM.
+ * Cost: some seconds at most; up to 1 KiB a step. Threads: any.
+ */
+WEFT_API int weft_plan_inspect(const char *path, weft_plan_facts *ret);
 
 /**
  * Write an algorithm's plan to a file, as a starting point for another one.

@@ -533,6 +533,31 @@ Test(plan_file, an_exported_algorithm_is_a_plan_file)
     removed(path);
 }
 
+Test(plan_file, facts_are_those_of_the_file)
+{
+    const char *path = WEFT_EXAMPLES "/line4.json";
+    weft_plan_facts facts = {.size = sizeof facts};
+
+    cr_assert_eq(weft_plan_inspect(path, &facts), 0, "%s", weft_last_error()->message);
+    cr_expect_eq(strncmp(facts.name, "plan(", 5), 0);
+    cr_expect_str_eq(facts.collective, "allreduce");
+    cr_expect_eq(facts.peers, 4);
+    cr_expect_eq(facts.root, -1);
+    cr_expect_eq(facts.parts, 2);
+    cr_expect_eq(facts.combines, 1);
+    cr_expect_eq(facts.steps, 2 * (10 + 16));
+    cr_expect_eq(facts.rounds, 6);
+    cr_expect_eq(facts.messages, 4);
+    facts = (weft_plan_facts){.size = offsetof(weft_plan_facts, collective), .peers = 99};
+    cr_assert_eq(weft_plan_inspect(path, &facts), 0);
+    cr_expect_eq(facts.peers, 99, "written behind its size");
+    facts.size = 0;
+    cr_expect_eq(weft_plan_inspect(path, &facts), WEFT_EINVAL);
+    cr_expect_eq(weft_plan_inspect("/nowhere", NULL), WEFT_EINVAL);
+    facts.size = sizeof facts;
+    cr_expect_eq(weft_plan_inspect("/nowhere", &facts), WEFT_EIO);
+}
+
 Test(plan_file, an_export_that_cannot_be_is_told)
 {
     cr_expect_eq(weft_plan_export("allredoce", "ring", 4, 0, NULL, "/tmp/x"), WEFT_EINVAL);

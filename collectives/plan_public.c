@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An algorithm's plans as a plan file. */
+/* The public side of plan files: what is in one, and an algorithm's plans as one. */
 #include <weft/plan.h>
 
 #include <errno.h>
@@ -9,6 +9,34 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "collectives/plan_algo.h"
+
+int weft_plan_inspect(const char *path, weft_plan_facts *ret)
+{
+    weft_plan_algo *a;
+    int rc;
+
+    if (!path || !ret || ret->size < sizeof ret->size)
+        return weft_fail(WEFT_EINVAL, "weft_plan_inspect: name a file and set ret->size");
+    if ((rc = weft_plan_algo_open(NULL, path, &a)))
+        return rc;
+    const weft_plan_file *f = weft_plan_algo_file(a);
+    const weft_algo *row = weft_plan_algo_row(a);
+    const weft_shape s = {.coll = f->coll, .size = f->peers, .root = f->root, .file = a};
+    const weft_cost cost = row->cost(&s, 1, 1);
+    weft_plan_facts all = {.size = ret->size,
+                           .collective = weft_coll_name(f->coll),
+                           .peers = f->peers,
+                           .root = weft_coll_rooted(f->coll) ? f->root : -1,
+                           .parts = f->parts,
+                           .combines = (row->needs & WEFT_NEEDS_MERGE) != 0,
+                           .steps = f->first[f->peers],
+                           .rounds = (uint64_t)cost.rounds,
+                           .messages = (uint64_t)cost.messages};
+    weft_plan_algo_name(a, all.name, sizeof all.name);
+    memcpy(ret, &all, ret->size < sizeof all ? ret->size : sizeof all);
+    weft_plan_algo_unref(a);
+    return WEFT_OK;
+}
 
 /* Elements of a lane that is cut without a rest into P parts, the P' = 2^k of butterflies, halves
  * and quarters of those, the parts of P - 1 peers, thirds. Nothing of that size is allocated. */
