@@ -63,6 +63,25 @@ double weft_shape_number(const weft_shape *s, const weft_param *params, int inde
     return s->spec ? s->spec->number[index] : strtod(params[index].value, NULL);
 }
 
+int weft_shape_choice(const weft_shape *s, int index)
+{
+    return s->spec ? s->spec->choice[index] : 0;
+}
+
+static void raise_to(double *most, double one)
+{
+    *most = one > *most ? one : *most;
+}
+
+void weft_cost_most(weft_cost *most, const weft_cost *one)
+{
+    raise_to(&most->rounds, one->rounds);
+    raise_to(&most->messages, one->messages);
+    raise_to(&most->bytes, one->bytes);
+    raise_to(&most->reduced_bytes, one->reduced_bytes);
+    raise_to(&most->peers, one->peers);
+}
+
 int weft_parts_size(const weft_shape *s)
 {
     return s->size;
@@ -115,9 +134,18 @@ static int build_in_order(const weft_algo *a, const weft_shape *s, weft_plan *p)
     return rc;
 }
 
+static int check_hosts(const weft_shape *s)
+{
+    for (int i = 0; s->host && i < s->size; i++)
+        if (s->host[i] < 0 || s->host[i] >= s->size)
+            return weft_fail(WEFT_EINVAL, "%s: rank %d is on host %d, of %d peers",
+                             weft_coll_name(s->coll), i, s->host[i], s->size);
+    return WEFT_OK;
+}
+
 int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret)
 {
-    const char *objection;
+    char objection[160];
     weft_plan p;
     int rc;
 
@@ -127,11 +155,9 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret)
     if (weft_coll_rooted(s->coll) && (s->root < 0 || s->root >= s->size))
         return weft_fail(WEFT_EINVAL, "%s: root %d of %d peers", weft_coll_name(s->coll), s->root,
                          s->size);
-    rc = weft_plan_init(&p, s->rank, s->size, s->count);
-    if (rc)
+    if ((rc = weft_plan_init(&p, s->rank, s->size, s->count)) || (rc = check_hosts(s)))
         return rc;
-    objection = a->refuses ? a->refuses(s) : NULL;
-    if (objection)
+    if (a->refuses && a->refuses(s, objection, sizeof objection))
         return weft_fail(WEFT_ENOTSUP, "%s: algorithm %s %s", weft_coll_name(a->coll), a->name,
                          objection);
     /* A graph says who talks to whom: its algorithms are not moved. */
@@ -142,4 +168,14 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret)
     }
     *ret = p;
     return WEFT_OK;
+}
+
+weft_cost weft_algo_cost(const weft_algo *a, const weft_shape *s, double width, double reply)
+{
+    weft_shape placed = *s;
+
+    for (int i = 0; s->order && !(a->traits & WEFT_ALGO_GRAPH) && i < s->size; i++)
+        if (s->order[i] == s->root)
+            placed.root = i;
+    return a->cost(&placed, width, reply);
 }

@@ -50,23 +50,29 @@ typedef struct weft_shape {
     int root;     /* of collectives with a root, else 0 */
     bool ragged;  /* blocks have lengths of their own, of which count is the longest; a rank knows
                      only the lengths of blocks that it sends or receives itself */
-    const weft_spec *spec;      /* the algorithm's parameters; NULL: their defaults */
-    const int *host;            /* per rank the number of its host; NULL: all on one */
-    const int *order;           /* the rank at each place of the algorithm; NULL: rank i at place i.
-                                   weft_algo_build() sees to it, builders do not look at it */
+    const weft_spec *spec; /* the algorithm's parameters; NULL: their defaults */
+    const int *host;       /* per rank the number of its host, 0 … size-1; NULL: all on one */
+    const int *order;      /* the rank at each place of the algorithm; NULL: rank i at place i.
+                              weft_algo_build() sees to it, builders do not look at it */
     const weft_topology *graph; /* who may talk to whom; NULL: everybody to everybody */
     const weft_plan_algo *file; /* of algorithm `plan`: the pick's file; else NULL */
 } weft_shape;
 
 /* Needs of an algorithm. */
 enum {
-    WEFT_NEEDS_MERGE = 1u << 0, /* folds or merges encodings: codec trait MERGES */
+    WEFT_NEEDS_MERGE = 1u << 0,    /* folds or merges encodings: codec trait MERGES */
+    WEFT_NEEDS_ELEMENTS = 1u << 1, /* scales encodings: they must be the elements, trait LOSSLESS */
 };
 
 /* What an algorithm does. */
 enum {
     WEFT_ALGO_REPLIES = 1u << 0, /* sends elements too, not only encodings */
     WEFT_ALGO_GRAPH = 1u << 1,   /* talks along the edges of shape.graph only */
+    WEFT_ALGO_RING = 1u << 3,    /* a rank talks to the ranks beside it: takes the ring order */
+    WEFT_ALGO_TREE = 1u << 4, /* goes along a tree from rank 0 or the root: takes the tree order */
+    WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in the order of its places, so that it
+                                    serves operations that do not commute where shape.order is NULL
+                                  */
 };
 
 /* A price, for one lane, where an encoded element takes `width` bytes on the way up (own
@@ -74,8 +80,8 @@ enum {
  * most any rank has, whichever rank that is; the tests hold them against what plan_sim counts. */
 typedef struct weft_cost {
     double rounds;        /* messages that wait for one another */
-    double messages;      /* sent by a rank */
-    double bytes;         /* bodies sent by a rank */
+    double messages;      /* sent or received by a rank, whichever is more */
+    double bytes;         /* bodies sent or received by a rank, whichever is more */
     double reduced_bytes; /* bytes of encodings that a rank folds, merges and adds */
     double peers;         /* from which a rank receives */
 } weft_cost;
@@ -87,10 +93,13 @@ typedef struct weft_algo {
     uint32_t needs;      /* WEFT_NEEDS_… */
     uint32_t traits;     /* WEFT_ALGO_… */
     const weft_param *params; /* ends with key NULL; NULL: it has none */
-    /* Why it cannot serve a shape (rank apart): "needs …"; NULL: it can. NULL: it serves all. */
-    const char *(*refuses)(const weft_shape *s);
-    /* Into how many spans it cuts its lane; NULL: its messages hold the lane. */
+    /* true: it cannot serve a shape (rank apart), and why: "needs …". NULL: it serves all. */
+    bool (*refuses)(const weft_shape *s, char *why, size_t cap);
+    /* Into how many spans it cuts its lane; NULL: its messages hold the lane. Where spans are
+     * joined it may say so of the longest message: that holds the parts-th part of the lane. */
     int (*parts)(const weft_shape *s);
+    /* How many lanes of blocks its longest message joins, at least 1; NULL: 1. */
+    int (*joins)(const weft_shape *s);
     weft_cost (*cost)(const weft_shape *s, double width, double reply);
     /* Fill a plan that weft_plan_init() made of rank, size and count, and check it. */
     int (*build)(weft_plan *p, const weft_shape *s);
@@ -98,23 +107,33 @@ typedef struct weft_algo {
 
 /* Of a shape its parameter at that place of the algorithm's table. */
 double weft_shape_number(const weft_shape *s, const weft_param *params, int index);
+/* The same of a word: which of its choices. The default is the first of them. */
+int weft_shape_choice(const weft_shape *s, int index);
 /* For `parts` of algorithms that cut a lane into a span for each rank. */
 int weft_parts_size(const weft_shape *s);
+
+/* The greater of each figure: the price of an algorithm from those of its ranks. */
+void weft_cost_most(weft_cost *most, const weft_cost *one);
 
 /* The plan of one rank for one lane: checks the shape, initializes *ret, builds. On failure there
  * is nothing to free. 0; WEFT_EINVAL; WEFT_ENOTSUP the algorithm refuses the shape; WEFT_ENOMEM;
  * WEFT_EINTERNAL a builder's mistake. */
 int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
+/* The algorithm's price of a shape, its ranks seated in the shape's order. */
+weft_cost weft_algo_cost(const weft_algo *a, const weft_shape *s, double width, double reply);
+
 /* What the plans of all ranks have to reach, for weft_plan_verify(). */
 weft_goal weft_shape_goal(const weft_shape *s);
+/* The same of this algorithm's plans, which its traits may promise more of: rank order. */
+weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
 /* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
  * The same on every peer. */
 typedef struct weft_costs {
     double round_s;   /* until a message is there */
-    double message_s; /* of the sender's work for a message */
-    double byte_s;    /* a byte sent by one peer */
+    double message_s; /* of the sender's, or receiver's, work for a message */
+    double byte_s;    /* a byte sent or received by one peer */
     double reduce_s;  /* a byte combined */
     double incast;    /* share of the sending time, for each peer but one that sends to a rank */
 } weft_costs;
@@ -138,6 +157,7 @@ typedef struct weft_choice {
     size_t element_bytes; /* of the dtype */
     double encoded_bytes; /* of one element as encoded, on average (the codec's bound / count) */
     uint32_t traits;      /* of the codec */
+    bool ordered;         /* the operation does not commute */
     bool ragged;
     int root;
     const int *host;            /* as in weft_shape */
@@ -161,6 +181,13 @@ typedef struct weft_pick {
 /* What a pick holds; for picks of any algorithm, once. */
 void weft_pick_free(weft_pick *p);
 
+/* What the seconds are made of. Lanes overlap: only one waits its rounds. */
+typedef struct weft_price {
+    weft_cost cost;                                       /* of the vector as a single lane */
+    double seconds, round_s, message_s, byte_s, reduce_s; /* the first: the sum of the others */
+} weft_price;
+
+void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret);
 /* The algorithm that a SPEC names, its file read and proved if it has one, whether it fits or not;
  * of c only coll and files are looked at. 0; WEFT_EINVAL no such algorithm or parameter; of a file
  * what weft_plan_algo_open() says. */
@@ -175,9 +202,10 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
 bool weft_algo_candidate(int index, const weft_choice *c, weft_pick *ret);
 
 /* Elements of a lane, at least 1, a pure function too: a multiple of `block` (0: the whole vector
- * is one lane), such that a message holds an eighth of what it would hold in a single lane, but 64
- * to 256 KiB and at most 1 MiB of elements, and that a neighbour sends at most about 4 MiB a lane,
- * all where block and number of peers allow. Lanes are even: none is a small rest. */
+ * is one lane), such that a message (with all it joins) holds an eighth of what it would hold in a
+ * single lane, but 64 to 256 KiB and at most 1 MiB of elements, and that a rank sends, or receives,
+ * about 4 MiB a lane at most, all where block and number of peers allow. Lanes are even: none is a
+ * small rest. */
 size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block);
 
 #endif

@@ -51,6 +51,7 @@ const weft_algo weft_algo_allgather_ring = {
     .summary = "blocks travel around a ring",
     .source = "Chan, Heimlich, Purkayastha & van de Geijn 2007",
     .formula = "P-1 rounds, (P-1) n w bytes, n of a block",
+    .traits = WEFT_ALGO_RING,
     .cost = cost,
     .build = build,
 };

@@ -7,14 +7,17 @@
  *   2       <---- x01 x23 ---->                      0 with 2, 1 with 3: all hold the sum
  *                     <---- x01 x23 ---->
  *
- * Any P: with Q the largest power of two up to P, the ranks Q … P-1 first give their vector to rank
- * r - Q, and get the result back at the end.
+ * Any P: with Q the largest power of two up to P, the first 2 (P - Q) ranks pair up, 2i with 2i+1:
+ * the odd one gives its vector to the even one first, and gets the result back at the end. The Q
+ * ranks that are left exchange as above, numbered anew in rank order.
  *
  * lg Q rounds, and 1 or 2 more when P is no power of two: up to 3 Q / 2 no message back waits for
  * one that has made all hops. The busiest rank sends n w bytes a hop, and once more where it serves
  * another rank: (lg Q + [P > Q]) n w.
  * Order of summation: in every merge the operand with the lower ranks stands first, on both sides:
- * same bits everywhere. With x' = x_r + x_(r+Q) where rank r + Q exists: ((x0'+x1')+(x2'+x3'))+…
+ * same bits everywhere. Operands are runs of neighbouring ranks, so that the order is that of
+ * ranks, whatever P is: with y_v the vector, or the sum of a pair, of the v-th rank that is left,
+ * ((y0+y1)+(y2+y3))+…
  * Needs encodings that merge. Best for short vectors; a long one sends lg P times itself.
  * Source: Thakur, Rabenseifner & Gropp, Optimization of collective communication operations in
  * MPICH, IJHPCA 19 (2005).
@@ -47,20 +50,28 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
                        .peers = each};
 }
 
+/* The v-th of the ranks that exchange, where the first `pairs` of them serve the rank behind. */
+static int nth_left(int v, int pairs)
+{
+    return v < pairs ? 2 * v : v + pairs;
+}
+
 static void exchange(weft_plan *p, const weft_shape *s, int q)
 {
-    const int r = s->rank, helped = r + q;
+    const int r = s->rank, pairs = s->size - q;
+    const int v = r < 2 * pairs ? r / 2 : r - pairs;
+    const bool serves = v < pairs;
     const weft_span whole = weft_whole(s, 0);
     int have = 0, got = 1;
 
     weft_plan_pack(p, have, whole);
-    if (helped < s->size) {
-        weft_plan_recv(p, got, helped, whole);
+    if (serves) {
+        weft_plan_recv(p, got, r + 1, whole);
         weft_plan_fence(p);
         weft_plan_merge(p, have, got, false);
     }
     for (int d = 1; d < q; d *= 2) {
-        const int peer = r ^ d;
+        const int peer = nth_left(v ^ d, pairs);
         weft_plan_send(p, have, peer);
         weft_plan_recv(p, got, peer, whole);
         weft_plan_fence(p);
@@ -70,20 +81,20 @@ static void exchange(weft_plan *p, const weft_shape *s, int q)
         got = spare;
     }
     weft_plan_unpack(p, have, whole);
-    if (helped < s->size)
-        weft_plan_send(p, have, helped);
+    if (serves)
+        weft_plan_send(p, have, r + 1);
 }
 
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const int q = power_below(s->size);
+    const int q = power_below(s->size), r = s->rank;
 
-    if (s->rank < q) {
+    if (r % 2 == 0 || r >= 2 * (s->size - q)) {
         exchange(p, s, q);
     } else {
         weft_plan_pack(p, 0, weft_whole(s, 0));
-        weft_plan_send(p, 0, s->rank - q);
-        weft_plan_recv(p, 1, s->rank - q, weft_whole(s, 0));
+        weft_plan_send(p, 0, r - 1);
+        weft_plan_recv(p, 1, r - 1, weft_whole(s, 0));
         weft_plan_fence(p);
         weft_plan_unpack(p, 1, weft_whole(s, 0));
     }
@@ -98,6 +109,7 @@ const weft_algo weft_algo_allreduce_doubling = {
     .formula =
         "lg Q + [P>Q] + [P>3Q/2] rounds, (lg Q + [P>Q]) n w bytes, Q the power of two up to P",
     .needs = WEFT_NEEDS_MERGE,
+    .traits = WEFT_ALGO_ORDERED,
     .cost = cost,
     .build = build,
 };

@@ -50,6 +50,7 @@ const weft_algo weft_algo_allreduce_gather = {
     .summary = "encodings travel around a ring, everybody adds all of them in rank order",
     .source = "Chan, Heimlich, Purkayastha & van de Geijn 2007",
     .formula = "P-1 rounds, (P-1) n w bytes",
+    .traits = WEFT_ALGO_RING | WEFT_ALGO_ORDERED,
     .cost = cost,
     .build = build,
 };

@@ -22,14 +22,15 @@
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {
+    const weft_cuts cuts = weft_cuts_of(s, weft_whole(s, 0), s->size);
     const double n = (double)s->count, hops = s->size - 1;
     weft_cost c = {.rounds = 2 * hops, .messages = 2 * hops, .peers = s->size > 1};
 
     (void)reply;
     for (int r = 0; r < s->size && s->size > 1; r++) {
-        const double sent =
-            2 * n - (double)weft_part(s, r + 1).count - (double)weft_part(s, r + 2).count;
-        const double folded = n - (double)weft_part(s, r).count;
+        const double sent = 2 * n - (double)weft_cuts_run(&cuts, (r + 1) % s->size, 1) -
+                            (double)weft_cuts_run(&cuts, (r + 2) % s->size, 1);
+        const double folded = n - (double)weft_cuts_run(&cuts, r, 1);
         c.bytes = sent * width > c.bytes ? sent * width : c.bytes;
         c.reduced_bytes = folded * width > c.reduced_bytes ? folded * width : c.reduced_bytes;
     }
@@ -74,6 +75,7 @@ const weft_algo weft_algo_allreduce_ring = {
     .formula = "2(P-1) rounds, 2(P-1)/P n w bytes",
     .needs = WEFT_NEEDS_MERGE,
     .parts = weft_parts_size,
+    .traits = WEFT_ALGO_RING,
     .cost = cost,
     .build = build,
 };

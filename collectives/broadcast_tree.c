@@ -54,6 +54,7 @@ const weft_algo weft_algo_broadcast_tree = {
     .summary = "a binomial tree from the root",
     .source = "Thakur, Rabenseifner & Gropp 2005",
     .formula = "floor(lg P) rounds, ceil(lg P) n w bytes at the root",
+    .traits = WEFT_ALGO_TREE,
     .cost = cost,
     .build = build,
 };

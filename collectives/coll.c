@@ -2,6 +2,8 @@
 /* The collectives themselves: names, and what each has to reach. */
 #include "collectives/algo.h"
 
+#include <weft/topology.h>
+
 const char *weft_coll_name(weft_coll coll)
 {
     static const char *const names[WEFT_COLL_COUNT] = {
@@ -46,6 +48,11 @@ int weft_coll_out_blocks(weft_coll coll, int size)
                : 1;
 }
 
+static bool neighbors(const void *graph, int a, int b)
+{
+    return graph && weft_topology_edge(graph, a, b, NULL, NULL) == WEFT_OK;
+}
+
 weft_goal weft_shape_goal(const weft_shape *s)
 {
     weft_goal g = {.kind = weft_coll_reduces(s->coll) ? WEFT_GOAL_REDUCE : WEFT_GOAL_COPY,
@@ -62,5 +69,18 @@ weft_goal weft_shape_goal(const weft_shape *s)
         g.sink = s->root;
     if (s->coll == WEFT_COLL_BARRIER)
         g.kind = WEFT_GOAL_MEET;
+    if (s->coll == WEFT_COLL_NEIGHBOR_AVERAGE) {
+        g.kind = WEFT_GOAL_MIX;
+        g.takes = neighbors;
+        g.who = s->graph;
+    }
+    return g;
+}
+
+weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s)
+{
+    weft_goal g = weft_shape_goal(s);
+
+    g.ordered = (a->traits & WEFT_ALGO_ORDERED) && !s->order;
     return g;
 }

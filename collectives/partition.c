@@ -8,45 +8,60 @@ weft_span weft_part(const weft_shape *s, int index)
     return weft_cut(s, weft_whole(s, 0), s->size, index);
 }
 
-/* How parts are made of edges: the first `more` have one more than `each`. */
-typedef struct cuts {
-    size_t edge, edges, each, more; /* edge: elements between two */
-} cuts;
-
-static cuts cut(const weft_shape *s, size_t count, size_t parts)
+weft_span weft_cut(const weft_shape *s, weft_span whole, int parts, int index)
 {
+    const weft_cuts c = weft_cuts_of(s, whole, parts);
+    const int wrapped = index % parts;
+
+    return weft_cuts_part(&c, wrapped < 0 ? wrapped + parts : wrapped);
+}
+
+weft_cuts weft_cuts_of(const weft_shape *s, weft_span whole, int parts)
+{
+    const size_t into = (size_t)parts, count = whole.count;
     const size_t blocks = s->block ? count / s->block + (count % s->block != 0) : 1;
-    const size_t edge = s->block && blocks >= parts ? s->block : SMALL_EDGE;
+    const size_t edge = s->block && blocks >= into ? s->block : SMALL_EDGE;
     const size_t edges = count / edge + (count % edge != 0);
 
-    return (cuts){.edge = edge, .edges = edges, .each = edges / parts, .more = edges % parts};
+    return (weft_cuts){.whole = whole,
+                       .parts = parts,
+                       .edge = edge,
+                       .edges = edges,
+                       .each = edges / into,
+                       .more = edges % into};
 }
 
-weft_span weft_cut(const weft_shape *s, weft_span whole, int into, int index)
+/* Elements in front of a part. */
+static size_t before(const weft_cuts *c, int index)
 {
-    const size_t parts = (size_t)into, count = whole.count;
-    const int wrapped = index % into;
-    const size_t i = (size_t)(wrapped < 0 ? wrapped + into : wrapped);
-    const cuts c = cut(s, count, parts);
-    const size_t first = i * c.each + (i < c.more ? i : c.more);
-    const size_t behind = first + c.each + (i < c.more);
-    /* Only the last cut may lie behind the end, in the last, partial, block. */
-    const size_t from = first < c.edges ? first * c.edge : count;
-    const size_t to = behind < c.edges ? behind * c.edge : count;
+    const size_t i = (size_t)index, edges = i * c->each + (i < c->more ? i : c->more);
 
-    return (weft_span){.block = whole.block, .off = whole.off + from, .count = to - from};
+    /* Only the last edge may lie behind the end: the last block may be partial. */
+    return edges < c->edges ? edges * c->edge : c->whole.count;
 }
 
-static int put_run(weft_run *runs, int used, size_t to, size_t count)
+size_t weft_cuts_run(const weft_cuts *c, int first, int count)
+{
+    return before(c, first + count) - before(c, first);
+}
+
+weft_span weft_cuts_part(const weft_cuts *c, int index)
+{
+    return (weft_span){.block = c->whole.block,
+                       .off = c->whole.off + before(c, index),
+                       .count = weft_cuts_run(c, index, 1)};
+}
+
+static int put_run(weft_cut_run *runs, int used, size_t to, size_t count)
 {
     if (to > (used ? (size_t)runs[used - 1].to : 0))
-        runs[used++] = (weft_run){.to = (int)to, .count = count};
+        runs[used++] = (weft_cut_run){.to = (int)to, .count = count};
     return used;
 }
 
-int weft_cut_runs(const weft_shape *s, int parts, weft_run ret[WEFT_RUNS])
+int weft_cut_runs(const weft_shape *s, int parts, weft_cut_run ret[WEFT_CUT_RUNS])
 {
-    const cuts c = cut(s, s->count, (size_t)parts);
+    const weft_cuts c = weft_cuts_of(s, weft_whole(s, 0), parts);
     const size_t filled = c.each ? (size_t)parts : c.more; /* parts that have an edge */
     const size_t missing = c.edges * c.edge - s->count;    /* of the last of them */
     const size_t last = filled ? filled - 1 : 0, more = c.more < last ? c.more : last;
@@ -61,4 +76,64 @@ int weft_cut_runs(const weft_shape *s, int parts, weft_run ret[WEFT_RUNS])
 weft_span weft_whole(const weft_shape *s, uint32_t b)
 {
     return (weft_span){.block = b, .count = s->count};
+}
+
+static int wrap(const weft_shape *s, int index)
+{
+    const int rest = index % s->size;
+    return rest < 0 ? rest + s->size : rest;
+}
+
+weft_span weft_block(const weft_shape *s, int index)
+{
+    return weft_whole(s, (uint32_t)wrap(s, index));
+}
+
+weft_span weft_between(const weft_shape *s, int from, int to)
+{
+    return weft_whole(s, (uint32_t)from * (uint32_t)s->size + (uint32_t)to);
+}
+
+size_t weft_parts_count(const weft_shape *s, int index, int parts)
+{
+    const weft_cuts c = weft_cuts_of(s, weft_whole(s, 0), s->size);
+    const int first = wrap(s, index), behind = first + parts;
+
+    return behind <= s->size
+               ? weft_cuts_run(&c, first, parts)
+               : weft_cuts_run(&c, first, s->size - first) + weft_cuts_run(&c, 0, behind - s->size);
+}
+
+void weft_send_pieces(weft_plan *p, const weft_shape *s, int index, int pieces, int to)
+{
+    for (int i = 0; i < pieces; i++) {
+        weft_plan_send(p, wrap(s, index + i), to);
+        if (i + 1 < pieces)
+            weft_plan_joined(p);
+    }
+}
+
+void weft_recv_pieces(weft_plan *p, const weft_shape *s, weft_piece *piece, int index, int pieces,
+                      int from)
+{
+    for (int i = 0; i < pieces; i++) {
+        weft_plan_recv(p, wrap(s, index + i), from, piece(s, index + i));
+        if (i + 1 < pieces)
+            weft_plan_joined(p);
+    }
+}
+
+void weft_meet(weft_plan *p, int slot)
+{
+    const bool crosses = weft_plan_crosses(p);
+    const uint32_t size = (uint32_t)p->size, r = (uint32_t)p->rank;
+
+    for (uint32_t d = 1; d < size; d *= 2) {
+        const uint32_t to = (r + d) % size, from = (r + size - d) % size;
+        if (d == 1 || crosses)
+            weft_plan_pack(p, slot, (weft_span){.block = crosses ? to : 0});
+        weft_plan_send(p, slot, (int)to);
+        weft_plan_recv(p, slot + 1, (int)from, (weft_span){.block = crosses ? from * size + r : 0});
+        weft_plan_fence(p);
+    }
 }

@@ -34,8 +34,6 @@ const weft_algo *weft_plan_algo_row(const weft_plan_algo *a);
 const weft_plan_file *weft_plan_algo_file(const weft_plan_algo *a);
 /* "plan(0f1e...)". */
 void weft_plan_algo_name(const weft_plan_algo *a, char *text, size_t cap);
-/* Why it cannot serve a shape, with the numbers; "": it can. */
-void weft_plan_algo_objection(const weft_plan_algo *a, const weft_shape *s, char *text, size_t cap);
 
 /* The parameters of the SPEC, and its row before a file is opened: of it nothing can be built. */
 const weft_algo *weft_plan_algo_blank(weft_coll coll);

@@ -11,7 +11,7 @@
  * seconds (a step takes 1 to 2 ns, and there are three lanes with elements). */
 #define WORDS_MOST (UINT64_C(1) << 26)
 #define WORK_MOST (UINT64_C(1) << 30)
-enum { SYMBOL_WORDS = 3 }; /* of plan_verify's symbols, beside a bit for each rank */
+enum { SYMBOL_WORDS = 5 }; /* of plan_verify's symbols, beside a bit for each rank */
 
 /* What plan_verify and plan_check will need, from above. */
 typedef struct weight {
@@ -146,7 +146,22 @@ static int prove_lane(lane *l)
                      l->file->path, weft_last_error()->message, l->count, l->file->parts);
 }
 
-int weft_plan_prove(const weft_plan_file *f)
+/* Of plans that are right: are they also in rank order? */
+static int find_order(lane *l, bool *ret)
+{
+    const weft_shape s = shape_of(l, 0);
+    weft_goal goal = weft_shape_goal(&s);
+    int rc = WEFT_EINTERNAL;
+
+    if (weft_coll_reduces(l->file->coll)) {
+        goal.ordered = true;
+        rc = weft_plan_verify(&goal, build, l);
+    }
+    *ret = rc == WEFT_OK;
+    return rc == WEFT_EINTERNAL ? WEFT_OK : rc;
+}
+
+int weft_plan_prove(const weft_plan_file *f, bool *ret_ordered)
 {
     const size_t some = 8 * ((size_t)f->parts / 2) + 3; /* cut on multiples of 8: half are empty */
     lane lanes[] = {
@@ -159,5 +174,5 @@ int weft_plan_prove(const weft_plan_file *f)
 
     for (size_t i = 0; !rc && i < sizeof lanes / sizeof *lanes; i++)
         rc = prove_lane(&lanes[i]);
-    return rc;
+    return rc ? rc : find_order(&lanes[0], ret_ordered);
 }

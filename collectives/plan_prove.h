@@ -6,9 +6,10 @@
 #include "collectives/plan_file.h"
 
 /* Do all ranks together what the collective promises (weft_plan_verify), in lanes of one element a
- * part, of empty parts, of no element? 0; WEFT_EINVAL naming path, rank and step; WEFT_ENOTSUP the
- * proof would take more than a few seconds, or half a gigabyte; WEFT_ENOMEM. */
-int weft_plan_prove(const weft_plan_file *f);
+ * part, of empty parts, of no element? *ret_ordered: and reduce in rank order. 0; WEFT_EINVAL
+ * naming path, rank and step; WEFT_ENOTSUP the proof would take more than a few seconds, or half a
+ * gigabyte; WEFT_ENOMEM. */
+int weft_plan_prove(const weft_plan_file *f, bool *ret_ordered);
 
 /* The checked plan of a rank for a lane of one element a part: off and count of its spans are
  * parts. On failure there is nothing to free. */

@@ -55,6 +55,7 @@ const weft_algo weft_algo_reduce_scatter_ring = {
     .source = "Patarasuk & Yuan 2009",
     .formula = "P-1 rounds, (P-1) n w bytes, n of a block",
     .needs = WEFT_NEEDS_MERGE,
+    .traits = WEFT_ALGO_RING,
     .cost = cost,
     .build = build,
 };

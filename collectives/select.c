@@ -43,48 +43,64 @@ static double widest(const weft_algo *a, const weft_choice *c)
                                                                          : c->encoded_bytes;
 }
 
-/* Bytes of a message where the vector in a single lane would make messages of segment bytes. */
-static double message_bytes(const weft_pick *p, const weft_choice *c, double segment)
+/* A lane's parts (spans, or whole lanes of a block): into how many it is cut, how many a message
+ * joins, how many the busiest rank sends or receives. */
+typedef struct parts {
+    double cut, joined, moved;
+} parts;
+
+static parts parts_of(const weft_pick *p, const weft_choice *c)
 {
-    const weft_shape s = shape(p, c, 0);
-    const double messages = p->algo->cost(&s, 1, 1).messages;
-    double bytes = segment / SPLIT;
+    const weft_algo *a = p->algo;
+    weft_shape s = shape(p, c, 0);
+    const int cut = a->parts ? a->parts(&s) : 1;
+
+    s.count = (size_t)cut * GRAIN; /* all alike */
+    return (parts){.cut = cut,
+                   .joined = a->joins ? a->joins(&s) : 1,
+                   .moved = a->cost(&s, 1, 1).bytes / GRAIN};
+}
+
+/* Bytes of a part that a message holds alone, or joins with others. */
+static double part_bytes(const parts *k, const weft_choice *c, double width)
+{
+    const double message = (double)c->count / k->cut * width * k->joined; /* in a single lane */
+    double bytes = message / SPLIT;
 
     bytes = bytes > message_most ? message_most : bytes;
-    if (messages > 0 && bytes > lane_most / messages)
-        bytes = lane_most / messages;
-    return bytes < message_least ? message_least : bytes;
+    if (k->moved > 0 && bytes > lane_most / k->moved * k->joined)
+        bytes = lane_most / k->moved * k->joined;
+    bytes = bytes < message_least ? message_least : bytes;
+    return bytes / k->joined;
 }
 
 size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block)
 {
-    const weft_shape s = shape(p, c, (size_t)c->count);
     const size_t count = c->count ? (size_t)c->count : 1;
-    const size_t parts = p->algo->parts ? (size_t)p->algo->parts(&s) : 1;
-    const double width = widest(p->algo, c), segment = (double)count / (double)parts * width;
-    const double bytes = message_bytes(p, c, segment);
-    double elements = bytes / width;
+    const double width = widest(p->algo, c);
+    const parts k = parts_of(p, c);
+    const double most = elements_most / (double)c->element_bytes / k.joined;
+    double elements = part_bytes(&k, c, width) / width;
 
     if (block == 0)
         return count;
-    if (elements > elements_most / (double)c->element_bytes)
-        elements = elements_most / (double)c->element_bytes;
-    const size_t whole = round_up(count, block);
-    if (elements * (double)parts >= (double)count)
+    if (elements > most)
+        elements = most;
+    const size_t whole = round_up(count, block), cut = (size_t)k.cut;
+    if (elements * k.cut >= (double)count)
         return whole;
 
     /* Edges of the lane and of its parts lie on blocks, unless parts of one block are too long. */
     const size_t grain = round_up(GRAIN, block);
     const size_t part = (size_t)elements / grain * grain;
-    const size_t unit = part ? grain * parts : block;
-    const size_t fits = (size_t)(elements * (double)parts) / block * block;
-    const size_t lane = part ? part * parts : fits ? fits : block;
+    const size_t unit = part ? grain * cut : block;
+    const size_t fits = (size_t)(elements * k.cut) / block * block;
+    const size_t lane = part ? part * cut : fits ? fits : block;
     const size_t lanes = count / lane + (count % lane != 0);
     return round_up(count / lanes + (count % lanes != 0), unit);
 }
 
-/* Seconds the operation is thought to take. Lanes overlap: only one waits its rounds. */
-static double price(const weft_pick *p, const weft_choice *c)
+void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
 {
     const weft_costs *costs = c->costs ? c->costs : &weft_costs_default;
     const size_t count = (size_t)c->count, lane = weft_lane_length(p, c, GRAIN);
@@ -94,26 +110,39 @@ static double price(const weft_pick *p, const weft_choice *c)
     const weft_cost k = p->algo->cost(&s, c->encoded_bytes, (double)c->element_bytes);
     const double others = k.peers > 1 ? k.peers - 1 : 0;
 
-    return k.rounds * costs->round_s + lanes * k.messages * costs->message_s +
-           k.bytes * costs->byte_s * (1 + costs->incast * others) +
-           k.reduced_bytes * costs->reduce_s;
+    *ret = (weft_price){.cost = k,
+                        .round_s = k.rounds * costs->round_s,
+                        .message_s = lanes * k.messages * costs->message_s,
+                        .byte_s = k.bytes * costs->byte_s * (1 + costs->incast * others),
+                        .reduce_s = k.reduced_bytes * costs->reduce_s};
+    ret->seconds = ret->round_s + ret->message_s + ret->byte_s + ret->reduce_s;
+}
+
+static double price(const weft_pick *p, const weft_choice *c)
+{
+    weft_price all;
+
+    weft_algo_price(p, c, &all);
+    return all.seconds;
 }
 
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap)
 {
     const weft_shape s = shape(p, c, (size_t)c->count);
-    const char *refusal = p->algo->refuses ? p->algo->refuses(&s) : NULL;
 
     text[0] = '\0';
-    if (p->file)
-        weft_plan_algo_objection(p->file, &s, text, cap);
-    if (text[0])
-        return;
     if ((p->algo->needs & WEFT_NEEDS_MERGE) && !(c->traits & WEFT_CODEC_MERGES))
-        refusal = "combines encodings, which this codec cannot do without coding again";
-    else if (c->graph && !(p->algo->traits & WEFT_ALGO_GRAPH))
-        refusal = "talks to peers that are no neighbours in the topology";
-    snprintf(text, cap, "%s", refusal ? refusal : "");
+        snprintf(text, cap, "combines encodings, which this codec cannot do without coding again");
+    else if ((p->algo->needs & WEFT_NEEDS_ELEMENTS) && !(c->traits & WEFT_CODEC_LOSSLESS))
+        snprintf(text, cap, "weighs encodings, which this codec cannot do without coding again");
+    else if (c->ordered && !(p->algo->traits & WEFT_ALGO_ORDERED))
+        snprintf(
+            text, cap,
+            "combines in another order than that of ranks, and the operation does not commute");
+    else if (c->graph && !(p->algo->traits & WEFT_ALGO_GRAPH) && !p->file) /* a file looks itself */
+        snprintf(text, cap, "talks to peers that are no neighbours in the topology");
+    else if (p->algo->refuses)
+        p->algo->refuses(&s, text, cap);
 }
 
 static int pick(const weft_algo *a, const char *spec, weft_pick *ret)
@@ -205,7 +234,7 @@ static int choose(const weft_choice *c, weft_pick *ret)
 
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
 {
-    char objection[WEFT_SPEC_TEXT];
+    char objection[160];
     weft_pick p;
     int rc;
 

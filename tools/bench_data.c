@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "half_bits.h"
+
 /* SplitMix64's finalizer (Steele et al. 2014): enough disorder for test data. */
 static uint64_t mix(uint64_t z)
 {
@@ -26,58 +28,103 @@ static size_t place(int rank, size_t i)
     return (i + (size_t)WEFT_BENCH_SHIFT * (size_t)rank) % WEFT_BENCH_PERIOD;
 }
 
-/* For each type: how a value is stored, and the reduction of one element over all ranks. Whole
- * numbers are reduced modulo 2^64 first: narrowing gives what wrapping in the type would. */
-#define DEFINE_TYPE(name, type, words)                                                             \
-    static void store_##name(void *to, size_t at, double value)                                    \
+/* Whole numbers of any type are taken modulo 2^64 first: narrowing gives what wrapping in the type
+ * would. */
+#define DEFINE_STORE(name, type, words)                                                            \
+    static void store_##name(void *to, size_t at, double real, uint64_t whole)                     \
     {                                                                                              \
-        ((type *)to)[at] = (type)value;                                                            \
-    }                                                                                              \
-    static void reduce_##name(weft_bench_data *d, size_t i)                                        \
-    {                                                                                              \
-        double real = d->base[place(0, i)];                                                        \
-        uint64_t whole = (uint64_t)real;                                                           \
-        for (int r = 1; r < d->size; r++) {                                                        \
-            const double x = d->base[place(r, i)];                                                 \
-            switch (d->op) {                                                                       \
-            case WEFT_PROD:                                                                        \
-                real *= x;                                                                         \
-                whole *= (uint64_t)x;                                                              \
-                break;                                                                             \
-            case WEFT_MIN:                                                                         \
-                real = x < real ? x : real;                                                        \
-                whole = (uint64_t)x < whole ? (uint64_t)x : whole;                                 \
-                break;                                                                             \
-            case WEFT_MAX:                                                                         \
-                real = x > real ? x : real;                                                        \
-                whole = (uint64_t)x > whole ? (uint64_t)x : whole;                                 \
-                break;                                                                             \
-            default:                                                                               \
-                real += x;                                                                         \
-                whole += (uint64_t)x;                                                              \
-                break;                                                                             \
-            }                                                                                      \
-        }                                                                                          \
         const bool floating = (type)0.5 != (type)0;                                                \
-        type value = floating ? (type)real : (type)whole;                                          \
-        if (d->op == WEFT_MEAN && floating) {                                                      \
-            value = (type)(value / (type)d->size);                                                 \
-        }                                                                                          \
-        ((type *)(void *)d->reduced)[i] = value;                                                   \
+        ((type *)to)[at] = floating ? (type)real : (type)whole;                                    \
     }
-WEFT_DTYPE_MAP(DEFINE_TYPE)
-#undef DEFINE_TYPE
+WEFT_DTYPE_MAP(DEFINE_STORE)
+#undef DEFINE_STORE
 
-typedef struct type_row {
-    void (*store)(void *to, size_t at, double value);
-    void (*reduce)(weft_bench_data *d, size_t i);
-} type_row;
+static void store(weft_dtype dtype, void *to, size_t at, double real, uint64_t whole)
+{
+    static void (*const stores[WEFT_DTYPE_COUNT])(void *, size_t, double, uint64_t) = {
+#define STORE(name, type, words) store_##name,
+        WEFT_DTYPE_MAP(STORE)
+#undef STORE
+    };
+    if (weft_is_half(dtype)) {
+        ((uint16_t *)to)[at] = weft_half_bits(dtype, real);
+    } else {
+        stores[dtype](to, at, real, whole);
+    }
+}
 
-static const type_row types[WEFT_DTYPE_COUNT] = {
-#define TYPE_ROW(name, type, words) {store_##name, reduce_##name},
-    WEFT_DTYPE_MAP(TYPE_ROW)
-#undef TYPE_ROW
-};
+/* Element i of the reduction, under every operation exact in the order of any algorithm. */
+static void reduce(weft_bench_data *d, size_t i)
+{
+    double real = d->base[place(0, i)];
+    uint64_t whole = (uint64_t)real;
+    for (int r = 1; r < d->size; r++) {
+        const double x = d->base[place(r, i)];
+        const uint64_t n = (uint64_t)x;
+        switch (d->op) {
+        case WEFT_PROD:
+            real *= x;
+            whole *= n;
+            break;
+        case WEFT_MIN:
+            real = x < real ? x : real;
+            whole = n < whole ? n : whole;
+            break;
+        case WEFT_MAX:
+            real = x > real ? x : real;
+            whole = n > whole ? n : whole;
+            break;
+        case WEFT_BAND:
+            whole &= n;
+            break;
+        case WEFT_BOR:
+            whole |= n;
+            break;
+        case WEFT_BXOR:
+            whole ^= n;
+            break;
+        default:
+            real += x;
+            whole += n;
+            break;
+        }
+    }
+    if (d->op == WEFT_MEAN) {
+        real = d->dtype == WEFT_F64 ? real / d->size : (double)((float)real / (float)d->size);
+    }
+    store(d->dtype, d->reduced, i, real, whole);
+}
+
+/* What sums of it over all ranks cannot leave the whole numbers that a half holds: small numbers
+ * where there are few ranks, else ones at no more places than that. */
+static double small_enough(weft_dtype dtype, int size, size_t i)
+{
+    const size_t exact = weft_is_half(dtype) ? (size_t)weft_half_exact(dtype) : SIZE_MAX;
+    const size_t most = exact / (size_t)size < 10 ? exact / (size_t)size : 10;
+    return most > 0 ? (double)(mix(i) % (most + 1))
+                    : (double)(i % (WEFT_BENCH_PERIOD / exact + 1) == 0);
+}
+
+static double whole_number(weft_dtype dtype, weft_op op, int size, size_t i)
+{
+    const uint64_t bits = mix(i);
+    const bool some = bits >> 32 & 1;
+    switch (op) {
+    case WEFT_PROD: /* mostly ones: exact for any number of peers */
+        return bits % 16 == 0 ? 2.0 : 1.0;
+    case WEFT_MIN:
+    case WEFT_MAX:
+        return (double)(bits % 11);
+    case WEFT_BAND: /* 7 bits, most of them set: a few peers leave some */
+        return (double)(127 & ~(some ? 1u << bits % 7 : 0u));
+    case WEFT_BOR:
+        return (double)(some ? 1u << bits % 7 : 0u);
+    case WEFT_BXOR:
+        return (double)(bits % 128);
+    default:
+        return small_enough(dtype, size, i);
+    }
+}
 
 void weft_bench_data_init(weft_bench_data *d, weft_dtype dtype, weft_op op, int size, bool real)
 {
@@ -85,13 +132,10 @@ void weft_bench_data_init(weft_bench_data *d, weft_dtype dtype, weft_op op, int 
     d->op = op;
     d->size = size;
     for (size_t i = 0; i < WEFT_BENCH_PERIOD; i++) {
-        /* Products: mostly ones, so that they stay exact for any number of peers. */
-        d->base[i] = real              ? bell(i)
-                     : op == WEFT_PROD ? (mix(i) % 16 == 0 ? 2.0 : 1.0)
-                                       : (double)(mix(i) % 11);
+        d->base[i] = real ? bell(i) : whole_number(dtype, op, size, i);
     }
     for (size_t i = 0; i < WEFT_BENCH_PERIOD && !real; i++) {
-        types[dtype].reduce(d, i);
+        reduce(d, i);
     }
 }
 
@@ -100,7 +144,8 @@ void weft_bench_fill(const weft_bench_data *d, int rank, size_t first, size_t co
     const size_t cell = weft_dtype_bytes(d->dtype);
     const size_t head = count < WEFT_BENCH_PERIOD ? count : WEFT_BENCH_PERIOD;
     for (size_t i = 0; i < head; i++) {
-        types[d->dtype].store(to, i, d->base[place(rank, first + i)]);
+        const double value = d->base[place(rank, first + i)];
+        store(d->dtype, to, i, value, value > 0.0 ? (uint64_t)value : 0);
     }
     for (size_t done = head; done < count;) { /* the rest repeats */
         const size_t part = count - done < done ? count - done : done;

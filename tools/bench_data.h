@@ -4,8 +4,8 @@
  *
  * Element i of rank r is base[(i + 1009 r) mod 8191]: both primes, so that no block or lane edge
  * falls together with the period and a block at the wrong place is seen. For dense operations the
- * values are small whole numbers, whose sums are exact in every type; for lossy codecs they are
- * spread like a gradient.
+ * values are small whole numbers, whose sums are exact in every type (of float16 and bfloat16 up to
+ * the period in peers); for lossy codecs they are spread like a gradient.
  */
 #ifndef WEFT_TOOLS_BENCH_DATA_H
 #define WEFT_TOOLS_BENCH_DATA_H

@@ -63,7 +63,7 @@ typedef struct weft_command {
 } weft_command;
 
 extern const weft_command weft_cmd_run, weft_cmd_train, weft_cmd_bench, weft_cmd_call,
-    weft_cmd_info;
+    weft_cmd_topo, weft_cmd_info;
 
 /* Parse argv (argv[0] is the subcommand's name, argv[-1] the program's). 0: *ret holds the parsed
  * line; else *ret is NULL, help or an error was printed and *ret_exit is the exit status. */

@@ -12,6 +12,7 @@
 #include "peers.h"
 #include "rehearse.h"
 #include "report.h"
+#include "type_words.h"
 
 static const char *const kind_names[] = {"allreduce", "allgather", "reduce_scatter",
                                          "broadcast", "barrier",   NULL};
@@ -35,9 +36,9 @@ static const weft_cli_option options[] = {
     {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F", .value = "exact",
      .choices = "exact", .help = "every contribution is encoded once"},
     {.name = "dtype", .letter = 'd', .kind = WEFT_CLI_TEXT, .metavar = "T", .value = "float32",
-     .choices = "float32|float64|int8|uint8|int32|uint32|int64|uint64", .help = "element type"},
+     .choices = WEFT_DTYPE_CHOICES, .help = "element type"},
     {.name = "op", .letter = 'o', .kind = WEFT_CLI_TEXT, .metavar = "O", .value = "sum",
-     .choices = "sum|mean|prod|min|max", .help = "reduction"},
+     .choices = WEFT_OP_CHOICES, .help = "reduction"},
     {.name = "root", .letter = 'r', .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0",
      .min = 0, .max = 65534, .help = "root of broadcast"},
     {.name = "inplace", .kind = WEFT_CLI_FLAG, .help = "measure in place too"},

@@ -11,6 +11,7 @@
 #include "rankfile.h"
 #include "rehearse.h"
 #include "report.h"
+#include "type_words.h"
 
 typedef enum call_kind { ALLREDUCE, ALLGATHER, REDUCE_SCATTER, BROADCAST, BARRIER } call_kind;
 static const char *const kind_names[] = {"allreduce", "allgather", "reduce_scatter",
@@ -41,9 +42,9 @@ static const weft_cli_option options[] = {
      .help = "input files, %d is the rank: raw little-endian elements"},
     {.name = "out", .kind = WEFT_CLI_TEXT, .metavar = "PATTERN", .help = "result files"},
     {.name = "dtype", .kind = WEFT_CLI_TEXT, .metavar = "T", .value = "float32",
-     .choices = "float32|float64|int8|uint8|int32|uint32|int64|uint64", .help = "element type"},
+     .choices = WEFT_DTYPE_CHOICES, .help = "element type"},
     {.name = "op", .kind = WEFT_CLI_TEXT, .metavar = "O", .value = "sum",
-     .choices = "sum|mean|prod|min|max", .help = "reduction"},
+     .choices = WEFT_OP_CHOICES, .help = "reduction"},
     {.name = "root", .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0", .min = 0,
      .max = 65534, .help = "root of broadcast"},
     {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",

@@ -7,8 +7,8 @@
  *  - Every peer of the group calls the same collectives in the same order with the same count,
  *    dtype, op, root and options; the n-th call on one peer meets the n-th call on every other.
  *    A difference is found at once: every peer gets WEFT_EMISMATCH with both calls in words, and
- *    the next operation works. (Of a broadcast a peer may be through before that: it has the data
- *    of the root it named.)
+ *    the next operation works. (Of a collective with a root, or of mixing, a peer may be through
+ *    before that: it has the data of the root or of the neighbours it named, or has given its own.)
  *  - Afterwards every peer holds the same bits, whatever the algorithm, link and timing.
  *  - Buffers are borrowed until the request completes. in == out means in place; any other overlap
  *    is WEFT_EINVAL. After an error out is unspecified; in (unless in place) and residual are
@@ -27,6 +27,7 @@
 #define WEFT_COLLECTIVE_H
 
 #include <weft/request.h>
+#include <weft/topology.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -61,6 +62,8 @@ typedef struct weft_coll_opts {
                                 Up to dead_ms more where the peer waited for is in the operation too:
                                 so the one that waits for the culprit speaks first */
     weft_receipt *receipt; /**< filled when the operation succeeds; NULL: not wanted */
+    const weft_user_op *user_op; /**< what WEFT_USER means, copied by the call; NULL with any other
+                                      operation */
 } weft_coll_opts;
 
 /**
@@ -69,7 +72,8 @@ typedef struct weft_coll_opts {
  * @param in     count elements of dtype. May equal out (in place).
  * @param out    count elements.
  * @param dtype  WEFT_F32 for lossy codecs, any for "raw".
- * @param op     WEFT_SUM or WEFT_MEAN for lossy codecs, any for "raw".
+ * @param op     WEFT_SUM or WEFT_MEAN for lossy codecs, any for "raw"; WEFT_USER takes
+ *               opts->user_op.
  * Cost: rounds and bytes as `weft info` prints for each algorithm.
  * Source: Patarasuk & Yuan 2009 (ring); Thakur et al. 2005 (recursive doubling).
  */
@@ -208,6 +212,23 @@ WEFT_API int weft_alltoallv_start(weft_group *group, const void *in, const size_
                                   const size_t *in_offsets, void *out, const size_t *out_counts,
                                   const size_t *out_offsets, weft_dtype dtype,
                                   const weft_coll_opts *opts, weft_request **ret);
+
+/**
+ * One mixing step over a topology: out = w(r,r) in + the sum over neighbours j of w(r,j) in of j,
+ * with the weights of weft_topology_weights(). Unlike the others it leaves other values on every
+ * peer; their sum over all peers is that of the inputs, to rounding.
+ *
+ * @param in        count elements of a floating type. May equal out (in place).
+ * @param topology  of as many peers as the group, the same on all peers; used during the call only.
+ * Order: terms by ascending rank, each product rounded to the type, then added.
+ * Source: Xiao & Boyd 2004.
+ */
+WEFT_API int weft_neighbor_average(weft_group *group, const void *in, void *out, size_t count,
+                                   weft_dtype dtype, const weft_topology *topology,
+                                   const weft_coll_opts *opts);
+WEFT_API int weft_neighbor_average_start(weft_group *group, const void *in, void *out, size_t count,
+                                         weft_dtype dtype, const weft_topology *topology,
+                                         const weft_coll_opts *opts, weft_request **ret);
 
 /** Return when every peer has called it. */
 WEFT_API int weft_barrier(weft_group *group, const weft_coll_opts *opts);

@@ -53,6 +53,13 @@ typedef struct weft_group_opts {
                                   peers: an allreduce SPEC, "ring", or rules
                                   "allreduce:0-64K=doubling;broadcast=tree" (FROM in, TO out, bytes
                                   of the vector or block); NULL: WEFT_ALGO, else automatic */
+    const char *topology;    /**< SPEC of who may talk to whom, "file:path=net.txt", the same on all
+                                  peers: operations go along its edges only; NULL: WEFT_TOPOLOGY,
+                                  else everybody to everybody */
+    const char *order;       /**< how ranks sit in rings and trees, the same on all peers: a list of
+                                  all ranks, "0,3,1,2", or "links:path=FILE,bytes=65536" to work out
+                                  good ones from a matrix of rates and latencies (`weft bench matrix`
+                                  prints one); NULL: WEFT_ORDER, else in their own order */
     const char *costs;    /**< the constants that automatic choice goes by, the same on all peers,
                                "round=40e-6,byte=1e-9" (`weft bench --tune` prints them); NULL:
                                WEFT_COSTS, else built in */

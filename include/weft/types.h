@@ -12,12 +12,17 @@
 extern "C" {
 #endif
 
-/* X(name, C type, words): element types of dense operations. */
+/* X(name, C type, words): element types of dense operations. Elements of F16 (IEEE 754 binary16)
+ * and BF16 (the upper half of a binary32) lie in memory as a uint16_t that holds their bits. */
 #define WEFT_DTYPE_MAP(X)                                                                          \
     X(F32, float, "float32")                                                                       \
     X(F64, double, "float64")                                                                      \
+    X(F16, uint16_t, "float16")                                                                    \
+    X(BF16, uint16_t, "bfloat16")                                                                  \
     X(I8, int8_t, "int8")                                                                          \
     X(U8, uint8_t, "uint8")                                                                        \
+    X(I16, int16_t, "int16")                                                                       \
+    X(U16, uint16_t, "uint16")                                                                     \
     X(I32, int32_t, "int32")                                                                       \
     X(U32, uint32_t, "uint32")                                                                     \
     X(I64, int64_t, "int64")                                                                       \
@@ -32,22 +37,49 @@ typedef enum weft_dtype {
 } weft_dtype;
 
 /* X(name, words): reduction operations. MEAN is SUM, then one division by the number of peers, and
- * exists for floating types. Integer sums and products wrap (two's complement). MIN and MAX of
- * floating types return NaN when either operand is NaN. */
+ * exists for floating types. BAND, BOR and BXOR work on the bits of integers. Integer sums and
+ * products wrap (two's complement). MIN and MAX of floating types return NaN when either operand is
+ * NaN. Of F16 and BF16 each single operation is one of binary32, rounded to the type at once
+ * (nearest, ties to even): sums are kept in the type, and may overflow in it. */
 #define WEFT_OP_MAP(X)                                                                             \
     X(SUM, "sum")                                                                                  \
     X(MEAN, "mean")                                                                                \
     X(PROD, "prod")                                                                                \
     X(MIN, "min")                                                                                  \
-    X(MAX, "max")
+    X(MAX, "max")                                                                                  \
+    X(BAND, "and")                                                                                 \
+    X(BOR, "or")                                                                                   \
+    X(BXOR, "xor")
 
 /** Reduction operations. */
 typedef enum weft_op {
 #define WEFT_OP_ENUM(name, words) WEFT_##name,
     WEFT_OP_MAP(WEFT_OP_ENUM)
 #undef WEFT_OP_ENUM
-        WEFT_OP_COUNT
+        WEFT_USER, /**< "user": the caller's own, weft_coll_opts.user_op */
+    WEFT_OP_COUNT
 } weft_op;
+
+/**
+ * A caller's own reduction, associative, the same on all peers. Every peer combines what it has of
+ * the peers' vectors by calls of reduce().
+ *
+ * reduce() is called on the thread that drives the group: one of the library's or one that waits in
+ * a call of this group, under the default floating-point environment; for one operation by one
+ * thread at a time, but two operations, or two groups of a process, may call it at once. It must
+ * return, and must not call weft for this group. Peers hold the same bits afterwards when it is a
+ * function of its elements alone.
+ */
+typedef struct weft_user_op {
+    size_t size; /**< sizeof(weft_user_op), set by the caller */
+    /** dst[i] = a[i] op b[i] for count >= 1 elements of dtype. dst may be a or b, else they do not
+     * overlap; none need be aligned. user is the field below. */
+    void (*reduce)(void *user, void *dst, const void *a, const void *b, size_t count,
+                   weft_dtype dtype);
+    void *user;      /**< whatever reduce() needs; must live until the operation has ended */
+    int commutative; /**< 1: a op b is b op a, any algorithm may serve; 0: operands keep the order
+                          of ranks, and only algorithms that combine in it serve */
+} weft_user_op;
 
 typedef struct weft_group weft_group;     /**< peers that work together */
 typedef struct weft_request weft_request; /**< one started operation */

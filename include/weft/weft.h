@@ -25,19 +25,22 @@
  *     weft_optim_close(&optim);
  *     weft_group_close(&group);
  *
- * status.h tells how errors work, group.h how peers meet, collective.h what operations promise.
+ * status.h tells how errors work, group.h how peers meet, collective.h what operations promise,
+ * topology.h how graphs of peers are made and measured.
  */
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 
 #include <weft/codec.h>
 #include <weft/collective.h>
+#include <weft/explain.h>
 #include <weft/group.h>
 #include <weft/info.h>
 #include <weft/optim.h>
 #include <weft/plan.h>
 #include <weft/request.h>
 #include <weft/status.h>
+#include <weft/topology.h>
 #include <weft/types.h>
 
 #endif

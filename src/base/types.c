@@ -28,6 +28,7 @@ static const char *const op_words[] = {
 #define OP_WORDS(name, words) words,
     WEFT_OP_MAP(OP_WORDS)
 #undef OP_WORDS
+        [WEFT_USER] = "user",
 };
 
 /* Index of name among count words; -1 with an error text that lists them. */

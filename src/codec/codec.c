@@ -52,7 +52,8 @@ static const weft_codec_type *find_type(const char *spec)
     return NULL;
 }
 
-int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_op op)
+int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_op op,
+                    const weft_user_op *user_op)
 {
     const weft_codec_type *type = find_type(spec);
     if (!type)
@@ -60,6 +61,9 @@ int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_o
     if (!weft_dtype_bytes(dtype) || (unsigned)op >= WEFT_OP_COUNT)
         return weft_fail(WEFT_EINVAL, "codec %s: dtype %d, op %d: no such type or operation",
                          type->name, (int)dtype, (int)op);
+    if ((op == WEFT_USER) != (user_op != NULL))
+        return weft_fail(WEFT_EINVAL, "codec %s: %s %s a user_op", type->name, weft_op_name(op),
+                         user_op ? "goes without" : "needs");
     bool lossless = type->traits & WEFT_CODEC_LOSSLESS;
     if (!lossless && (dtype != WEFT_F32 || (op != WEFT_SUM && op != WEFT_MEAN)))
         return weft_fail(WEFT_ENOTSUP, "codec %s: %s of %s: takes only sum and mean of float32",
@@ -70,6 +74,8 @@ int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_o
     c->type = type;
     c->dtype = dtype;
     c->op = lossless ? op : WEFT_SUM;
+    if (user_op)
+        c->user_op = *user_op;
     int code = weft_spec_parse("codec", spec, type->params, &c->spec);
     if (code == WEFT_OK && type->check)
         code = type->check(c);
@@ -106,7 +112,7 @@ int weft_codec_open(weft_codec **ret, const char *spec)
 {
     if (!ret)
         return weft_fail(WEFT_EINVAL, "codec: NULL to return it in");
-    return weft_codec_make(ret, spec, WEFT_F32, WEFT_SUM);
+    return weft_codec_make(ret, spec, WEFT_F32, WEFT_SUM, NULL);
 }
 
 void weft_codec_close(weft_codec **codec)

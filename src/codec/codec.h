@@ -60,11 +60,14 @@ struct weft_codec {
     char text[WEFT_SPEC_TEXT]; /* the full SPEC */
     weft_dtype dtype;          /* of elements; WEFT_F32 except for raw */
     weft_op op;                /* what add, merge and fold do; WEFT_SUM except for raw */
+    weft_user_op user_op;      /* of WEFT_USER */
 };
 
-/* Make a codec for elements of dtype under op. WEFT_ENOTSUP when the codec takes only float32 and
- * sums. weft_codec_open() is this with WEFT_F32 and WEFT_SUM. */
-int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_op op);
+/* Make a codec for elements of dtype under op. user_op, copied, says what WEFT_USER does; else it
+ * is NULL. WEFT_ENOTSUP when the codec takes only float32 and sums. weft_codec_open() is this with
+ * WEFT_F32 and WEFT_SUM. */
+int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_op op,
+                    const weft_user_op *user_op);
 
 /* Row of the table by position, NULL behind the last. */
 const weft_codec_type *weft_codec_type_at(int index);

@@ -17,10 +17,18 @@
 
 static int check(const weft_codec *c)
 {
-    if (weft_kernel_reduce(c->dtype, c->op))
+    if (c->op == WEFT_USER || weft_kernel_reduce(c->dtype, c->op))
         return WEFT_OK;
-    return weft_fail(WEFT_ENOTSUP, "codec raw: %s of %s: takes floating types", weft_op_name(c->op),
-                     weft_dtype_name(c->dtype));
+    return weft_fail(WEFT_ENOTSUP, "codec raw: %s of %s: takes %s", weft_op_name(c->op),
+                     weft_dtype_name(c->dtype), c->op == WEFT_MEAN ? "floating types" : "integers");
+}
+
+static void reduce(const weft_codec *c, void *dst, const void *a, const void *b, size_t count)
+{
+    if (c->op != WEFT_USER)
+        weft_kernel_reduce(c->dtype, c->op)(dst, a, b, count);
+    else if (count > 0) /* spans may be empty: no case that users need to think of */
+        c->user_op.reduce(c->user_op.user, dst, a, b, count, c->dtype);
 }
 
 static size_t block(const weft_codec *c)
@@ -60,7 +68,7 @@ static int decode(const weft_codec *c, const weft_stretch *s, const void *in, si
         return weft_fail(WEFT_ECODEC, "codec raw: offset %zu: %zu elements of %s take %zu bytes",
                          len, s->count, weft_dtype_name(c->dtype), bound(c, s));
     if (add)
-        weft_kernel_reduce(c->dtype, c->op)(out, out, in, s->count);
+        reduce(c, out, out, in, s->count);
     else if (len > 0)
         memcpy(out, in, len);
     return WEFT_OK;
@@ -69,12 +77,12 @@ static int decode(const weft_codec *c, const weft_stretch *s, const void *in, si
 static void merge(const weft_codec *c, const weft_stretch *s, void *dst, const void *a,
                   const void *b)
 {
-    weft_kernel_reduce(c->dtype, c->op)(dst, a, b, s->count);
+    reduce(c, dst, a, b, s->count);
 }
 
 static void fold(const weft_codec *c, const weft_stretch *s, void *acc, const void *in)
 {
-    weft_kernel_reduce(c->dtype, c->op)(acc, acc, in, s->count);
+    reduce(c, acc, acc, in, s->count);
 }
 
 static const weft_param params[] = {{.key = NULL}};

@@ -39,7 +39,9 @@ static int allocate(weft_engine *e, const weft_engine_opts *o)
     e->conns = weft_calloc(e->conn_cells, sizeof(*e->conns));
     e->sum = weft_calloc(size, sizeof(*e->sum));
     e->failures = weft_calloc(WEFT_FAILURES, sizeof(*e->failures));
-    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->failures == NULL) {
+    e->ended = weft_calloc(WEFT_IN_FLIGHT, sizeof(*e->ended));
+    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->failures == NULL ||
+        e->ended == NULL) {
         return weft_fail(WEFT_ENOMEM, "out of memory for the engine");
     }
     memcpy(e->sum, o->sum, size * sizeof(*e->sum));
@@ -103,6 +105,7 @@ void weft_engine_close(weft_engine **engine)
     weft_free(e->conns);
     weft_free(e->sum);
     weft_free(e->failures);
+    weft_free(e->ended);
     weft_free(e);
     *engine = NULL;
 }

@@ -4,6 +4,8 @@
 
 #include "engine/engine_state.h"
 
+static const char no_memory[] = "out of memory for it";
+
 /* Put the fragment where it belongs; NULL: fine, else what is wrong with it. Takes the message. */
 static const char *take(weft_engine *e, weft_arrival *a, const weft_frame *f, weft_message *m,
                         size_t bound, bool exact)
@@ -25,7 +27,7 @@ static const char *take(weft_engine *e, weft_arrival *a, const weft_frame *f, we
     } else if (a->message == NULL) {
         a->message = weft_message_new(e->pool, bound);
         if (a->message == NULL) {
-            wrong = "out of memory for it";
+            wrong = no_memory;
         } else {
             a->message->len = WEFT_FRAME_HEADER;
         }
@@ -108,9 +110,10 @@ void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
     const char *wrong = take(e, a, f, m, bound, exact || parts > 1);
     if (wrong == NULL && a->whole && parts > 1 &&
         !split(e, op, lane, plan, ordinal, parts, a->message)) {
-        wrong = "out of memory for it";
+        wrong = no_memory;
     }
-    if (wrong != NULL && op->request->in_lengths != NULL && op->request->out_lengths != NULL) {
+    if (wrong != NULL && wrong != no_memory && op->request->in_lengths != NULL &&
+        op->request->out_lengths != NULL) {
         other_length(e, now, op, p, bound); /* of a block whose length only the two of us know */
         return;
     }

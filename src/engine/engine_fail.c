@@ -226,18 +226,46 @@ void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f
     weft_engine_sicken(e, &why);
 }
 
-void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
-                        const char *theirs)
+static weft_problem other_call(const weft_engine *e, uint32_t number, const char *mine,
+                               const weft_peer *p, const char *theirs)
 {
-    const char *mine = op->request->words;
     const bool first = e->rank < p->rank;
     weft_problem why = {0};
     weft_problem_set(&why, WEFT_EMISMATCH, p->rank,
-                     "operation %u: rank %d calls %s; rank %d calls %s%s", op->number,
+                     "operation %u: rank %d calls %s; rank %d calls %s%s", number,
                      first ? e->rank : p->rank, first ? mine : theirs, first ? p->rank : e->rank,
                      first ? theirs : mine,
                      e->mismatches >= 2 ? " (the third mismatch in a row: one of them has made a "
                                           "call more or less than the other)"
                                         : "");
+    return why;
+}
+
+void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
+                        const char *theirs)
+{
+    const weft_problem why = other_call(e, op->number, op->request->words, p, theirs);
     weft_fail_operation(e, now, op, &why, -1);
+}
+
+void weft_fail_ended(weft_engine *e, const weft_operation *op)
+{
+    const uint64_t call = call_of(e, op->number);
+    weft_ended *ended = &e->ended[call % WEFT_IN_FLIGHT];
+    ended->call = call;
+    ended->descriptor = op->request->descriptor;
+    memcpy(ended->words, op->request->words, strlen(op->request->words) + 1);
+}
+
+void weft_fail_late(weft_engine *e, int64_t now, const weft_peer *p, const weft_frame *f,
+                    const char *theirs)
+{
+    const uint64_t call = call_of(e, f->operation);
+    const weft_ended *ended = &e->ended[call % WEFT_IN_FLIGHT];
+    if (ended->call == call && ended->descriptor != f->descriptor &&
+        weft_fail_recall(e, f->operation) == NULL) {
+        const weft_problem why = other_call(e, f->operation, ended->words, p, theirs);
+        remember(e, f->operation, &why);
+        flood(e, now, f->operation, &why, -1);
+    }
 }

@@ -298,11 +298,13 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         return;
     }
     weft_operation *op = weft_op_at(e, f->operation);
-    if (op == NULL) { /* ended here: late grants are normal, late data belong to a failure */
+    if (op == NULL) {
+        /* Ended here: late grants are normal, late data belong to a failure. */
         if (f->kind == WEFT_FRAME_DATA) {
             atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
         }
         weft_fail_remind(e, now, p, f->operation); /* it may have been too far behind to be told */
+        weft_fail_late(e, now, p, f, p->heard_words[cell]->text);
         weft_message_unref(m);
         return;
     }

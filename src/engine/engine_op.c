@@ -314,6 +314,7 @@ void weft_op_end(weft_engine *e, int64_t now, weft_operation *op, const weft_pro
         withdraw(e, op);
     } else {
         settle(op);
+        weft_fail_ended(e, op);
         e->mismatches = 0;
         atomic_fetch_add_explicit(&e->counters.operations, 1, memory_order_relaxed);
     }

@@ -160,6 +160,13 @@ typedef struct weft_failure {
     weft_problem problem;
 } weft_failure;
 
+/* An operation that ended well here, while others may still be in it. */
+typedef struct weft_ended {
+    uint64_t call; /* as of weft_failure */
+    uint64_t descriptor;
+    char words[WEFT_DESCRIPTOR_TEXT];
+} weft_ended;
+
 struct weft_engine {
     int rank, size;
     uint64_t group, seed;
@@ -187,6 +194,7 @@ struct weft_engine {
 
     weft_failure *failures; /* ring of WEFT_FAILURES */
     uint32_t failure_next;
+    weft_ended *ended;   /* WEFT_IN_FLIGHT of them, by number of the call */
     int mismatches;      /* in a row */
     weft_problem broken; /* code WEFT_OK: the group works */
     weft_problem sick;   /* met in the middle of something: breaks the group when it is safe */
@@ -281,6 +289,12 @@ void weft_fail_tell(weft_engine *e, int64_t now, int rank);
 /* A peer is in an operation that may have failed here: tell it so, once. */
 void weft_fail_remind(weft_engine *e, int64_t now, weft_peer *p, uint32_t number);
 const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number);
+/* The operation ended well here. */
+void weft_fail_ended(weft_engine *e, const weft_operation *op);
+/* A frame of an operation that has ended here: if the peer calls another one than this was, whoever
+ * still waits in it must hear of the mismatch. */
+void weft_fail_late(weft_engine *e, int64_t now, const weft_peer *p, const weft_frame *f,
+                    const char *theirs);
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m);
 /* A frame of an operation that may not come: breaks the group when it is safe. */

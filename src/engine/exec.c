@@ -89,22 +89,27 @@ static char *advance(const void *base, uint64_t elements, weft_dtype dtype)
     return bytes == 0 ? (char *)(uintptr_t)base : (char *)(uintptr_t)base + bytes;
 }
 
-/* The first element of the lane in a block of the input; floats after error feedback. */
-static const char *lane_in(const weft_operation *op, const weft_lane *lane, uint32_t block)
+/* The first element of the lane in the span's block of the input; floats after error feedback. Of
+ * nothing it is the buffer: a block may end before the lane begins. */
+static const char *lane_in(const weft_operation *op, const weft_lane *lane, const weft_span *s)
 {
     const weft_request *r = op->request;
-    const uint64_t first = r->in_offsets != NULL ? r->in_offsets[block] : block * r->in_stride;
-    const uint64_t at = first + lane->index * r->lane_length;
+    const uint64_t first =
+        r->in_offsets != NULL ? r->in_offsets[s->block] : s->block * r->in_stride;
+    const uint64_t at = s->count == 0 ? 0 : first + lane->index * r->lane_length;
     return advance(op->acc != NULL ? op->acc : r->in, at, r->dtype);
 }
 
 static char *span_out(const weft_operation *op, const weft_lane *lane, const weft_span *s)
 {
     const weft_request *r = op->request;
+    if (s->count == 0) {
+        return r->out;
+    }
     const uint64_t first =
         r->out_offsets != NULL ? r->out_offsets[s->block] : s->block * r->out_stride;
     const uint64_t at = first + lane->index * r->lane_length + s->off;
-    return r->out == NULL ? NULL : (char *)r->out + at * weft_dtype_bytes(r->dtype);
+    return (char *)r->out + at * weft_dtype_bytes(r->dtype);
 }
 
 static uint8_t *body(weft_message *m)
@@ -180,7 +185,7 @@ static int pack(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_
                             .draw = r->draw != 0 ? r->draw : op->number,
                             .first = lane->index * r->lane_length};
     size_t len = 0;
-    const int rc = c->type->encode(c, &draw, lane_in(op, lane, step->span.block), &s, body(m),
+    const int rc = c->type->encode(c, &draw, lane_in(op, lane, &span), &s, body(m),
                                    m->len - WEFT_FRAME_HEADER, &len);
     if (rc != WEFT_OK) {
         return rc;
@@ -223,7 +228,7 @@ static int fold(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_
     const int rc = make_writable(e, slot);
     if (rc == WEFT_OK) {
         const size_t bytes = span.count * weft_dtype_bytes(r->dtype);
-        const char *in = advance(lane_in(op, lane, span.block), span.off, r->dtype);
+        const char *in = advance(lane_in(op, lane, &span), s.count == 0 ? 0 : s.off, r->dtype);
         r->codec->type->fold(r->codec, &s, body(slot->message), in);
         r->result.encoded_bytes += bytes;
     }

@@ -51,6 +51,7 @@ struct weft_request {
     weft_dtype dtype;
     weft_op op;
     bool has_out;            /* this peer has a result */
+    bool seated;             /* ranks sit in the algorithm in another order than their own */
     weft_codec *codec, *raw; /* owned; raw: the dense codec of dtype and op, for replies */
     float *own, *residual;
     uint64_t draw; /* 0: the operation's number */

@@ -18,13 +18,13 @@ static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request
 {
     const weft_op op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
     const char *spec = o->codec != NULL ? o->codec : "raw";
-    int rc = weft_codec_make(&r->codec, spec, c->dtype, op);
+    int rc = weft_codec_make(&r->codec, spec, c->dtype, op, o->user_op);
     if (rc == WEFT_OK && c->coll != WEFT_COLL_ALLREDUCE &&
         (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0) {
         rc = weft_fail(WEFT_ENOTSUP, "codec %s serves allreduce only", r->codec->type->name);
     }
     if (rc == WEFT_OK) {
-        rc = weft_codec_make(&r->raw, "raw", c->dtype, op);
+        rc = weft_codec_make(&r->raw, "raw", c->dtype, op, o->user_op);
     }
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_coll_name(c->coll));
 }
@@ -34,11 +34,6 @@ static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request
 static bool lone_lane(const weft_call *c)
 {
     return c->in_counts != NULL && c->out_counts != NULL;
-}
-
-static bool ragged(const weft_call *c)
-{
-    return c->in_counts != NULL || c->out_counts != NULL;
 }
 
 static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choice *choice,
@@ -56,6 +51,21 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
                          weft_codec_spec(r->codec));
     }
     return WEFT_OK;
+}
+
+/* Ranks as they sit in the algorithm: as they are where operands must keep the order of ranks. */
+static const int *order_for(const weft_group *g, const weft_pick *pick, bool ordered)
+{
+    return ordered                               ? NULL
+           : pick->algo->traits & WEFT_ALGO_RING ? g->orders.ring
+           : pick->algo->traits & WEFT_ALGO_TREE ? g->orders.tree
+                                                 : NULL;
+}
+
+/* Operands must keep the order of ranks. */
+static bool ordered(const weft_codec *codec)
+{
+    return codec->op == WEFT_USER && codec->user_op.commutative == 0;
 }
 
 /* Lanes, plans and words of an algorithm that was picked. */
@@ -77,15 +87,18 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
                         .count = (size_t)(r->count < r->lane_length ? r->count : r->lane_length),
                         .block = r->codec->type->block(r->codec),
                         .root = c->root,
-                        .ragged = ragged(c),
+                        .ragged = c->lengths,
                         .spec = &pick->spec,
                         .host = g->host,
+                        .order = order_for(g, pick, choice->ordered),
+                        .graph = choice->graph,
                         .file = pick->file};
     if (lone_lane(c)) {
         shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
     }
+    r->seated = shape.order != NULL;
     rc = weft_plancache_get(g->plans, pick->algo, &shape, &r->plan);
-    if (rc == WEFT_OK && !ragged(c)) {
+    if (rc == WEFT_OK && !c->lengths) {
         shape.count = (size_t)(r->count - (r->lane_count - 1) * r->lane_length);
     }
     return rc == WEFT_OK ? weft_plancache_get(g->plans, pick->algo, &shape, &r->tail) : rc;
@@ -94,26 +107,30 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const size_t width = weft_dtype_bytes(c->dtype);
+    /* Nothing that others do not know may choose. */
+    const uint64_t count = lone_lane(c) ? 0 : r->count;
     const weft_choice choice = {
         .coll = c->coll,
         .size = g->size,
-        .count = r->count,
+        .count = count,
         .element_bytes = width,
-        .encoded_bytes =
-            r->count == 0 ? (double)width
-                          : (double)weft_codec_bound(r->codec, (size_t)r->count) / (double)r->count,
+        .encoded_bytes = count == 0
+                             ? (double)width
+                             : (double)weft_codec_bound(r->codec, (size_t)count) / (double)count,
         .traits = r->codec->type->traits,
-        .ragged = ragged(c),
+        .ordered = ordered(r->codec),
+        .ragged = c->lengths,
         .root = c->root,
         .host = g->host,
+        .graph = c->topology != NULL ? c->topology : g->topology,
         .costs = &g->costs,
         .files = g->files,
     };
     weft_pick pick;
     char rule[WEFT_SPEC_TEXT];
-    const char *name = o->algo != NULL                                             ? o->algo
-                       : weft_rules_find(g->algo, c->coll, r->count * width, rule) ? rule
-                                                                                   : NULL;
+    const char *name = o->algo != NULL                                          ? o->algo
+                       : weft_rules_find(g->algo, c->coll, count * width, rule) ? rule
+                                                                                : NULL;
     int rc = weft_algo_select(name, &choice, &pick);
     if (rc == WEFT_OK) {
         rc = follow(g, c, &choice, &pick, r);
@@ -145,17 +162,26 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 {
     const char *name = weft_coll_name(c->coll);
     const bool reduces = weft_coll_reduces(c->coll);
-    char root[32] = "", counts[64];
+    const weft_topology *graph = c->topology != NULL ? c->topology : g->topology;
+    char root[32] = "", counts[64], edges[64] = "", order[32] = "";
+    if (graph != NULL) {
+        snprintf(edges, sizeof(edges), " edges=%016llx",
+                 (unsigned long long)weft_topology_digest(graph));
+    }
+    if (r->seated) {
+        snprintf(order, sizeof(order), " order=%016llx", (unsigned long long)g->orders.digest);
+    }
     if (weft_coll_rooted(c->coll)) {
         snprintf(root, sizeof(root), " root=%d", c->root);
     }
     describe_counts(g, c, r, counts, sizeof(counts));
     if (c->coll == WEFT_COLL_BARRIER) {
-        snprintf(r->words, sizeof(r->words), "%s algo=%s", name, r->algo);
+        snprintf(r->words, sizeof(r->words), "%s algo=%s%s%s", name, r->algo, order, edges);
     } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s %s%s codec=%s algo=%s lane=%llu", name,
-                 weft_dtype_name(c->dtype), reduces ? " " : "", reduces ? weft_op_name(c->op) : "",
-                 counts, root, weft_codec_spec(r->codec), r->algo,
+        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s%s%s lane=%llu",
+                 name, weft_dtype_name(c->dtype), reduces ? " " : "",
+                 reduces ? weft_op_name(c->op) : "", ordered(r->codec) ? " ordered" : "", counts,
+                 root, weft_codec_spec(r->codec), r->algo, order, edges,
                  (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));
@@ -164,7 +190,7 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 
 static uint64_t longest(const weft_group *g, const weft_call *c)
 {
-    uint64_t most = ragged(c) ? 0 : c->count;
+    uint64_t most = c->lengths ? 0 : c->count;
     for (int i = 0; i < g->size; i++) {
         const uint64_t in = c->in_counts != NULL ? c->in_counts[i] : 0;
         const uint64_t out = c->out_counts != NULL ? c->out_counts[i] : 0;

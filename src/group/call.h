@@ -14,9 +14,11 @@ typedef struct weft_call {
     weft_dtype dtype;
     weft_op op;
     int root;
-    /* Of blocks with lengths of their own, per rank, in elements. offsets NULL: one behind another.
-     * Either counts not NULL: count is not looked at. */
+    /* Of blocks with lengths of their own, per rank, in elements, of each side that has blocks.
+     * offsets NULL: one behind another. count is not looked at. */
+    bool lengths;
     const size_t *in_counts, *in_offsets, *out_counts, *out_offsets;
+    const weft_topology *topology; /* of neighbor_average */
     const weft_coll_opts *opts;
 } weft_call;
 

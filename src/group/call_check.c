@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "group/call.h"
 #include "kernel/kernel.h"
+#include <weft/topology.h>
 
 #include <stdlib.h>
 
@@ -106,6 +107,43 @@ static bool in_place(const weft_group *g, const weft_call *c)
     return in == out;
 }
 
+typedef struct stretch {
+    uint64_t from, to;
+} stretch;
+
+static int by_from(const void *a, const void *b)
+{
+    const stretch *x = a, *y = b;
+    return (x->from > y->from) - (x->from < y->from);
+}
+
+/* Blocks of a side that is written must lie apart. */
+static int check_apart(const weft_group *g, const weft_call *c, const char *side,
+                       const size_t *counts, const size_t *offsets)
+{
+    const size_t size = (size_t)g->size;
+    stretch *all = weft_calloc(size, sizeof(*all));
+    int rc = WEFT_OK;
+    if (all == NULL) {
+        return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_coll_name(c->coll));
+    }
+    size_t used = 0;
+    for (size_t r = 0; r < size; r++) {
+        if (counts[r] > 0) {
+            all[used++] = (stretch){offsets[r], offsets[r] + counts[r]};
+        }
+    }
+    qsort(all, used, sizeof(*all), by_from);
+    for (size_t r = 1; r < used && rc == WEFT_OK; r++) {
+        if (all[r].from < all[r - 1].to) {
+            rc = weft_fail(WEFT_EINVAL, "%s: two blocks of the %s overlap at element %llu",
+                           weft_coll_name(c->coll), side, (unsigned long long)all[r].from);
+        }
+    }
+    weft_free(all);
+    return rc;
+}
+
 static int check_buffers(const weft_group *g, const weft_call *c, const weft_coll_opts *o)
 {
     const uint64_t width = weft_dtype_bytes(c->dtype);
@@ -127,43 +165,13 @@ static int check_buffers(const weft_group *g, const weft_call *c, const weft_col
         overlap(residual, out)) {
         return invalid(c, "own or residual overlaps another buffer");
     }
+    if (has_out && c->out_offsets != NULL) {
+        return check_apart(g, c, "output", c->out_counts, c->out_offsets);
+    }
+    if (overlap(in, out) && c->in_offsets != NULL) { /* the own block becomes the output */
+        return check_apart(g, c, "input", c->in_counts, c->in_offsets);
+    }
     return WEFT_OK;
-}
-
-typedef struct stretch {
-    uint64_t from, to;
-} stretch;
-
-static int by_from(const void *a, const void *b)
-{
-    const stretch *x = a, *y = b;
-    return (x->from > y->from) - (x->from < y->from);
-}
-
-/* Blocks that are written must lie apart. */
-static int check_apart(const weft_group *g, const weft_call *c)
-{
-    const size_t size = (size_t)g->size;
-    stretch *all = weft_calloc(size, sizeof(*all));
-    int rc = WEFT_OK;
-    if (all == NULL) {
-        return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_coll_name(c->coll));
-    }
-    size_t used = 0;
-    for (size_t r = 0; r < size; r++) {
-        if (c->out_counts[r] > 0) {
-            all[used++] = (stretch){c->out_offsets[r], c->out_offsets[r] + c->out_counts[r]};
-        }
-    }
-    qsort(all, used, sizeof(*all), by_from);
-    for (size_t r = 1; r < used && rc == WEFT_OK; r++) {
-        if (all[r].from < all[r - 1].to) {
-            rc = weft_fail(WEFT_EINVAL, "%s: two blocks of the output overlap at element %llu",
-                           weft_coll_name(c->coll), (unsigned long long)all[r].from);
-        }
-    }
-    weft_free(all);
-    return rc;
 }
 
 static int check_lengths(const weft_group *g, const weft_call *c, const char *side,
@@ -185,7 +193,7 @@ static int check_lengths(const weft_group *g, const weft_call *c, const char *si
 static int check_counts(const weft_group *g, const weft_call *c)
 {
     int rc = WEFT_OK;
-    if (c->in_counts == NULL && c->out_counts == NULL) {
+    if (!c->lengths) {
         if (c->count > WEFT_COUNT_MOST / (uint64_t)g->size) {
             /* Of one block on either side all of 2^40, of blocks together. */
             const bool blocks =
@@ -198,14 +206,15 @@ static int check_counts(const weft_group *g, const weft_call *c)
         }
         return WEFT_OK;
     }
+    if ((c->in_counts == NULL && weft_coll_in_blocks(c->coll, 2) > 1) ||
+        (c->out_counts == NULL && weft_coll_out_blocks(c->coll, 2) > 1)) {
+        return invalid(c, "the lengths of the blocks are missing (NULL)");
+    }
     if (c->in_counts != NULL) {
         rc = check_lengths(g, c, "input", c->in_counts, c->in_offsets);
     }
     if (rc == WEFT_OK && c->out_counts != NULL) {
         rc = check_lengths(g, c, "output", c->out_counts, c->out_offsets);
-    }
-    if (rc == WEFT_OK && c->out_offsets != NULL) {
-        rc = check_apart(g, c);
     }
     if (rc == WEFT_OK && c->in_counts != NULL && c->out_counts != NULL &&
         c->in_counts[g->rank] != c->out_counts[g->rank]) {
@@ -216,9 +225,25 @@ static int check_counts(const weft_group *g, const weft_call *c)
     return rc;
 }
 
-static int check_reduction(const weft_call *c)
+static int check_user_op(const weft_call *c, const weft_user_op *u)
 {
-    if (!weft_coll_reduces(c->coll)) {
+    if (u == NULL || u->size < sizeof(*u) || u->size > 4096) {
+        return invalid(c, u == NULL ? "WEFT_USER needs opts->user_op"
+                                    : "user_op->size is not set to sizeof(weft_user_op)");
+    }
+    return u->reduce != NULL ? WEFT_OK : invalid(c, "user_op->reduce is NULL");
+}
+
+static int check_reduction(const weft_call *c, const weft_user_op *u)
+{
+    const bool reduces = weft_coll_reduces(c->coll);
+    if (reduces && c->op == WEFT_USER) {
+        return check_user_op(c, u);
+    }
+    if (u != NULL) {
+        return invalid(c, "user_op goes with the operation WEFT_USER only");
+    }
+    if (!reduces) {
         return WEFT_OK;
     }
     if ((unsigned)c->op >= WEFT_OP_COUNT) {
@@ -226,8 +251,27 @@ static int check_reduction(const weft_call *c)
                          (int)c->op);
     }
     if (weft_kernel_reduce(c->dtype, c->op) == NULL) {
-        return weft_fail(WEFT_ENOTSUP, "%s: there is no %s of %s", weft_coll_name(c->coll),
-                         weft_op_name(c->op), weft_dtype_name(c->dtype));
+        return weft_fail(WEFT_ENOTSUP, "%s: there is no operation %s of %s",
+                         weft_coll_name(c->coll), weft_op_name(c->op), weft_dtype_name(c->dtype));
+    }
+    return WEFT_OK;
+}
+
+static int check_topology(const weft_group *g, const weft_call *c)
+{
+    if (c->coll != WEFT_COLL_NEIGHBOR_AVERAGE) {
+        return WEFT_OK;
+    }
+    if (c->topology == NULL) {
+        return invalid(c, "no topology");
+    }
+    if (weft_topology_size(c->topology) != g->size) {
+        return weft_fail(WEFT_EINVAL, "%s: a topology of %d peers for a group of %d",
+                         weft_coll_name(c->coll), weft_topology_size(c->topology), g->size);
+    }
+    if (weft_kernel_reduce(c->dtype, WEFT_MEAN) == NULL) {
+        return weft_fail(WEFT_ENOTSUP, "%s: weighs floating types, not %s", weft_coll_name(c->coll),
+                         weft_dtype_name(c->dtype));
     }
     return WEFT_OK;
 }
@@ -242,7 +286,8 @@ int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opt
         return weft_fail(WEFT_EINVAL, "%s: there is no element type %d", weft_coll_name(c->coll),
                          (int)c->dtype);
     }
-    if ((rc = check_counts(g, c)) != WEFT_OK || (rc = check_reduction(c)) != WEFT_OK) {
+    if ((rc = check_counts(g, c)) != WEFT_OK || (rc = check_reduction(c, o->user_op)) != WEFT_OK ||
+        (rc = check_topology(g, c)) != WEFT_OK) {
         return rc;
     }
     if (c->root < 0 || c->root >= g->size) {

@@ -129,6 +129,7 @@ static weft_call allgatherv_call(const void *in, void *out, const size_t *counts
     return (weft_call){.coll = WEFT_COLL_ALLGATHER,
                        .in = in,
                        .out = out,
+                       .lengths = true,
                        .out_counts = counts,
                        .out_offsets = offsets,
                        .dtype = dtype,
@@ -183,6 +184,7 @@ static weft_call gatherv_call(const void *in, void *out, const size_t *counts,
     return (weft_call){.coll = WEFT_COLL_GATHER,
                        .in = in,
                        .out = out,
+                       .lengths = true,
                        .out_counts = counts,
                        .out_offsets = offsets,
                        .dtype = dtype,
@@ -238,6 +240,7 @@ static weft_call scatterv_call(const void *in, void *out, const size_t *counts,
     return (weft_call){.coll = WEFT_COLL_SCATTER,
                        .in = in,
                        .out = out,
+                       .lengths = true,
                        .in_counts = counts,
                        .in_offsets = offsets,
                        .dtype = dtype,
@@ -294,6 +297,7 @@ static weft_call reduce_scatterv_call(const void *in, void *out, const size_t *c
     return (weft_call){.coll = WEFT_COLL_REDUCE_SCATTER,
                        .in = in,
                        .out = out,
+                       .lengths = true,
                        .in_counts = counts,
                        .in_offsets = offsets,
                        .dtype = dtype,
@@ -349,6 +353,7 @@ static weft_call alltoallv_call(const void *in, const size_t *in_counts, const s
     return (weft_call){.coll = WEFT_COLL_ALLTOALL,
                        .in = in,
                        .out = out,
+                       .lengths = true,
                        .in_counts = in_counts,
                        .in_offsets = in_offsets,
                        .out_counts = out_counts,
@@ -399,6 +404,34 @@ int weft_broadcast_start(weft_group *group, void *buffer, size_t count, weft_dty
                          const weft_coll_opts *opts, weft_request **ret)
 {
     const weft_call c = broadcast_call(buffer, count, dtype, root, opts);
+    return start(group, &c, ret);
+}
+
+static weft_call neighbor_average_call(const void *in, void *out, size_t count, weft_dtype dtype,
+                                       const weft_topology *topology, const weft_coll_opts *opts)
+{
+    return (weft_call){.coll = WEFT_COLL_NEIGHBOR_AVERAGE,
+                       .in = in,
+                       .out = out,
+                       .count = count,
+                       .dtype = dtype,
+                       .topology = topology,
+                       .opts = opts};
+}
+
+int weft_neighbor_average(weft_group *group, const void *in, void *out, size_t count,
+                          weft_dtype dtype, const weft_topology *topology,
+                          const weft_coll_opts *opts)
+{
+    const weft_call c = neighbor_average_call(in, out, count, dtype, topology, opts);
+    return run(group, &c);
+}
+
+int weft_neighbor_average_start(weft_group *group, const void *in, void *out, size_t count,
+                                weft_dtype dtype, const weft_topology *topology,
+                                const weft_coll_opts *opts, weft_request **ret)
+{
+    const weft_call c = neighbor_average_call(in, out, count, dtype, topology, opts);
     return start(group, &c, ret);
 }
 

@@ -28,6 +28,8 @@ static void free_group(weft_group *g)
     weft_free(g->sum);
     weft_free(g->algo);
     weft_free(g->host);
+    weft_topology_close(&g->topology);
+    weft_orders_free(&g->orders);
     weft_free(g);
 }
 
@@ -62,6 +64,14 @@ static int start(weft_group *g, const weft_settings *s)
     int rc = weft_group_meet(g, s, &link, &tag, &dead_ms);
     if (rc != WEFT_OK) {
         return rc;
+    }
+    rc = s->topology != NULL ? weft_topology_open(&g->topology, s->topology, g->size) : WEFT_OK;
+    if (rc == WEFT_OK && s->order != NULL) {
+        rc = weft_orders_make(&g->orders, s->order, g->size);
+    }
+    if (rc != WEFT_OK) {
+        link->type->close(&link);
+        return weft_fail_context("weft_group_open");
     }
     const weft_loop_opts opts = {
         .engine = {.rank = g->rank,

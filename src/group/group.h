@@ -9,8 +9,20 @@
 #include "group/plancache.h"
 #include "roster/roster.h"
 #include <weft/group.h>
+#include <weft/topology.h>
 
 enum { WEFT_RULES_TEXT = 1024 };
+
+/* Ranks as they sit in algorithms: order[place] = rank. NULL: as they are. */
+typedef struct weft_orders {
+    int *ring, *tree;
+    uint64_t digest; /* of both, for peers to compare */
+} weft_orders;
+
+/* From the text of the option: a list of all ranks, "0,3,1,2", or "links:path=FILE,bytes=N". 0;
+ * WEFT_EINVAL; WEFT_EIO; WEFT_ENOMEM. */
+int weft_orders_make(weft_orders *ret, const char *text, int size);
+void weft_orders_free(weft_orders *o);
 
 #define WEFT_LONGEST_MS INT64_C(31536000000) /* of any timeout: a year */
 
@@ -18,9 +30,11 @@ struct weft_group {
     int rank, size;
     uint64_t seed;
     int64_t timeout_ms;
-    char *algo;       /* rules for the choice of algorithms, or NULL */
-    weft_costs costs; /* what choosing goes by */
-    int *host;        /* per rank: number of its host, in order of first appearance */
+    char *algo;              /* rules for the choice of algorithms, or NULL */
+    weft_costs costs;        /* what choosing goes by */
+    weft_topology *topology; /* who may talk to whom, or NULL */
+    weft_orders orders;
+    int *host; /* per rank: number of its host, in order of first appearance */
     weft_log log;
     weft_roster roster;                /* empty on a hub */
     char (*where)[WEFT_ENDPOINT_TEXT]; /* per rank: the endpoint to dial */
@@ -35,6 +49,7 @@ struct weft_group {
 typedef struct weft_settings {
     weft_group_opts opts;
     char link[16], checksum[8], algo[WEFT_RULES_TEXT];
+    const char *topology, *order; /* the option's or the environment's, or NULL */
     weft_costs costs;
 } weft_settings;
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include <weft/topology.h>
 
 enum { CELLS = 32 };
 
@@ -13,6 +14,7 @@ typedef struct cell {
     const weft_algo *algo; /* NULL: free */
     weft_shape shape;
     weft_spec spec; /* the shape's */
+    uint64_t graph; /* digest of the shape's, 0: none */
     weft_shared_plan *plan;
     uint64_t used; /* when, by count of uses */
 } cell;
@@ -54,11 +56,17 @@ static bool same_spec(const weft_spec *a, const weft_spec *b)
            memcmp(a->choice, b->choice, sizeof(a->choice)) == 0;
 }
 
+static uint64_t graph_of(const weft_shape *s)
+{
+    return s->graph != NULL ? weft_topology_digest(s->graph) : 0;
+}
+
 static bool same(const cell *c, const weft_algo *algo, const weft_shape *s)
 {
     return c->algo == algo && c->shape.rank == s->rank && c->shape.size == s->size &&
            c->shape.count == s->count && c->shape.block == s->block && c->shape.root == s->root &&
-           c->shape.ragged == s->ragged && same_spec(&c->spec, s->spec);
+           c->shape.ragged == s->ragged && c->shape.order == s->order && c->graph == graph_of(s) &&
+           same_spec(&c->spec, s->spec);
 }
 
 static int build(const weft_algo *algo, const weft_shape *shape, weft_shared_plan **ret)
@@ -97,7 +105,11 @@ int weft_plancache_get(weft_plancache *cache, const weft_algo *algo, const weft_
         rc = build(algo, shape, &plan);
         if (rc == WEFT_OK) {
             weft_shared_plan_unref(oldest->plan);
-            *oldest = (cell){.algo = algo, .shape = *shape, .spec = *shape->spec, .plan = plan};
+            *oldest = (cell){.algo = algo,
+                             .shape = *shape,
+                             .spec = *shape->spec,
+                             .graph = graph_of(shape),
+                             .plan = plan};
             oldest->shape.spec = &oldest->spec;
             found = oldest;
         }

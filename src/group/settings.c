@@ -101,6 +101,8 @@ static int read_choice(weft_settings *s)
     if (rc != WEFT_OK) {
         return weft_fail_context("algo (or WEFT_ALGO)");
     }
+    s->topology = s->opts.topology != NULL ? s->opts.topology : env("WEFT_TOPOLOGY");
+    s->order = s->opts.order != NULL ? s->opts.order : env("WEFT_ORDER");
     s->costs = weft_costs_default;
     if (costs != NULL && weft_costs_parse(costs, &s->costs) != WEFT_OK) {
         return weft_fail_context("costs (or WEFT_COSTS)");

@@ -3,7 +3,7 @@
  * Vector loops. Buffers need no alignment: message bodies start anywhere.
  *
  * Bits do not depend on alignment, length of the call or instruction set: no FMA, no reassociation.
- * The one exception: which NaN comes out when both operands are NaN.
+ * The one exception: which NaN of float or double comes out when both operands are NaN.
  */
 #ifndef WEFT_KERNEL_KERNEL_H
 #define WEFT_KERNEL_KERNEL_H
@@ -17,13 +17,14 @@
 /* dst[i] = a[i] op b[i]; dst may be a or b. MEAN reduces as SUM. */
 typedef void weft_reduce_fn(void *dst, const void *a, const void *b, size_t count);
 
-/* The loop for a type and operation; NULL when the pair makes no sense (MEAN of integers). */
+/* The loop for a type and operation; NULL when the pair makes no sense (MEAN of integers, AND
+ * of floats). */
 weft_reduce_fn *weft_kernel_reduce(weft_dtype dtype, weft_op op);
 
-/* v[i] /= by, rounded to the type first; floating types only. */
+/* v[i] /= by, rounded to the type first, for halves to binary32; floating types only. */
 void weft_kernel_divide(weft_dtype dtype, void *v, size_t count, double by);
 
-/* v[i] = v[i] times by, rounded to the type first; floating types only. */
+/* v[i] = v[i] times by, rounded as for the division; floating types only. */
 void weft_kernel_scale(weft_dtype dtype, void *v, size_t count, double by);
 
 /* Norms over floats, in a fixed order: 16 partial results, element i into i mod 16, folded in

@@ -10,81 +10,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/kernel_reduce.h"
 #include "kernel/kernel_table.h"
 
 #ifndef KERNEL_TABLE
 #define KERNEL_TABLE weft_kernels_c
 #define KERNEL_NAME "c"
 #endif
-
-/* Element types as they lie in a message: at any address, beside any other type. */
-#define UNALIGNED __attribute__((aligned(1), may_alias))
-#define UNALIGNED_TYPE(name, type, words) typedef type any_##name UNALIGNED;
-WEFT_DTYPE_MAP(UNALIGNED_TYPE)
-
-/* Iterations are independent even when dst is a or b: each reads its element before it writes. */
-#if defined(__clang__)
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#pragma clang diagnostic ignored "-Wpass-failed" /* not vectorized with sanitizers: slower only */
-#else
-#define INDEPENDENT _Pragma("GCC ivdep")
-#endif
-
-#define ADD(type, wide, a, b) (type)((wide)(a) + (wide)(b))
-#define MUL(type, wide, a, b) (type)((wide)(a) * (wide)(b))
-#define MIN(type, wide, a, b) (type)((a) < (b) ? (a) : (b))
-#define MAX(type, wide, a, b) (type)((a) > (b) ? (a) : (b))
-/* a != a: NaN in either operand gives NaN (in b because no comparison with it holds). */
-#define MIN_NAN(type, wide, a, b) (type)((((a) < (b)) | ((a) != (a))) ? (a) : (b))
-#define MAX_NAN(type, wide, a, b) (type)((((a) > (b)) | ((a) != (a))) ? (a) : (b))
-
-#define REDUCE(fn, name, type, wide, OP)                                                           \
-    static void fn##_##name(void *dst, const void *a, const void *b, size_t count)                 \
-    {                                                                                              \
-        any_##name *d = dst;                                                                       \
-        const any_##name *x = a, *y = b;                                                           \
-        INDEPENDENT for (size_t i = 0; i < count; i++)                                             \
-        {                                                                                          \
-            type p = x[i], q = y[i];                                                               \
-            d[i] = OP(type, wide, p, q);                                                           \
-        }                                                                                          \
-    }
-
-/* wide: the unsigned type the arithmetic wraps in, at least as wide as int. */
-#define REDUCE_INTEGER(name, type, wide)                                                           \
-    REDUCE(sum, name, type, wide, ADD)                                                             \
-    REDUCE(prod, name, type, wide, MUL)                                                            \
-    REDUCE(min, name, type, wide, MIN)                                                             \
-    REDUCE(max, name, type, wide, MAX)
-
-#define REDUCE_FLOAT(name, type)                                                                   \
-    REDUCE(sum, name, type, type, ADD)                                                             \
-    REDUCE(prod, name, type, type, MUL)                                                            \
-    REDUCE(min, name, type, type, MIN_NAN)                                                         \
-    REDUCE(max, name, type, type, MAX_NAN)                                                         \
-    static void divide_##name(void *v, size_t count, double by)                                    \
-    {                                                                                              \
-        any_##name *d = v;                                                                         \
-        type divisor = (type)by;                                                                   \
-        for (size_t i = 0; i < count; i++)                                                         \
-            d[i] = d[i] / divisor;                                                                 \
-    }                                                                                              \
-    static void scale_##name(void *v, size_t count, double by)                                     \
-    {                                                                                              \
-        any_##name *d = v;                                                                         \
-        type factor = (type)by;                                                                    \
-        for (size_t i = 0; i < count; i++)                                                         \
-            d[i] = d[i] * factor;                                                                  \
-    }
-
-REDUCE_FLOAT(F32, float)
-REDUCE_FLOAT(F64, double)
-REDUCE_INTEGER(I8, int8_t, uint32_t)
-REDUCE_INTEGER(U8, uint8_t, uint32_t)
-REDUCE_INTEGER(I32, int32_t, uint32_t)
-REDUCE_INTEGER(U32, uint32_t, uint32_t)
-REDUCE_INTEGER(I64, int64_t, uint64_t)
-REDUCE_INTEGER(U64, uint64_t, uint64_t)
 
 enum { LANES = 16 };
 
@@ -175,26 +107,41 @@ static void prox(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count
     }
 }
 
-/* A row of the table, in the order of weft_op; mean is NULL where the type has none. */
-#define ROW(name, mean)                                                                            \
+/* Rows of the table, in the order of weft_op. */
+#define FLOATING(name)                                                                             \
     {                                                                                              \
-        sum_##name, mean, prod_##name, min_##name, max_##name                                      \
+        sum_##name, sum_##name, prod_##name, min_##name, max_##name                                \
     }
-_Static_assert(WEFT_SUM == 0 && WEFT_MEAN == 1 && WEFT_PROD == 2 && WEFT_MIN == 3 && WEFT_MAX == 4,
+#define INTEGER(name)                                                                              \
+    {                                                                                              \
+        sum_##name, NULL, prod_##name, min_##name, max_##name, and_##name, or_##name, xor_##name   \
+    }
+_Static_assert(WEFT_SUM == 0 && WEFT_MEAN == 1 && WEFT_PROD == 2 && WEFT_MIN == 3 &&
+                   WEFT_MAX == 4 && WEFT_BAND == 5 && WEFT_BOR == 6 && WEFT_BXOR == 7,
                "rows follow weft_op");
 
 const weft_kernels KERNEL_TABLE = {
     .name = KERNEL_NAME,
-    .reduce = {[WEFT_F32] = ROW(F32, sum_F32),
-               [WEFT_F64] = ROW(F64, sum_F64),
-               [WEFT_I8] = ROW(I8, NULL),
-               [WEFT_U8] = ROW(U8, NULL),
-               [WEFT_I32] = ROW(I32, NULL),
-               [WEFT_U32] = ROW(U32, NULL),
-               [WEFT_I64] = ROW(I64, NULL),
-               [WEFT_U64] = ROW(U64, NULL)},
-    .divide = {[WEFT_F32] = divide_F32, [WEFT_F64] = divide_F64},
-    .scale = {[WEFT_F32] = scale_F32, [WEFT_F64] = scale_F64},
+    .reduce = {[WEFT_F32] = FLOATING(F32),
+               [WEFT_F64] = FLOATING(F64),
+               [WEFT_F16] = FLOATING(F16),
+               [WEFT_BF16] = FLOATING(BF16),
+               [WEFT_I8] = INTEGER(I8),
+               [WEFT_U8] = INTEGER(U8),
+               [WEFT_I16] = INTEGER(I16),
+               [WEFT_U16] = INTEGER(U16),
+               [WEFT_I32] = INTEGER(I32),
+               [WEFT_U32] = INTEGER(U32),
+               [WEFT_I64] = INTEGER(I64),
+               [WEFT_U64] = INTEGER(U64)},
+    .divide = {[WEFT_F32] = divide_F32,
+               [WEFT_F64] = divide_F64,
+               [WEFT_F16] = divide_F16,
+               [WEFT_BF16] = divide_BF16},
+    .scale = {[WEFT_F32] = scale_F32,
+              [WEFT_F64] = scale_F64,
+              [WEFT_F16] = scale_F16,
+              [WEFT_BF16] = scale_BF16},
     .maxabs = maxabs,
     .sumabs = sumabs,
     .sumsq = sumsq,

@@ -167,7 +167,7 @@ static message *match(const sim *s, const weft_sim_at *at)
 static int send(sim *s, const weft_sim_at *at)
 {
     buffer *body = s->ranks[at->rank].slots[at->step->slot];
-    weft_sim_count *count = &s->counts[at->rank];
+    weft_sim_count *count = &s->counts[at->rank], *there = &s->counts[at->step->peer];
     message *m = match(s, at);
 
     if (!m)
@@ -187,6 +187,8 @@ static int send(sim *s, const weft_sim_at *at)
     body->refs++;
     count->messages += !at->step->joined;
     count->bytes += body->len;
+    there->received_messages += !at->step->joined;
+    there->received_bytes += body->len;
     enqueue(s, at->step->peer);
     return WEFT_OK;
 }

@@ -43,11 +43,11 @@ typedef struct weft_sim_ops {
 
 /* What one rank did. */
 typedef struct weft_sim_count {
-    uint32_t rounds;   /* longest chain of messages that ends here, each waiting for the last */
-    uint32_t peers;    /* received from */
-    uint64_t messages; /* sent; joined ones count once */
-    uint64_t bytes;    /* of bodies sent */
-    uint64_t reduced_bytes; /* of encodings folded in, merged in and added */
+    uint32_t rounds; /* longest chain of messages that ends here, each waiting for the last */
+    uint32_t peers;  /* received from */
+    uint64_t messages, received_messages; /* sent, received; joined ones count once */
+    uint64_t bytes, received_bytes;       /* of bodies sent, received */
+    uint64_t reduced_bytes;               /* of encodings folded in, merged in and added */
 } weft_sim_count;
 
 /* plans: one a rank, checked, in rank order. ret_counts: size entries, or NULL. 0; WEFT_EINTERNAL,

@@ -2,7 +2,8 @@
 /*
  * The verifier runs the plans on plan_sim with symbols for bytes. A symbol stands for the elements
  * between two neighbouring edges of any span of any plan (an *atom*), and is: which ranks
- * contributed, a fingerprint of the expression that made it, and whether MEAN has divided it.
+ * contributed, a fingerprint of the expression that made it, whether it combines a run of ranks in
+ * their order, and whether MEAN has divided it.
  *
  * One fair schedule proves all of them. The ranks form a Kahn network (Kahn, The semantics of a
  * simple language for parallel programming, 1974): each channel is FIFO with one writer and one
@@ -25,8 +26,9 @@
 #include "base/status.h"
 #include "plan/plan_sim.h"
 
-/* A symbol is a row of words: fingerprint (0: nothing here), flags, writer, ranks as bits. */
-enum { PRINT, DIVIDED, WRITER, RANKS };
+/* A symbol is a row of words: fingerprint (0: nothing here), flags, writer, the first rank of a run
+ * in order and the one behind its last (0: it is none), ranks as bits. */
+enum { PRINT, DIVIDED, WRITER, FIRST, BEHIND, RANKS };
 enum { SEED = 1 };
 
 typedef struct proof {
@@ -102,6 +104,16 @@ static int unite(const proof *v, weft_span span, size_t atom, uint64_t *into, co
     return WEFT_OK;
 }
 
+/* into combines left with right: a run of ranks where right follows on left. */
+static void chain(uint64_t *into, const uint64_t *left, const uint64_t *right)
+{
+    const bool follows = left[BEHIND] != 0 && left[BEHIND] == right[FIRST];
+    const uint64_t first = follows ? left[FIRST] : 0, behind = follows ? right[BEHIND] : 0;
+
+    into[FIRST] = first;
+    into[BEHIND] = behind;
+}
+
 /* Must the output of rank `at` hold the contribution of a rank there? block: among what travels. */
 static bool required(const proof *v, int at, uint32_t block, int rank)
 {
@@ -167,6 +179,8 @@ static int pack(const proof *v, const weft_sim_at *at, uint64_t *slot)
         slot[PRINT] =
             mix(WEFT_VERB_PACK, (uint64_t)at->rank, (uint64_t)where.block * v->atoms + first + i);
         slot[RANKS + at->rank / 64] |= UINT64_C(1) << (at->rank % 64);
+        slot[FIRST] = (uint64_t)at->rank;
+        slot[BEHIND] = slot[FIRST] + 1;
     }
     return rc;
 }
@@ -200,6 +214,7 @@ static int fold(void *user, const weft_sim_at *at, void *slot, size_t len)
 {
     const proof *v = user;
     uint64_t *into = slot;
+    const uint64_t mine[RANKS] = {[FIRST] = (uint64_t)at->rank, [BEHIND] = (uint64_t)at->rank + 1};
     const int rc = check_input(v, at->rank);
 
     (void)len;
@@ -208,6 +223,7 @@ static int fold(void *user, const weft_sim_at *at, void *slot, size_t len)
             return twice(v, at->step->span, i, at->rank);
         into[RANKS + at->rank / 64] |= UINT64_C(1) << (at->rank % 64);
         into[PRINT] = mix(WEFT_VERB_FOLD, into[PRINT], (uint64_t)at->rank);
+        chain(into, into, mine);
     }
     return rc;
 }
@@ -227,6 +243,7 @@ static int merge(void *user, const weft_sim_at *at, void *slot, size_t len, cons
             return rc;
         into[PRINT] = at->step->other_first ? mix(WEFT_VERB_MERGE, more[PRINT], into[PRINT])
                                             : mix(WEFT_VERB_MERGE, into[PRINT], more[PRINT]);
+        chain(into, at->step->other_first ? more : into, at->step->other_first ? into : more);
         into += v->stride;
         more += v->stride;
     }
@@ -268,6 +285,7 @@ static int unpack(void *user, const weft_sim_at *at, const void *slot, size_t le
             if ((rc = unite(v, at->step->span, i, out, from)))
                 return rc;
             out[PRINT] = mix(WEFT_VERB_ADD, out[PRINT], value);
+            chain(out, out, from);
         }
         out[WRITER] = at->index;
         out += v->stride;
@@ -373,6 +391,11 @@ static int check_element(const proof *v, int rank, const uint64_t *symbol, const
 
     if (rc)
         return rc;
+    if (v->goal->ordered && symbol[BEHIND] == 0)
+        return weft_fail(WEFT_EINTERNAL,
+                         "element %zu, last written by step %" PRIu64
+                         ", does not combine its contributions in rank order",
+                         v->edges[atom], symbol[WRITER]);
     if (symbol[PRINT] != first[PRINT])
         return weft_fail(WEFT_EINTERNAL,
                          "element %zu, last written by step %" PRIu64

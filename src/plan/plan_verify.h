@@ -22,6 +22,8 @@ typedef struct weft_goal {
     /* Of a mix: does the rank take what `of` contributes? */
     bool (*takes)(const void *who, int rank, int of);
     const void *who;
+    bool ordered; /* of a reduction: contributions are combined in rank order, which operations that
+                     do not commute need */
 } weft_goal;
 
 /*
@@ -34,6 +36,8 @@ typedef struct weft_goal {
  *  - an element of the result (but of a mix) is made by the same expression on every rank that has
  *    it, operands in the same order: the same bits, whatever the codec, as long as it is
  * deterministic (raw replies being lossless);
+ *  - where the goal says so, an element combines its contributions in rank order: every operand of
+ *    every combination is a run of neighbouring ranks, the lower run on the left;
  *  - MEAN divides each element once: in plans with replies on its way through one, else at the end;
  *  - for a meeting: the end of every rank depends causally on the start of every rank.
  * 0; WEFT_EINTERNAL naming rank and step; what build returned; WEFT_ENOMEM.

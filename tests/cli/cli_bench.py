@@ -46,18 +46,22 @@ for collective, factor in (("allreduce", 1.5), ("allgather", 0.75), ("reduce_sca
     row = bench(collective, "-b", "64K", "-i", "1", peers=4)["rows"][0]["out_of_place"]
     check(math.isclose(row["busbw_gbs"], factor * row["algbw_gbs"], rel_tol=1e-9), f"bus factor of {collective}")
 
-# Every type and operation: integers wrap, means are of floating types.
-for dtype in ("float32", "float64", "int8", "uint8", "int32", "uint32", "int64", "uint64"):
-    for op in ("sum", "prod", "min", "max", "mean"):
+# Every type and operation: integers wrap, means are of floating types, and, or, xor of integers.
+for dtype in ("float32", "float64", "float16", "bfloat16", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"):
+    for op in ("sum", "prod", "min", "max", "mean", "and", "or", "xor") if "16" in dtype else ("sum", "mean", "and"):
         words = ["--dtype", dtype, "--op", op, "-b", "8K", "-i", "1", "-w", "0"]
-        if op == "mean" and not dtype.startswith("float"):
-            weft("bench", "allreduce", "-n", 3, "--link", "mem", *words, status=2, says="mean")
+        if (op in ("and", "or", "xor")) if "float" in dtype else op == "mean":
+            weft("bench", "allreduce", "-n", 3, "--link", "mem", *words, status=2, says=f"{op} of {dtype}")
         else:
             bench("allreduce", *words, "--inplace", peers=5)
 
 # Algorithms by name, and what a peer sends with each: the closed forms, for a count that divides.
 P, SIZE = 4, 64 << 10
-for algo, sent in (("ring", 2 * (P - 1) / P), ("doubling", math.log2(P)), ("gather", P - 1), ("scatter", 2 * (P - 1) / P)):
+least = 2 * (P - 1) / P
+for algo, sent in (
+    ("ring", least), ("doubling", math.log2(P)), ("gather", P - 1), ("scatter", least), ("halving", least), ("flat", P - 1),
+    ("bidirectional", least), ("torus:rows=2", least), ("hierarchical:between=ring", least),
+):
     row = bench("allreduce", "-b", SIZE, "-i", "1", "--algo", algo, peers=P)["rows"][0]
     check(row["algo"] == algo, f"{algo} ran: {row}")
     check(row["body_bytes_sent"] == sent * SIZE, f"{algo} sends {sent} times the vector: {row}")

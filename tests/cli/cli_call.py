@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """weft call: results against sums made here, byte counts, bad files, peers that disagree."""
+import functools
 import json
 import math
+import operator
 import os
 import random
 import re
@@ -9,8 +11,9 @@ import tempfile
 
 from program import check, done, read_floats, weft, write_floats
 
-KINDS = {"float32": "f", "float64": "d", "int32": "i", "int64": "q", "uint8": "B"}
+KINDS = {"float32": "f", "float64": "d", "float16": "e", "int16": "h", "uint16": "H", "int32": "i", "int64": "q", "uint8": "B"}
 OPS = {"sum": sum, "min": min, "max": max, "prod": math.prod}
+BITS = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
 root = tempfile.TemporaryDirectory()
 os.chdir(root.name)
 
@@ -55,6 +58,9 @@ for dtype in KINDS:
     for op, oracle in OPS.items():
         vectors = inputs(3, 50, dtype)
         check(call("allreduce", 3, "--op", op, dtype=dtype) == [[oracle(c) for c in zip(*vectors)]] * 3, f"{op} {dtype}")
+for op, oracle in BITS.items():
+    vectors = inputs(3, 50, "uint16")
+    check(call("allreduce", 3, "--op", op, dtype="uint16") == [[functools.reduce(oracle, c) for c in zip(*vectors)]] * 3, op)
 vectors = inputs(4, 50, "float64")
 check(call("allreduce", 4, "--op", "mean", dtype="float64") == [[sum(c) / 4 for c in zip(*vectors)]] * 4, "mean")
 

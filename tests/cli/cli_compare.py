@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/compare/gloo.py: its help, its refusals, its word where Gloo is missing; a short run where it is not."""
+"""tools/compare/compare.py: its help, its refusals, what it makes of times that are known, its word where a
+rival is missing; a short run against each rival that is built.
+
+cli_compare.py compare.py PROGRAM...    the rivals' programs"""
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 
 from program import LONG, WEFT, check, done, environment
 
-script, gloo = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
+script, programs = sys.argv[1], [pathlib.Path(p) for p in sys.argv[2:]]
+scratch = tempfile.TemporaryDirectory()
+place = pathlib.Path(scratch.name)
 
 
-def run(*words, status, says=()):
+def run(*words, status, says=(), weft=WEFT):
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.run(
-            [sys.executable, script, "--weft", WEFT, *map(str, words)], capture_output=True, text=True,
-            timeout=LONG, stdin=subprocess.DEVNULL, env=environment(folder),
+            [sys.executable, "-B", script, "--weft", str(weft), *map(str, words)], capture_output=True, text=True,
+            timeout=2 * LONG, stdin=subprocess.DEVNULL, env=environment(folder, PLACE=place),
         )
         check(process.returncode == status, f"status {process.returncode}, expected {status}", process)
         for text in [says] if isinstance(says, str) else says:
@@ -24,21 +30,105 @@ def run(*words, status, says=()):
     return process
 
 
-check("--rounds" in run("--help", status=0).stdout, "the help tells the options")
-run("--sizes", "4Q", status=2, says="'4Q' is no size")
-run("--peers", "1", status=2, says="'1' is no whole number from 2 on")
-run("--gloo", "/nowhere/gloo_allreduce", status=77,
-    says=["skipped: no /nowhere/gloo_allreduce", "Gloo (libgloo-dev)"])
+def program(name, text):
+    path = place / name
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return path
 
-if gloo is not None:
-    # Three processes: the plain algorithms of Gloo take any number.
-    process = run("--gloo", gloo, "-n", 3, "-s", "1K", "-r", 2, "--json", "-", status=0, says="ratio")
-    case, = json.loads(process.stdout)["cases"]
-    check(case["peers"] == 3 and case["size"] == 1024, "the case that was asked for", process)
-    check("ring" in case["p50_us"], f"Gloo's ring worked: {case['failed']}", process)
-    check(all(len(v) == 2 and min(v) > 0 for n, v in case["p50_us"].items() if n not in case["failed"]),
-          "a time for each of both rounds", process)
-    check(len(case["ratios"]) == 2 and case["gloo_best"] != "weft", "a ratio a round", process)
-else:
-    run(status=77, says="skipped: no ")
+
+def refusals():
+    check("--rounds" in run("--help", status=0).stdout, "the help tells the options")
+    run("--sizes", "4Q", status=2, says="'4Q' is no size")
+    run("--peers", "1", status=2, says="'1' is no whole number from 2 to 1024")
+    run("--peers", "2,x", status=2, says="'x' is no whole number from 2 to 1024")
+    run("--timeout", "soon", status=2, says="'soon' is no number from 1 to 1e+06")
+    run("--resume", status=2, says="--resume needs --json FILE")
+    run("--lab", "a", "--link", "ipc", status=2, says="--link ipc does not lead through a lab")
+    run("--lab", "a/b", status=2, says="--lab 'a/b' is no name of a lab")
+    run("--against", "nccl", status=2, says="unknown rival 'nccl'; known: gloo openmpi openmpi-tcp mpich")
+    run("--programs", "/nowhere", status=77, says=["skipped: no /nowhere/gloo_allreduce", "Gloo (libgloo-dev)"])
+    run("--programs", "/nowhere", "--against", "mpich", status=77, says=["skipped: no /nowhere/mpi_allreduce_mpich", "libmpich-dev"])
+
+
+# Programs that say what they took: weft 50 us; Gloo's variants fast, slow, one that fails, one that hangs, and
+# one that fails in every second run.
+FAKE_WEFT = """[ "$1" != --version ] || exec echo fake
+echo '{"rows": [{"algo": "made_up", "out_of_place": {"p50_us": 50, "min_us": 40}}]}'
+"""
+FAKE_GLOO = """row() { echo '{"algo": "x", "p50_us": '$1', "min_us": 1, "wrong": 0}'; }
+case "$*" in
+--list) echo fast slow broken hung moody ;;
+*fast*) row 100 ;;
+*slow*) row 1000 ;;
+*broken*) echo 'cannot do that' >&2; exit 3 ;;
+*hung*) sleep 1000; true ;;
+*) if mkdir "$PLACE/moody" 2>/dev/null; then row 75; else rmdir "$PLACE/moody"; echo 'not now' >&2; exit 3; fi ;;
+esac
+"""
+
+
+def known_times():
+    weft = program("weft", FAKE_WEFT)
+    program("gloo_allreduce", FAKE_GLOO)
+    given = ("--programs", place, "-n", 2, "-s", "1K")
+    run(*given, "--against", "gloo:fast+fast", status=2, says="'fast' of gloo", weft=weft)
+    run(*given, "--against", "gloo:faster", status=2, says="expected one or more of fast slow broken hung moody", weft=weft)
+    run(*given, "--against", "gloo,gloo", status=2, says="named twice", weft=weft)
+    ran = run(*given, "--against", "gloo:fast+slow+broken", "-r", 3, "--prune", 5, "--json", "-", status=0, weft=weft,
+              says=["geometric mean 2.00 (2 peers 2.00); least 2.00 (2 peers, 1K)", "gloo broken left out: status 3: cannot do that",
+                    "gloo slow left out: 10.0 times the best in the first round"])
+    case, = json.loads(ran.stdout)["cases"]
+    check(case["judged"]["gloo"]["ratios"] == [2, 2, 2] and case["judged"]["gloo"]["best"] == "fast", "the ratio", ran)
+    check(case["judged"]["weft"]["p50_us"] == 50 and len(case["runs"]["weft"]["weft"]) == 3, "the rounds of weft", ran)
+    check(list(case["runs"]["gloo"]["slow"]) == ["0"], "what was left out did not run again", ran)
+    # What fails now and then keeps the rounds in which it worked.
+    ran = run(*given, "--against", "gloo:fast+moody", "-r", 2, "--json", "-", status=0, weft=weft,
+              says="gloo moody failed in round 2: status 3: not now")
+    check(json.loads(ran.stdout)["cases"][0]["judged"]["gloo"]["best"] == "moody", "its round counts", ran)
+    ran = run(*given, "--against", "gloo:hung+fast", "-r", 1, "--timeout", 1, status=0, weft=weft)
+    check("gloo hung left out: no end within 1 s" in ran.stdout, "a program that hangs is ended", ran)
+    # Interrupted and taken up again: what is there is not measured anew, other cases stay.
+    file = place / "kept.json"
+    given = ("--programs", place, "-n", 2, "--json", file, "--resume", "--against", "gloo:fast")
+    run(*given, "-s", "1K", "-r", 1, status=0, weft=weft)
+    ran = run(*given, "-s", "4K,1K", "-r", 2, status=0, weft=weft)
+    check(ran.stderr.count("round 1 of 2, 2 peers, 1K") == 0 and ran.stderr.count("2 peers, 4K, weft") == 2, "only what lacks", ran)
+    run(*given, "-s", "16K", "-r", 1, status=0, weft=weft)
+    check([(c["size"], len(c["runs"]["weft"]["weft"])) for c in json.loads(file.read_text())["cases"]]
+          == [(16384, 1), (1024, 2), (4096, 2)], "all cases are kept", ran)
+    run(*given, "-s", "1K", "-i", 7, status=2, says="other setting", weft=weft)
+    file.write_text("{}")
+    run(*given, "-s", "1K", status=2, says="no results of compare.py", weft=weft)
+    # weft itself fails.
+    broken = program("broken", "[ \"$1\" != --version ] || exec echo fake\necho 'rank 1 is lost' >&2; exit 3\n")
+    ran = run("--programs", place, "-n", 2, "-s", "1K", "-r", 1, "--against", "gloo:fast", status=1, weft=broken)
+    check("weft left out: status 3: rank 1 is lost" in ran.stdout and "nothing to compare" in ran.stdout, "the reason", ran)
+
+
+def rivals_here():
+    """Each rival that is built and can be started, over three processes."""
+    built = {path.name for path in programs}
+    found = ["gloo:allreduce_ring"] if "gloo_allreduce" in built else []
+    if "mpi_allreduce_openmpi" in built and shutil.which("mpiexec.openmpi"):
+        found += ["openmpi", "openmpi-tcp"]
+    if "mpi_allreduce_mpich" in built and shutil.which("mpiexec.mpich"):
+        found += ["mpich"]
+    if not found:
+        run(status=77, says="skipped: no ")
+        return
+    ran = run("--programs", programs[0].parent, "-n", 3, "-s", "1K", "-r", 1, "-i", 3, "--against", ",".join(found), "--json", "-",
+              status=0, says="ratio")
+    case, = json.loads(ran.stdout)["cases"]
+    check(case["peers"] == 3 and case["size"] == 1024, "the case that was asked for", ran)
+    check(not case["left_out"] and not case["failures"], f"everything works: {case['left_out']} {case['failures']}", ran)
+    for rival in found:
+        told = case["judged"][rival.partition(":")[0]]
+        check(len(told["ratios"]) == 1 and told["ratio"] > 0, f"{rival}: a ratio", ran)
+
+
+refusals()
+known_times()
+rivals_here()
+scratch.cleanup()
 done()

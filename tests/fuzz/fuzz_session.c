@@ -119,8 +119,8 @@ static void call(session *s, int kind, int64_t timeout_ns)
         return;
     }
     weft_request *r = weft_request_new();
-    if (r == NULL || weft_codec_make(&r->codec, "raw", WEFT_F32, WEFT_SUM) != 0 ||
-        weft_codec_make(&r->raw, "raw", WEFT_F32, WEFT_SUM) != 0) {
+    if (r == NULL || weft_codec_make(&r->codec, "raw", WEFT_F32, WEFT_SUM, NULL) != 0 ||
+        weft_codec_make(&r->raw, "raw", WEFT_F32, WEFT_SUM, NULL) != 0) {
         abort();
     }
     r->coll = kind == 0 ? "allreduce" : "broadcast";

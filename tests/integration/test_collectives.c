@@ -16,7 +16,7 @@ typedef struct ledger {
     int cases[CLUSTER_MAX];
 } ledger;
 
-static const char *const algos[] = {"ring", "doubling", "gather", "scatter", "auto"};
+static const char *const algos[] = {"ring", "doubling", "gather", "scatter", "halving", "auto"};
 enum { ALGOS = sizeof(algos) / sizeof(algos[0]) };
 
 typedef struct kind {
@@ -24,9 +24,11 @@ typedef struct kind {
     weft_op op;
 } kind;
 static const kind kinds[] = {
-    {WEFT_F32, WEFT_MEAN}, {WEFT_F32, WEFT_MIN}, {WEFT_F64, WEFT_SUM}, {WEFT_F64, WEFT_MEAN},
-    {WEFT_F64, WEFT_PROD}, {WEFT_I8, WEFT_SUM},  {WEFT_U8, WEFT_MAX},  {WEFT_I32, WEFT_MIN},
-    {WEFT_U32, WEFT_PROD}, {WEFT_I64, WEFT_SUM}, {WEFT_U64, WEFT_MAX},
+    {WEFT_F32, WEFT_MEAN}, {WEFT_F32, WEFT_MIN},  {WEFT_F64, WEFT_SUM},  {WEFT_F64, WEFT_MEAN},
+    {WEFT_F64, WEFT_PROD}, {WEFT_I8, WEFT_SUM},   {WEFT_U8, WEFT_MAX},   {WEFT_I32, WEFT_MIN},
+    {WEFT_U32, WEFT_PROD}, {WEFT_I64, WEFT_SUM},  {WEFT_U64, WEFT_MAX},  {WEFT_F16, WEFT_MEAN},
+    {WEFT_BF16, WEFT_SUM}, {WEFT_BF16, WEFT_MAX}, {WEFT_I16, WEFT_PROD}, {WEFT_U16, WEFT_MIN},
+    {WEFT_U8, WEFT_BAND},  {WEFT_I32, WEFT_BOR},  {WEFT_U64, WEFT_BXOR},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -250,8 +252,9 @@ static void bits_body(member *me)
         fixture_floats(counts[i], me->rank, in, counts[i]);
         for (size_t c = 0; c < sizeof(codecs) / sizeof(codecs[0]); c++) {
             for (int a = 0; a < ALGOS; a++) {
-                const bool merges =
-                    strcmp(algos[a], "ring") == 0 || strcmp(algos[a], "doubling") == 0;
+                const bool merges = strcmp(algos[a], "ring") == 0 ||
+                                    strcmp(algos[a], "doubling") == 0 ||
+                                    strcmp(algos[a], "halving") == 0;
                 const weft_coll_opts o = {.size = sizeof(o), .algo = algos[a], .codec = codecs[c]};
                 if (merges && c > 0) {
                     MUST_END(me, WEFT_ENOTSUP,

@@ -87,9 +87,9 @@ static int unpack(void *user, const weft_sim_at *at, const void *slot, size_t le
 static void open_world(world *w, const char *spec, int size, size_t count)
 {
     *w = (world){.size = size, .count = count};
-    cr_assert_eq(weft_codec_make(&w->codec, spec, WEFT_F32, WEFT_SUM), 0, "%s",
+    cr_assert_eq(weft_codec_make(&w->codec, spec, WEFT_F32, WEFT_SUM, NULL), 0, "%s",
                  weft_last_error()->message);
-    cr_assert_eq(weft_codec_make(&w->raw, "raw", WEFT_F32, WEFT_SUM), 0);
+    cr_assert_eq(weft_codec_make(&w->raw, "raw", WEFT_F32, WEFT_SUM, NULL), 0);
     for (int r = 0; r < size; r++) {
         weft_rng rng = {.state = (uint64_t)r + count};
         w->in[r] = calloc(count + 1, sizeof(float));
@@ -157,7 +157,7 @@ static void check(const char *spec, int size, size_t count)
 
     for (int row = 0; (a = weft_algo_at(row)); row++) {
         world w;
-        if (a->coll != WEFT_COLL_ALLREDUCE)
+        if (a->coll != WEFT_COLL_ALLREDUCE || (a->traits & WEFT_ALGO_GRAPH))
             continue;
         open_world(&w, spec, size, count);
         const bool merges = a->needs & WEFT_NEEDS_MERGE;

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "support/halves.h"
 
 static uint64_t mix(uint64_t seed, int rank, uint64_t index)
 {
@@ -22,6 +23,12 @@ long long fixture_value(weft_op op, uint64_t seed, int rank, uint64_t index)
     case WEFT_MIN:
     case WEFT_MAX:
         return (long long)(bits % 101);
+    case WEFT_BAND: /* three bits in four are set: some stay so */
+        return (long long)(mix(seed, rank, index) | mix(seed + 1, rank, index));
+    case WEFT_BOR:
+        return (long long)(mix(seed, rank, index) & mix(seed + 1, rank, index));
+    case WEFT_BXOR:
+        return (long long)mix(seed, rank, index);
     default:
         return (long long)(bits % 17) - 8;
     }
@@ -42,6 +49,15 @@ static long long reduced(weft_op op, uint64_t seed, int peers, uint64_t index)
         case WEFT_MAX:
             acc = v > acc ? v : acc;
             break;
+        case WEFT_BAND:
+            acc &= v;
+            break;
+        case WEFT_BOR:
+            acc |= v;
+            break;
+        case WEFT_BXOR:
+            acc ^= v;
+            break;
         default:
             acc += v;
             break;
@@ -52,6 +68,10 @@ static long long reduced(weft_op op, uint64_t seed, int peers, uint64_t index)
 
 static void put(weft_dtype dtype, void *out, size_t i, long long value)
 {
+    if (halves_are(dtype)) {
+        ((uint16_t *)out)[i] = halves_nearest(dtype, (double)value);
+        return;
+    }
     switch (dtype) {
 #define PUT_CASE(name, type, words)                                                                \
     case WEFT_##name:                                                                              \
@@ -81,6 +101,9 @@ void fixture_reduce(weft_dtype dtype, weft_op op, uint64_t seed, int peers, uint
             ((float *)out)[i] = (float)sum / (float)peers;
         } else if (op == WEFT_MEAN && dtype == WEFT_F64) {
             ((double *)out)[i] = (double)sum / (double)peers;
+        } else if (op == WEFT_MEAN && halves_are(dtype)) {
+            const float mean = (float)sum / (float)peers;
+            ((uint16_t *)out)[i] = halves_nearest(dtype, (double)mean);
         } else {
             put(dtype, out, i, sum);
         }

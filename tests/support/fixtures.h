@@ -9,8 +9,8 @@
 
 #include <weft/types.h>
 
-/* Element `index` of `rank`'s vector: a small integer, such that the operation over a few peers is
- * exact in every type (integers wrap). */
+/* Element `index` of `rank`'s vector: a small integer (any bits for and, or, xor), such that the
+ * operation over a few peers is exact in every type (integers wrap). */
 long long fixture_value(weft_op op, uint64_t seed, int rank, uint64_t index);
 /* Elements first … of it, count of them. */
 void fixture_fill(weft_dtype dtype, weft_op op, uint64_t seed, int rank, uint64_t first, void *out,

@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/proxy.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
 
 #include "base/rng.h"
 #include "support/cluster.h"
+#include "support/doorway.h"
 #include "wire/frame.h"
 
 /* ZMTP 3: a greeting of 64 bytes, then frames of flags, length and body. */
@@ -35,10 +29,7 @@ struct proxy {
     proxy_fault fault;
     int nth;
     uint64_t seed;
-    char endpoint[64];
-    int listening;
-    int target[2]; /* a pipe: the port */
-    pid_t pid;
+    doorway door;
     proxy_state *state;
 };
 
@@ -203,18 +194,6 @@ static void *run_pump(void *arg)
     return NULL;
 }
 
-static int connect_to(uint16_t port)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static void start_pump(proxy *p, int from, int to)
 {
     pthread_t thread;
@@ -229,82 +208,47 @@ static void start_pump(proxy *p, int from, int to)
     }
 }
 
-static void serve(proxy *p)
+static void serve(const doorway *d, void *user)
 {
-    uint16_t port = 0;
-    signal(SIGPIPE, SIG_IGN);
-    for (int fd; (fd = accept(p->listening, NULL, NULL)) >= 0;) {
-        if (port == 0 && !read_all(p->target[0], &port, sizeof(port))) {
+    struct sockaddr_in behind;
+    for (int fd; (fd = accept(d->listening, NULL, NULL)) >= 0;) {
+        if (!doorway_wait(d, &behind)) {
             break;
         }
-        const int to = connect_to(port);
-        if (to < 0) {
+        const int to = socket(AF_INET, SOCK_STREAM, 0);
+        if (to < 0 || connect(to, (struct sockaddr *)&behind, sizeof(behind)) != 0) {
+            close(to);
             close(fd);
             continue;
         }
-        start_pump(p, fd, to);
-        start_pump(p, to, fd);
+        start_pump(user, fd, to);
+        start_pump(user, to, fd);
     }
-    _exit(0);
 }
 
 proxy *proxy_start(proxy_fault fault, int nth, uint64_t seed)
 {
     proxy *p = calloc(1, sizeof(*p));
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t len = sizeof(at);
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     cr_assert_not_null(p);
     *p = (proxy){.fault = fault, .nth = nth, .seed = seed};
     p->state = cluster_shared(sizeof(*p->state));
-    p->listening = socket(AF_INET, SOCK_STREAM, 0);
-    cr_assert(bind(p->listening, (struct sockaddr *)&at, sizeof(at)) == 0 &&
-                  listen(p->listening, 16) == 0 &&
-                  getsockname(p->listening, (struct sockaddr *)&at, &len) == 0 &&
-                  pipe(p->target) == 0,
-              "%s", strerror(errno));
-    snprintf(p->endpoint, sizeof(p->endpoint), "tcp://127.0.0.1:%d", ntohs(at.sin_port));
-    const pid_t test = getpid();
-    p->pid = fork();
-    cr_assert_geq(p->pid, 0);
-    if (p->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() == test) {
-            serve(p);
-        }
-        _exit(0);
-    }
-    close(p->listening);
+    doorway_open(&p->door, serve, p);
     return p;
 }
 
 const char *proxy_endpoint(const proxy *p)
 {
-    return p->endpoint;
+    return p->door.endpoint;
 }
 
 bool proxy_lead_here(const proxy *p)
 {
-    for (int fd = 3; fd < 256; fd++) {
-        struct sockaddr_in at = {0};
-        socklen_t len = sizeof(at);
-        int listens = 0;
-        socklen_t size = sizeof(listens);
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0 &&
-            getsockname(fd, (struct sockaddr *)&at, &len) == 0 && at.sin_family == AF_INET) {
-            const uint16_t port = ntohs(at.sin_port);
-            return write_all(p->target[1], &port, sizeof(port));
-        }
-    }
-    return false;
+    return doorway_lead_here(&p->door);
 }
 
 bool proxy_stop(proxy *p)
 {
-    kill(p->pid, SIGKILL);
-    waitpid(p->pid, NULL, 0);
-    close(p->target[0]);
-    close(p->target[1]);
+    doorway_close(&p->door);
     const bool done = atomic_load(&p->state->done);
     free(p);
     return done;

@@ -10,6 +10,13 @@
 #include "group/call.h"
 #include "support/simnet.h"
 
+/* Blocks of lengths of their own (allgatherv and its like), none longer than count. */
+typedef enum simjob_lengths {
+    SIMJOB_ALIKE, /* count each */
+    SIMJOB_MIXED, /* any, a quarter of them nothing */
+    SIMJOB_ONE,   /* one has count, the others nothing */
+} simjob_lengths;
+
 /* A call. */
 typedef struct simjob_call {
     weft_coll coll;
@@ -17,6 +24,11 @@ typedef struct simjob_call {
     weft_op op;
     int root;
     uint64_t count;
+    simjob_lengths lengths;
+    bool gaps; /* something lies between the blocks, else offsets are NULL */
+    /* Of alltoallv: the rank says that it sends so many more to that one, or, below 0, that so many
+     * more come of it. */
+    int more_of, more;
     uint64_t lane;     /* elements of a lane; 0: as the library chooses */
     const char *algo;  /* NULL: as the library chooses */
     const char *codec; /* NULL: raw */
@@ -30,9 +42,11 @@ typedef struct simjob_part {
     simjob_call call;
     uint32_t number; /* of the operation */
     weft_request *request;
-    char *memory; /* of input and output */
-    char *in, *out;
-    char *before; /* the input as it was */
+    char *memory, *image; /* of input and output; how it was before the call */
+    size_t bytes;         /* of either */
+    char *in, *out;       /* NULL: it has none, or none that holds anything */
+    size_t in_counts[SIMNET_RANKS], in_offsets[SIMNET_RANKS];
+    size_t out_counts[SIMNET_RANKS], out_offsets[SIMNET_RANKS];
     float *own, *residual, *residual_before;
     weft_receipt receipt;
     bool ended;
@@ -68,9 +82,20 @@ const char *simjob_untouched(simjob *job, int rank, int index);
 /* Hash of the output's bytes. */
 uint64_t simjob_bits(const simjob *job, int rank, int index);
 
-/* Elements of a rank's output. */
-uint64_t simjob_outs(const simjob *job, const simjob_call *call);
 /* The algorithms of a collective; NULL behind the last. */
 const weft_algo *simjob_algo(weft_coll coll, int i);
+/* The collectives of groups without a graph, by number; how many there are. */
+enum { SIMJOB_COLLS = WEFT_COLL_COUNT - 1 };
+weft_coll simjob_coll(int i);
+/* Do all ranks end with the same elements? */
+bool simjob_alike(weft_coll coll);
+
+/* For simjob_check.c. */
+/* Element i of a block of a rank's input. */
+double simjob_input(const simjob *job, const simjob_call *c, int index, int rank, uint32_t block,
+                    uint64_t i);
+double simjob_get(weft_dtype dtype, const void *v, uint64_t i);
+int simjob_out_blocks(const simjob *job, const simjob_part *p); /* 0: it has no output */
+void *simjob_memory(size_t bytes);
 
 #endif

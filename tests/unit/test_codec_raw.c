@@ -9,7 +9,8 @@
 static weft_codec *made(weft_dtype dtype, weft_op op)
 {
     weft_codec *c = NULL;
-    cr_assert_eq(weft_codec_make(&c, "raw", dtype, op), WEFT_OK, "%s", weft_last_error()->message);
+    cr_assert_eq(weft_codec_make(&c, "raw", dtype, op, NULL), WEFT_OK, "%s",
+                 weft_last_error()->message);
     return c;
 }
 
@@ -58,6 +59,42 @@ Test(codec_raw, folds_and_merges_with_the_operation_in_operand_order)
         cr_expect_eq(a, want[i]);
         weft_codec_close(&c);
     }
+}
+
+/* Digits written one behind the other: every order has another result. */
+static void digits(void *user, void *dst, const void *a, const void *b, size_t count,
+                   weft_dtype dtype)
+{
+    int32_t x, y;
+    cr_assert_eq(count, 1, "never called for nothing");
+    cr_assert_eq(dtype, WEFT_I32);
+    ++*(int *)user;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    x = x * 10 + y;
+    memcpy(dst, &x, sizeof(x));
+}
+
+Test(codec_raw, a_users_operation_gets_its_operands_in_order)
+{
+    int calls = 0;
+    const weft_user_op u = {.size = sizeof(u), .reduce = digits, .user = &calls};
+    const weft_stretch s = {.lane_count = 1, .count = 1}, nothing = {.lane_count = 1};
+    weft_codec *c = NULL;
+    int32_t into = 1, a = 3, b = 4;
+    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_I32, WEFT_USER, &u), WEFT_OK);
+    c->type->fold(c, &s, &into, &a);
+    cr_expect_eq(into, 13);
+    c->type->merge(c, &s, &b, &into, &b);
+    cr_expect_eq(b, 134);
+    cr_assert_eq(c->type->decode(c, &s, &a, sizeof(a), &b, true), WEFT_OK);
+    cr_expect_eq(b, 1343);
+    cr_expect_eq(calls, 3);
+    c->type->fold(c, &nothing, &into, &a);
+    c->type->merge(c, &nothing, &b, &into, &b);
+    cr_assert_eq(c->type->decode(c, &nothing, NULL, 0, NULL, true), WEFT_OK);
+    cr_expect_eq(calls, 3);
+    weft_codec_close(&c);
 }
 
 Test(codec_raw, a_wrong_length_is_refused)

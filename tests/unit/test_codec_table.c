@@ -65,16 +65,22 @@ Test(codec, unknown_names_list_the_codecs)
 Test(codec, lossy_codecs_take_sums_of_float32_only)
 {
     weft_codec *c = NULL;
-    cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F64, WEFT_SUM), WEFT_ENOTSUP);
+    cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F64, WEFT_SUM, NULL), WEFT_ENOTSUP);
     cr_assert_str_eq(weft_last_error()->message,
                      "codec qsgd: sum of float64: takes only sum and mean of float32");
-    cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F32, WEFT_MAX), WEFT_ENOTSUP);
-    cr_assert_eq(weft_codec_make(&c, "qsgd", (weft_dtype)77, WEFT_SUM), WEFT_EINVAL);
-    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_F32, (weft_op)77), WEFT_EINVAL);
-    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_I64, WEFT_MEAN), WEFT_ENOTSUP);
+    cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F32, WEFT_MAX, NULL), WEFT_ENOTSUP);
+    cr_assert_eq(weft_codec_make(&c, "qsgd", (weft_dtype)77, WEFT_SUM, NULL), WEFT_EINVAL);
+    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_F32, (weft_op)77, NULL), WEFT_EINVAL);
+    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_I64, WEFT_MEAN, NULL), WEFT_ENOTSUP);
     cr_assert_str_eq(weft_last_error()->message, "codec raw: mean of int64: takes floating types");
+    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_F16, WEFT_BOR, NULL), WEFT_ENOTSUP);
+    cr_assert_str_eq(weft_last_error()->message, "codec raw: or of float16: takes integers");
+    const weft_user_op u = {.size = sizeof(u)};
+    cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F32, WEFT_USER, &u), WEFT_ENOTSUP);
+    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_F32, WEFT_USER, NULL), WEFT_EINVAL);
+    cr_assert_eq(weft_codec_make(&c, "raw", WEFT_F32, WEFT_SUM, &u), WEFT_EINVAL);
     cr_assert_null(c);
-    cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F32, WEFT_MEAN), WEFT_OK);
+    cr_assert_eq(weft_codec_make(&c, "qsgd", WEFT_F32, WEFT_MEAN, NULL), WEFT_OK);
     cr_assert_eq(c->op, WEFT_SUM);
     weft_codec_close(&c);
 }

@@ -437,6 +437,33 @@ Test(engine, every_fragment_puts_the_timeout_off)
     close_bench(&b);
 }
 
+/* Its own part of a broadcast is done, the peer's of another call may wait for somebody. */
+Test(engine, a_mismatch_is_told_when_the_own_part_is_done)
+{
+    bench b;
+    const simjob_call broadcast = {.coll = WEFT_COLL_BROADCAST,
+                                   .root = 1,
+                                   .count = 16,
+                                   .in_place = true,
+                                   .timeout_ms = WEFT_FOREVER};
+    open_bench(&b);
+    greet(&b);
+    weft_request *r = call(&b, 0, &broadcast);
+    cr_assert_eq(r->problem.code, WEFT_OK);
+    cr_assert(b.job->parts[0][1].ended);
+    const int before = b.sends;
+    start(&b, 1, r->words);
+    cr_assert_eq(b.sends, before, "the same call, late");
+    start(&b, 1, "reduce float32 sum count=16");
+    cr_assert_eq(b.sends, before + 1);
+    cr_assert_eq(b.sent[b.sends - 1].kind, WEFT_FRAME_ABORT);
+    cr_assert_eq(b.sent[b.sends - 1].operation, 1);
+    start(&b, 1, "reduce float32 sum count=16");
+    cr_assert_leq(b.sends, before + 2, "told once, and once more when it is reminded");
+    cr_assert_eq(b.engine->broken.code, WEFT_OK);
+    close_bench(&b);
+}
+
 Test(engine, silence_is_death_and_beats_are_life)
 {
     bench b;

@@ -7,138 +7,6 @@
 #include "base/rng.h"
 #include "kernel/kernel_table.h"
 
-enum { BYTES = 4096, CANARY = 64 };
-
-/* Floats and doubles that go wrong first: zeros of both signs, subnormals, the largest, infinities,
- * NaN. The rest is random bits. */
-static void fill(uint8_t *out, size_t len, weft_dtype dtype, uint64_t seed)
-{
-    static const float f32[] = {0.0f,     -0.0f,     1e-45f, -1e-40f, FLT_MIN, FLT_MAX,   -FLT_MAX,
-                                INFINITY, -INFINITY, NAN,    1.5f,    -2.25f,  0x1p-126f, 3.0f};
-    static const double f64[] = {
-        0.0,     -0.0,     5e-324,           -1e-310,           DBL_MIN,
-        DBL_MAX, -DBL_MAX, (double)INFINITY, -(double)INFINITY, (double)NAN,
-        1.5,     -2.25};
-    weft_rng rng = {.state = seed};
-    for (size_t i = 0; i < len; i++)
-        out[i] = (uint8_t)weft_rng_u64(&rng);
-    for (size_t i = 0; dtype == WEFT_F32 && i + 4 <= len; i += 4)
-        if (weft_rng_below(&rng, 3))
-            memcpy(out + i, &f32[weft_rng_below(&rng, sizeof(f32) / sizeof(f32[0]))], 4);
-    for (size_t i = 0; dtype == WEFT_F64 && i + 8 <= len; i += 8)
-        if (weft_rng_below(&rng, 3))
-            memcpy(out + i, &f64[weft_rng_below(&rng, sizeof(f64) / sizeof(f64[0]))], 8);
-}
-
-static int is_nan(weft_dtype dtype, const uint8_t *p)
-{
-    float f;
-    double d;
-    memcpy(&f, p, sizeof(f));
-    if (dtype == WEFT_F32)
-        return isnan(f);
-    memcpy(&d, p, sizeof(d));
-    return isnan(d);
-}
-
-/* Equal bits, except that any NaN equals any other. */
-static int same(weft_dtype dtype, const uint8_t *a, const uint8_t *b)
-{
-    if (!memcmp(a, b, weft_dtype_bytes(dtype)))
-        return 1;
-    return (dtype == WEFT_F32 || dtype == WEFT_F64) && is_nan(dtype, a) && is_nan(dtype, b);
-}
-
-#define ORACLE_INTEGER(name, type, wide)                                                           \
-    case WEFT_##name: {                                                                            \
-        type a, b, r;                                                                              \
-        memcpy(&a, x, sizeof(a));                                                                  \
-        memcpy(&b, y, sizeof(b));                                                                  \
-        r = op == WEFT_SUM    ? (type)((wide)a + (wide)b)                                          \
-            : op == WEFT_PROD ? (type)((wide)a * (wide)b)                                          \
-            : op == WEFT_MIN  ? (b < a ? b : a)                                                    \
-                              : (b > a ? b : a);                                                    \
-        memcpy(out, &r, sizeof(r));                                                                \
-        return;                                                                                    \
-    }
-
-#define ORACLE_FLOAT(name, type)                                                                   \
-    case WEFT_##name: {                                                                            \
-        type a, b, r;                                                                              \
-        memcpy(&a, x, sizeof(a));                                                                  \
-        memcpy(&b, y, sizeof(b));                                                                  \
-        if (op == WEFT_SUM || op == WEFT_MEAN)                                                     \
-            r = a + b;                                                                             \
-        else if (op == WEFT_PROD)                                                                  \
-            r = a * b;                                                                             \
-        else if (isnan(a) || isnan(b))                                                             \
-            r = (type)NAN;                                                                         \
-        else if (op == WEFT_MIN)                                                                   \
-            r = a < b ? a : b;                                                                     \
-        else                                                                                       \
-            r = a > b ? a : b;                                                                     \
-        memcpy(out, &r, sizeof(r));                                                                \
-        return;                                                                                    \
-    }
-
-/* One element by the words of weft/types.h. */
-static void oracle(weft_dtype dtype, weft_op op, const uint8_t *x, const uint8_t *y, uint8_t *out)
-{
-    switch (dtype) {
-        ORACLE_FLOAT(F32, float)
-        ORACLE_FLOAT(F64, double)
-        ORACLE_INTEGER(I8, int8_t, uint32_t)
-        ORACLE_INTEGER(U8, uint8_t, uint32_t)
-        ORACLE_INTEGER(I32, int32_t, uint32_t)
-        ORACLE_INTEGER(U32, uint32_t, uint32_t)
-        ORACLE_INTEGER(I64, int64_t, uint64_t)
-        ORACLE_INTEGER(U64, uint64_t, uint64_t)
-    default:
-        cr_assert_fail("dtype %d", (int)dtype);
-    }
-}
-
-/* Run one loop at some address and length; alias 1: dst is a, 2: dst is b. */
-static void check_reduce(weft_reduce_fn *fn, weft_dtype dtype, weft_op op, size_t count, size_t off,
-                         int alias)
-{
-    static uint8_t a[BYTES], b[BYTES], dst[BYTES], was_a[BYTES], was_b[BYTES];
-    const size_t width = weft_dtype_bytes(dtype), len = count * width;
-    fill(a + off, len, dtype, 17 * count + off);
-    fill(b + 1, len, dtype, 31 * count + off + 1);
-    memset(dst, 0xc3, sizeof(dst));
-    memcpy(was_a, a, sizeof(a));
-    memcpy(was_b, b, sizeof(b));
-    uint8_t *to = alias == 1 ? a + off : alias == 2 ? b + 1 : dst + CANARY + off / 2;
-    fn(to, a + off, b + 1, count);
-    for (size_t i = 0; i < count; i++) {
-        uint8_t want[8];
-        oracle(dtype, op, was_a + off + i * width, was_b + 1 + i * width, want);
-        cr_assert(same(dtype, to + i * width, want), "%s of %s, element %zu of %zu, offset %zu",
-                  weft_op_name(op), weft_dtype_name(dtype), i, count, off);
-    }
-    cr_assert(alias == 1 || !memcmp(a, was_a, sizeof(a)), "an input changed");
-    cr_assert(alias == 2 || !memcmp(b, was_b, sizeof(b)), "an input changed");
-    for (size_t i = 0; alias == 0 && i < sizeof(dst); i++)
-        if (dst + i < to || dst + i >= to + len)
-            cr_assert_eq(dst[i], 0xc3, "wrote outside");
-}
-
-static void check_table(const weft_kernels *k)
-{
-    static const size_t counts[] = {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 127, 255};
-    for (int d = 0; d < WEFT_DTYPE_COUNT; d++)
-        for (int op = 0; op < WEFT_OP_COUNT; op++) {
-            weft_dtype dtype = (weft_dtype)d;
-            weft_reduce_fn *fn = k->reduce[d][op];
-            int floating = dtype == WEFT_F32 || dtype == WEFT_F64;
-            cr_assert_eq(fn == NULL, op == WEFT_MEAN && !floating);
-            for (size_t i = 0; fn && i < sizeof(counts) / sizeof(counts[0]); i++)
-                for (size_t off = 0; off < 9; off += i % 3 + 1)
-                    check_reduce(fn, dtype, (weft_op)op, counts[i], off, (int)(off % 3));
-        }
-}
-
 static const weft_kernels *avx2_or_skip(void)
 {
 #ifdef WEFT_HAVE_AVX2
@@ -147,16 +15,6 @@ static const weft_kernels *avx2_or_skip(void)
 #endif
     cr_skip_test("this CPU has no AVX2");
     return NULL;
-}
-
-Test(kernel, reference_reductions_follow_the_definition)
-{
-    check_table(&weft_kernels_c);
-}
-
-Test(kernel, avx2_reductions_follow_the_definition)
-{
-    check_table(avx2_or_skip());
 }
 
 /* 400 floats at an odd address, without NaN: those that norms meet. */
@@ -239,18 +97,6 @@ Test(kernel, finite_finds_nan_and_infinity_anywhere)
     cr_assert(weft_kernel_finite(v, 0));
 }
 
-Test(kernel, divide_rounds_the_divisor_to_the_type)
-{
-    float f[3] = {1, 2, 7};
-    double d[3] = {1, 2, 7};
-    weft_kernel_divide(WEFT_F32, f, 3, 3.0);
-    weft_kernel_divide(WEFT_F64, d, 3, 3.0);
-    for (int i = 0; i < 3; i++) {
-        cr_assert_eq(f[i], (i == 0 ? 1.0f : i == 1 ? 2.0f : 7.0f) / 3.0f);
-        cr_assert_eq(d[i], (i == 0 ? 1.0 : i == 1 ? 2.0 : 7.0) / 3.0);
-    }
-}
-
 /* Products and sums that a fused multiplication would round otherwise. */
 Test(kernel, products_are_rounded_before_they_are_added)
 {
@@ -278,13 +124,4 @@ Test(kernel, prox_shrinks_towards_zero_and_keeps_nan)
     cr_assert(x[3] == 0 && !signbit(x[3]));
     cr_assert(isnan(x[4]));
     cr_assert(x[5] == 0 && !signbit(x[5]), "at the threshold");
-}
-
-Test(kernel, nonsense_pairs_have_no_loop)
-{
-    cr_assert_null(weft_kernel_reduce(WEFT_I32, WEFT_MEAN));
-    cr_assert_null(weft_kernel_reduce(WEFT_DTYPE_COUNT, WEFT_SUM));
-    cr_assert_null(weft_kernel_reduce(WEFT_F32, WEFT_OP_COUNT));
-    cr_assert_null(weft_kernel_reduce((weft_dtype)-1, WEFT_SUM));
-    cr_assert_not_null(weft_kernel_reduce(WEFT_U64, WEFT_PROD));
 }

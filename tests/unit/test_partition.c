@@ -88,14 +88,56 @@ Test(partition, runs_are_the_lengths_of_the_parts)
 {
     EACH_SHAPE(s)
     {
-        weft_run runs[WEFT_RUNS];
+        weft_cut_run runs[WEFT_CUT_RUNS];
         const int used = weft_cut_runs(&s, P, runs);
         int part = 0;
-        cr_assert_leq(used, WEFT_RUNS);
+        cr_assert_leq(used, WEFT_CUT_RUNS);
         for (int k = 0; k < used; k++)
             for (; part < runs[k].to; part++)
                 cr_assert_eq(runs[k].count, weft_part(&s, part).count,
                              "P=%d n=%zu block=%zu part %d", P, s.count, s.block, part);
         cr_assert_eq(part, P);
     }
+}
+
+Test(partition, cuts_that_are_made_once_are_the_same)
+{
+    EACH_SHAPE(s)
+    {
+        const weft_cuts cuts = weft_cuts_of(&s, weft_whole(&s, 0), P);
+        size_t behind = 0;
+        for (int k = 0; k < P; k++) {
+            const weft_span part = weft_part(&s, k), same = weft_cuts_part(&cuts, k);
+            cr_assert(part.off == same.off && part.count == same.count && same.block == 0,
+                      "P=%d n=%zu block=%zu part %d", P, s.count, s.block, k);
+            behind += part.count;
+            cr_assert_eq(weft_cuts_run(&cuts, 0, k + 1), behind);
+            cr_assert_eq(weft_cuts_run(&cuts, k + 1, P - 1 - k), s.count - behind);
+        }
+    }
+}
+
+Test(partition, parts_around_the_end_are_counted)
+{
+    EACH_SHAPE(s)
+    {
+        for (int k = 0; k < P; k++) {
+            size_t sum = 0;
+            for (int n = 0; n <= P; n++) {
+                cr_assert_eq(weft_parts_count(&s, k, n), sum, "P=%d n=%zu block=%zu: %d from %d", P,
+                             s.count, s.block, n, k);
+                sum += weft_part(&s, k + n).count;
+            }
+        }
+    }
+}
+
+Test(partition, blocks_are_counted_around_the_end)
+{
+    const weft_shape s = shape(5, 10, 0);
+
+    cr_expect_eq(weft_block(&s, 7).block, 2);
+    cr_expect_eq(weft_block(&s, -1).block, 4);
+    cr_expect_eq(weft_block(&s, -1).count, 10);
+    cr_expect_eq(weft_between(&s, 3, 4).block, 19);
 }

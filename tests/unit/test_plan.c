@@ -242,6 +242,116 @@ Test(plan, output_is_not_changed_after_its_reply)
     refused(&p, "step 3 (add): the output's elements 0+5 were replied above");
 }
 
+Test(plan, joined_messages_are_side_by_side)
+{
+    weft_plan p = plan_of(0, 3, 10);
+
+    weft_plan_pack(&p, 0, span(0, 5));
+    weft_plan_pack(&p, 1, span(5, 5));
+    weft_plan_send(&p, 0, 1);
+    weft_plan_joined(&p);
+    weft_plan_send(&p, 1, 1);
+    weft_plan_recv(&p, 2, 2, span(0, 5));
+    weft_plan_joined(&p);
+    weft_plan_recv(&p, 3, 2, span(5, 5));
+    weft_plan_fence(&p);
+    cr_expect_eq(weft_plan_check(&p), 0, "%s", weft_last_error()->message);
+    cr_expect(p.steps[2].joined);
+    cr_expect_not(p.steps[3].joined);
+    cr_expect_eq(p.steps[2].message, 0);
+    cr_expect_eq(p.steps[3].message, 1, "a step is counted, joined or not");
+    weft_plan_send(&p, 0, 2);
+    weft_plan_joined(&p);
+    weft_plan_send(&p, 1, 1);
+    refused(&p, "step 7 (send): joined to no send of peer 2");
+}
+
+Test(plan, joined_to_nothing_or_to_another_kind_is_refused)
+{
+    weft_plan p = plan_of(0, 2, 10), q = plan_of(0, 2, 10), r = plan_of(0, 2, 10);
+
+    weft_plan_pack(&p, 0, span(0, 5));
+    weft_plan_send(&p, 0, 1);
+    weft_plan_joined(&p);
+    refused(&p, "step 1 (send): joined to no send of peer 1");
+    weft_plan_recv(&q, 0, 1, span(0, 5));
+    weft_plan_joined(&q);
+    weft_plan_fence(&q);
+    refused(&q, "step 0 (recv): joined to no recv of peer 1");
+    weft_plan_pack(&r, 0, span(0, 5));
+    weft_plan_joined(&r);
+    refused(&r, "step 1: joined to no message");
+}
+
+Test(plan, scale_takes_a_finite_weight_and_a_slot_that_may_change)
+{
+    weft_plan p = plan_of(0, 2, 10), q = plan_of(0, 2, 10), r = plan_of(0, 2, 10),
+              t = plan_of(0, 2, 10);
+
+    weft_plan_pack(&p, 0, span(0, 5));
+    weft_plan_scale(&p, 0, 0.25);
+    cr_expect_eq(weft_plan_check(&p), 0, "%s", weft_last_error()->message);
+    cr_expect_eq(p.steps[1].span.count, 5);
+    weft_plan_scale(&p, 0, 1.0 / 0.0);
+    refused(&p, "step 2 (scale): weight inf");
+    weft_plan_scale(&q, 0, 0.5);
+    refused(&q, "step 0 (scale): slot 0 is empty");
+    weft_plan_pack(&r, 0, span(0, 5));
+    weft_plan_send(&r, 0, 1);
+    weft_plan_scale(&r, 0, 0.5);
+    refused(&r, "step 2 (scale): slot 0 was sent");
+    weft_plan_unpack(&t, 0, span(0, 5));
+    weft_plan_reply(&t, 1, span(0, 5));
+    t.steps[0].verb = WEFT_VERB_PACK;
+    weft_plan_scale(&t, 1, 0.5);
+    refused(&t, "step 2 (scale): slot 1 is raw");
+}
+
+static weft_span block(uint32_t b)
+{
+    return (weft_span){.block = b, .count = 10};
+}
+
+Test(plan, blocks_that_cross_are_named_by_whence_and_where_to)
+{
+    weft_plan p = plan_of(1, 3, 10), q = plan_of(1, 3, 10);
+
+    weft_plan_blocks(&p, 3, 3);
+    cr_expect(weft_plan_crosses(&p));
+    cr_expect_eq(weft_plan_in(&p, block(2)).block, 1 * 3 + 2);
+    cr_expect_eq(weft_plan_out(&p, block(2)).block, 2 * 3 + 1);
+    weft_plan_pack(&p, 0, block(1));
+    weft_plan_unpack(&p, 0, block(1)); /* 1 to itself */
+    weft_plan_pack(&p, 0, block(2));
+    weft_plan_send(&p, 0, 2);
+    weft_plan_recv(&p, 1, 2, block(2 * 3 + 1));
+    weft_plan_fence(&p);
+    weft_plan_unpack(&p, 1, block(2));
+    cr_expect_eq(weft_plan_check(&p), 0, "%s", weft_last_error()->message);
+    cr_expect_eq(p.steps[3].span.block, 5);
+    weft_plan_recv(&p, 1, 0, block(9));
+    refused(&p, "step 7 (recv): block 9 of 9");
+    weft_plan_blocks(&q, 3, 3);
+    weft_plan_pack(&q, 0, block(2));
+    weft_plan_unpack(&q, 0, block(2));
+    refused(&q, "slot 0 holds block 5 elements 0+10, not 7 0+10");
+}
+
+/* In place block b of the output lies where block b of the input does. */
+Test(plan, in_place_crossing_blocks_are_read_before_they_are_written)
+{
+    weft_plan p = plan_of(0, 3, 10);
+
+    weft_plan_blocks(&p, 3, 3);
+    weft_plan_recv(&p, 0, 1, block(1 * 3 + 0));
+    weft_plan_fence(&p);
+    weft_plan_unpack(&p, 0, block(1));
+    weft_plan_pack(&p, 1, block(2));
+    cr_expect_eq(weft_plan_check(&p), 0, "%s", weft_last_error()->message);
+    weft_plan_pack(&p, 1, block(1));
+    refused(&p, "step 2 (unpack): in place, the input at block 1");
+}
+
 Test(plan, first_mistake_of_a_builder_sticks)
 {
     weft_plan p = plan_of(0, 2, 10);
@@ -268,6 +378,26 @@ Test(plan, out_of_memory_is_reported_by_the_check)
         cr_assert_eq(rc, WEFT_ENOMEM);
     }
     cr_expect_geq(n, 5);
+}
+
+Test(plan, print_says_what_is_joined_and_scaled)
+{
+    weft_plan p = plan_of(0, 2, 10);
+
+    weft_plan_pack(&p, 0, span(0, 5));
+    weft_plan_scale(&p, 0, 0.25);
+    weft_plan_send(&p, 0, 1);
+    weft_plan_joined(&p);
+    weft_plan_send(&p, 0, 1);
+    cr_assert_eq(weft_plan_check(&p), 0, "%s", weft_last_error()->message);
+    char *text = weft_plan_print(&p);
+    cr_expect_str_eq(text, "plan of rank 0 of 2, 10 elements, 4 steps\n"
+                           "   0 pack   slot 0 = in 0[0,5)\n"
+                           "   1 scale  slot 0 of 0[0,5) by 0.25\n"
+                           "   2 send   slot 0 of 0[0,5) to 1, message 0 with the next\n"
+                           "   3 send   slot 0 of 0[0,5) to 1, message 1\n");
+    weft_free(text);
+    weft_plan_free(&p);
 }
 
 Test(plan, print_says_each_step_in_words)

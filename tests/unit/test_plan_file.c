@@ -446,6 +446,7 @@ Test(plan_file, it_serves_what_it_was_written_for)
     cr_expect_eq(weft_algo_select(spec, &c, &p), WEFT_ENOTSUP);
     cr_expect(strstr(weft_last_error()->message, "combines encodings"), "%s",
               weft_last_error()->message);
+    c = choice_of(2, NULL);
     c.coll = WEFT_COLL_BROADCAST;
     cr_expect_eq(weft_algo_select(spec, &c, &p), WEFT_ENOTSUP);
     cr_expect(strstr(weft_last_error()->message, "is of allreduce"), "%s",

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dense float32 sum allreduce by Gloo over TCP, on 127.0.0.1, one process a rank; timed as
-// `weft bench allreduce` times weft, so that the figures stand side by side:
+// Dense float32 sum allreduce by Gloo over TCP, one process a rank; timed as `weft bench allreduce`
+// times weft, so that the figures stand side by side:
 //  - a barrier, then the operation; an operation takes as long as its slowest process;
-//  - two operations to warm up, then at least 5, until 0.3 s are measured; median of them;
+//  - warm-ups, then -i operations or, with 0, at least 5, until 0.3 s are measured; median of them;
 //  - buffers get their values before every operation, every element of the last result is checked.
 // Gloo works in place, which is what its algorithms do without a copy. malloc is told to keep
 // memory as the program weft tells it: gloo::allreduce allocates its segments for every operation.
 //
-//   gloo_allreduce ALGO PEERS BYTES...     one JSON object a line for every size
+//   gloo_allreduce [-i ITERS] [-w WARMUPS] ALGO PEERS BYTES...
+//       all ranks, on 127.0.0.1; one JSON object a line for every size
+//   gloo_allreduce --rank R --address A --folder F [-i ITERS] [-w WARMUPS] ALGO PEERS BYTES...
+//       one rank at its own address; all meet in the folder, which must be empty before
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -48,22 +51,30 @@ using Clock = std::chrono::steady_clock;
 using Floats = std::vector<float>;
 using Operation = std::function<void()>;
 
-constexpr size_t warmups = 2, iterations_least = 5, iterations_most = 20000;
+constexpr size_t iterations_least = 5, iterations_most = 20000;
 constexpr double seconds_wanted = 0.3;
 constexpr std::chrono::seconds patience{60};
 constexpr int period = 1021; // prime: values do not repeat with the cuts of any algorithm
 enum Status { done = 0, wrong_result = 1, bad_usage = 2, no_such_case = 3 };
 
+// What is asked for.
+struct Task {
+    std::string algo, address = "127.0.0.1", folder;
+    int rank = -1, size = 0; // -1: all of them
+    size_t iterations = 0, warmups = 2;
+    std::vector<size_t> sizes;
+};
+
 // A rank's end of the job.
 class Peer
 {
   public:
-    Peer(const std::string &folder, int rank, int size)
-        : context_(std::make_shared<gloo::rendezvous::Context>(rank, size))
+    Peer(const Task &task, int rank)
+        : context_(std::make_shared<gloo::rendezvous::Context>(rank, task.size))
     {
-        gloo::transport::tcp::attr where("127.0.0.1");
+        gloo::transport::tcp::attr where(task.address.c_str());
         std::shared_ptr<gloo::transport::Device> device = gloo::transport::tcp::CreateDevice(where);
-        gloo::rendezvous::FileStore store(folder);
+        gloo::rendezvous::FileStore store(task.folder);
         context_->setTimeout(patience);
         context_->connectFullMesh(store, device);
     }
@@ -202,23 +213,25 @@ void iterate(Peer &peer, const Operation &operation, const Floats &pattern, Floa
 }
 
 // One size; rank 0 prints. Returns whether the result was right everywhere.
-bool measure(Peer &peer, const Row &row, size_t bytes)
+bool measure(Peer &peer, const Row &row, const Task &task, size_t bytes)
 {
     Floats values(bytes / sizeof(float));
     const Floats mine = pattern_of(peer.rank());
     const Operation operation = row.make(peer, values);
     std::vector<double> times;
-    for (size_t i = 0; i < warmups; i++) {
+    for (size_t i = 0; i < task.warmups; i++) {
         fill(mine, values);
         operation();
     }
-    iterate(peer, operation, mine, values, iterations_least, times);
+    const size_t first = task.iterations > 0 ? task.iterations : iterations_least;
+    iterate(peer, operation, mine, values, first, times);
     double sum = 0.0;
     for (double seconds : times)
         sum += seconds;
     const double wanted = seconds_wanted / (sum / static_cast<double>(times.size()));
     const auto most = static_cast<size_t>(std::min(wanted, static_cast<double>(iterations_most)));
-    iterate(peer, operation, mine, values, std::max(most, times.size()) - times.size(), times);
+    if (task.iterations == 0 && most > first)
+        iterate(peer, operation, mine, values, most - first, times);
 
     auto wrong = static_cast<double>(count_wrong(pattern_of_sum(peer.size()), values));
     peer.reduce(&wrong, 1, &gloo::sum<double>, gloo::AllreduceOptions::Algorithm::RING);
@@ -237,17 +250,16 @@ bool measure(Peer &peer, const Row &row, size_t bytes)
 }
 
 // What the process of one rank does.
-int serve(const Row &row, const std::string &folder, int rank, int size,
-          const std::vector<size_t> &sizes)
+int serve(const Row &row, const Task &task, int rank)
 {
     try {
-        Peer peer(folder, rank, size);
+        Peer peer(task, rank);
         bool right = true;
-        for (size_t bytes : sizes)
-            right = measure(peer, row, bytes) && right;
+        for (size_t bytes : task.sizes)
+            right = measure(peer, row, task, bytes) && right;
         return right ? done : wrong_result;
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "gloo_allreduce: %s, rank %d of %d: %s\n", row.name, rank, size,
+        std::fprintf(stderr, "gloo_allreduce: %s, rank %d of %d: %s\n", row.name, rank, task.size,
                      error.what());
         return no_such_case;
     }
@@ -255,15 +267,15 @@ int serve(const Row &row, const std::string &folder, int rank, int size,
 
 // Start a process for every rank before Gloo has any thread, wait for all, and if one fails end
 // those that would wait for it in vain.
-int run(const Row &row, const std::string &folder, int size, const std::vector<size_t> &sizes)
+int run(const Row &row, const Task &task)
 {
     std::vector<pid_t> ranks;
     int worst = done;
-    for (int rank = 0; rank < size; rank++) {
+    for (int rank = 0; rank < task.size; rank++) {
         const pid_t pid = fork();
         if (pid == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            std::_Exit(serve(row, folder, rank, size, sizes));
+            std::_Exit(serve(row, task, rank));
         }
         if (pid < 0)
             throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
@@ -332,6 +344,41 @@ class Folder
     std::string path_;
 };
 
+constexpr char usage[] = "usage: gloo_allreduce [--rank R --address A --folder F] [-i ITERS] "
+                         "[-w WARMUPS] ALGO PEERS BYTES... | --list";
+
+Task read(int argc, char **argv)
+{
+    Task task;
+    int at = 1;
+    for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
+        const std::string option = argv[at];
+        const char *value = argv[at + 1];
+        if (option == "--rank")
+            task.rank = static_cast<int>(parse(value, "--rank", 0, 1023));
+        else if (option == "--address")
+            task.address = value;
+        else if (option == "--folder")
+            task.folder = value;
+        else if (option == "-i")
+            task.iterations = parse(value, "-i", 0, 1000000);
+        else if (option == "-w")
+            task.warmups = parse(value, "-w", 0, 1000000);
+        else
+            throw std::invalid_argument("unknown option " + option + "\n" + usage);
+    }
+    if (argc - at < 3 || (task.rank >= 0) == task.folder.empty())
+        throw std::invalid_argument(usage);
+    task.algo = argv[at];
+    task.size = static_cast<int>(parse(argv[at + 1], "PEERS", 2, 1024));
+    if (task.rank >= task.size)
+        throw std::invalid_argument("--rank is not below PEERS");
+    for (int i = at + 2; i < argc; i++) // Gloo counts elements in an int
+        task.sizes.push_back(parse(argv[i], "BYTES", sizeof(float),
+                                   sizeof(float) * size_t{std::numeric_limits<int>::max()}));
+    return task;
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -346,16 +393,13 @@ int main(int argc, char **argv)
                 std::puts(row.name);
             return done;
         }
-        if (argc < 4)
-            throw std::invalid_argument("usage: gloo_allreduce ALGO PEERS BYTES... | --list");
-        const Row &row = find(argv[1]);
-        const auto size = static_cast<int>(parse(argv[2], "PEERS", 2, 1024));
-        std::vector<size_t> sizes;
-        for (int i = 3; i < argc; i++) // Gloo counts elements in an int
-            sizes.push_back(parse(argv[i], "BYTES", sizeof(float),
-                                  sizeof(float) * size_t{std::numeric_limits<int>::max()}));
+        Task task = read(argc, argv);
+        const Row &row = find(task.algo);
+        if (task.rank >= 0)
+            return serve(row, task, task.rank);
         const Folder folder;
-        return run(row, folder.path(), size, sizes);
+        task.folder = folder.path();
+        return run(row, task);
     } catch (const std::exception &error) {
         std::fprintf(stderr, "gloo_allreduce: %s\n", error.what());
         return bad_usage;

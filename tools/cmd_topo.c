@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weft topo: the workbench for algorithms and topologies; each part is a file topo_*.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "topo.h"
+
+static const weft_command *const parts[] = {&weft_topo_list, &weft_topo_draw, &weft_topo_verify,
+                                            &weft_topo_sim, &weft_topo_explain};
+enum { PART_COUNT = sizeof(parts) / sizeof(*parts) };
+
+static const weft_cli_option options[] = {{0}};
+
+/* The names of parts are "topo list": the word behind the blank. */
+static const char *word_of(const weft_command *part)
+{
+    return strchr(part->name, ' ') + 1;
+}
+
+static int run(const weft_cli *cli)
+{
+    const char *word = weft_cli_args(cli)[0];
+    const char *names[PART_COUNT + 1] = {NULL};
+    int status = WEFT_EXIT_WRONG;
+    for (int i = 0; i < PART_COUNT; i++) {
+        names[i] = word_of(parts[i]);
+        if (strcmp(names[i], word) == 0) {
+            /* The words from there on, in the process's own argv. */
+            char **argv = (char **)weft_cli_argv(cli);
+            int at = 0, argc = 0;
+            while (argv[at] != word) {
+                at++;
+            }
+            while (argv[at + argc] != NULL) {
+                argc++;
+            }
+            weft_cli *part = NULL;
+            if (weft_cli_parse(parts[i], argc, argv + at, &part, &status) == 0) {
+                status = parts[i]->run(part);
+                weft_cli_free(part);
+            }
+            return status;
+        }
+    }
+    return weft_cli_refuse(cli, "unknown word '%s'; nearest: %s", word,
+                           weft_cli_nearest(word, names));
+}
+
+const weft_command weft_cmd_topo = {
+    .name = "topo",
+    .summary = "list, draw, prove, simulate and explain algorithms",
+    .usage = "list | draw | verify | sim | explain [OPTIONS]",
+    .about = "  list     algorithms and topologies, what they need and what they cost\n"
+             "  draw     an algorithm's messages round by round, as a picture\n"
+             "  verify   prove the plans of every size in a range\n"
+             "  sim      time, bytes and the busiest link of a network that you describe\n"
+             "  explain  what would run, why, and what the alternatives would cost\n"
+             "\nweft topo WORD --help tells the options of each.\n",
+    .example = "weft topo explain allreduce -n 8 --bytes 16M",
+    .options = options,
+    .args_min = 1,
+    .args_max = -1,
+    .rest = true,
+    .run = run};

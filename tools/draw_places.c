@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "draw_places.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "svg.h"
+
+static bool joined(const double *weight, int n, int a, int b)
+{
+    return weight[a * n + b] > 0.0 || weight[b * n + a] > 0.0;
+}
+
+/* Breadth first from the root: parent and depth of each. false: it is no tree. */
+static bool find_tree(const double *weight, int n, int root, int *parent, int *depth, int *order)
+{
+    int edges = 0, head = 0, tail = 0;
+    for (int a = 0; a < n; a++) {
+        parent[a] = -2;
+        for (int b = 0; b < a; b++) {
+            edges += joined(weight, n, a, b);
+        }
+    }
+    if (edges != n - 1) {
+        return false;
+    }
+    parent[root] = -1;
+    depth[root] = 0;
+    order[tail++] = root;
+    while (head < tail) {
+        const int at = order[head++];
+        for (int b = 0; b < n; b++) {
+            if (parent[b] == -2 && joined(weight, n, at, b)) {
+                parent[b] = at;
+                depth[b] = depth[at] + 1;
+                order[tail++] = b;
+            }
+        }
+    }
+    return tail == n;
+}
+
+/* Leaves side by side in depth first order, the others over the middle of their children. */
+static double place_subtree(int at, int n, const int *parent, const int *depth, double *next_leaf,
+                            double *x)
+{
+    double first = -1.0, last = 0.0;
+    for (int b = 0; b < n; b++) {
+        if (parent[b] == at) {
+            last = place_subtree(b, n, parent, depth, next_leaf, x);
+            first = first < 0.0 ? last : first;
+        }
+    }
+    x[at] = first < 0.0 ? (*next_leaf)++ : (first + last) / 2;
+    return x[at];
+}
+
+static bool place_tree(const double *weight, int n, int root, const weft_places_box *box,
+                       weft_place *ret)
+{
+    int *parent = calloc((size_t)n * 3, sizeof(*parent));
+    double *x = calloc((size_t)n, sizeof(*x)), leaves = 0.0;
+    bool good = parent != NULL && x != NULL && n > 2;
+    int deepest = 1;
+    good = good && find_tree(weight, n, root, parent, parent + n, parent + 2 * n);
+    if (good) {
+        const int *depth = parent + n;
+        (void)place_subtree(root, n, parent, depth, &leaves, x);
+        for (int r = 0; r < n; r++) {
+            deepest = depth[r] > deepest ? depth[r] : deepest;
+        }
+        for (int r = 0; r < n; r++) {
+            const double across = leaves > 1.0 ? x[r] / (leaves - 1.0) : 0.5;
+            ret[r].x = box->x + box->radius + across * (box->width - 2 * box->radius);
+            ret[r].y =
+                box->y + box->radius + (box->height - 2 * box->radius) * depth[r] / (double)deepest;
+        }
+    }
+    free(parent);
+    free(x);
+    return good;
+}
+
+void weft_places_find(const double *weight, int peers, int root, const weft_places_box *box,
+                      weft_place *ret)
+{
+    const double radius = box->width / 2 - box->radius - 2;
+    if (place_tree(weight, peers, root, box, ret)) {
+        return;
+    }
+    for (int r = 0; r < peers; r++) {
+        const double angle = 2.0 * M_PI * r / peers - M_PI / 2;
+        const double reach = peers == 1 ? 0.0 : radius;
+        ret[r].x = box->x + box->width / 2 + reach * cos(angle);
+        ret[r].y = box->y + box->height / 2 + reach * sin(angle);
+    }
+}
+
+static void put_line(FILE *to, const weft_place *a, const weft_place *b, double share, bool both,
+                     double radius)
+{
+    const double dx = b->x - a->x, dy = b->y - a->y, far = hypot(dx, dy);
+    const double width = 0.7 + 2.1 * share, head = 6.0 + width;
+    if (far <= 2 * radius) {
+        return;
+    }
+    const double ux = dx / far, uy = dy / far, behind = radius + 2 + (both ? 0.0 : head * 0.8);
+    (void)fprintf(
+        to, "<path d=\"M%.1f %.1fL%.1f %.1f\" stroke=\"#8e97a8\" stroke-width=\"%.1f\"/>\n",
+        a->x + ux * radius, a->y + uy * radius, b->x - ux * behind, b->y - uy * behind, width);
+    if (!both) {
+        const double tx = b->x - ux * (radius + 1.5), ty = b->y - uy * (radius + 1.5);
+        (void)fprintf(to, "<path d=\"M%.1f %.1fL%.1f %.1fL%.1f %.1fz\" fill=\"#8e97a8\"/>\n", tx,
+                      ty, tx - ux * head - uy * head * 0.42, ty - uy * head + ux * head * 0.42,
+                      tx - ux * head + uy * head * 0.42, ty - uy * head - ux * head * 0.42);
+    }
+}
+
+void weft_places_put(FILE *to, const double *weight, double most, int peers,
+                     const weft_places_box *box, const weft_place *places, const int *hosts)
+{
+    int host_count = 1;
+    for (int a = 0; a < peers; a++) {
+        for (int b = 0; b < peers; b++) {
+            const double there = weight[a * peers + b], back = weight[b * peers + a];
+            if (there > 0.0 && (back <= 0.0 || a < b)) {
+                put_line(to, &places[a], &places[b], (there > back ? there : back) / most,
+                         back > 0.0, box->radius);
+            }
+        }
+        if (hosts != NULL && hosts[a] >= host_count) {
+            host_count = hosts[a] + 1;
+        }
+    }
+    for (int r = 0; r < peers; r++) {
+        char color[8] = "#eef1f6";
+        if (hosts != NULL) {
+            weft_svg_color((hosts[r] + 0.5) / host_count, color);
+        }
+        (void)fprintf(to,
+                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" stroke=\"#3d4a63\" "
+                      "stroke-width=\"1.3\"/>\n",
+                      places[r].x, places[r].y, box->radius, color);
+        if (box->radius >= 9.0) {
+            weft_svg_text(to, places[r].x, places[r].y + 4.2, "middle",
+                          box->radius >= 12.0 ? "rank" : "small", "%d", r);
+        }
+    }
+}

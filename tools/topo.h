@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of `weft topo` share: their commands, words for networks, the query that the
+ * options describe. */
+#ifndef WEFT_TOOLS_TOPO_H
+#define WEFT_TOOLS_TOPO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+#include <weft/explain.h>
+
+#include "cli.h"
+
+extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft_topo_sim,
+    weft_topo_explain;
+
+/* Rows of an option table that weft_topo_query_read() reads. */
+/* clang-format off */
+#define WEFT_TOPO_PEERS_OPTION(some)                                                               \
+    {.name = "peers", .letter = 'n', .kind = WEFT_CLI_WHOLE, .metavar = "N", .value = some,        \
+     .min = 1, .max = 65535, .help = "number of peers"}
+#define WEFT_TOPO_QUERY_OPTIONS                                                                    \
+    {.name = "dtype", .letter = 'd', .kind = WEFT_CLI_TEXT, .metavar = "T", .value = "float32",    \
+     .help = "element type"},                                                                      \
+    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",                    \
+     .help = "how contributions are encoded"},                                                     \
+    {.name = "root", .letter = 'r', .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0",       \
+     .min = 0, .max = 65534, .help = "of collectives that have one"},                              \
+    {.name = "hosts", .kind = WEFT_CLI_TEXT, .metavar = "HxP",                                     \
+     .help = "H hosts of P peers each, or a comma list of every peer's host"},                     \
+    {.name = "order", .kind = WEFT_CLI_TEXT, .metavar = "RANKS",                                   \
+     .help = "comma list: the rank at each place of the algorithm"},                               \
+    {.name = "lane", .kind = WEFT_CLI_SIZE, .metavar = "BYTES", .value = "0", .min = 0,            \
+     .max = 0x1p40, .help = "elements of a lane, in bytes; 0: as weft cuts it"}
+/* clang-format on */
+
+/* A query and the memory behind it. */
+typedef struct weft_topo_query {
+    weft_query q;
+    int *hosts, *order;
+} weft_topo_query;
+
+/* Read the rows above. collective: one that there is (weft_topo_collective). false: told, nothing
+ * to free. */
+bool weft_topo_query_read(const weft_cli *cli, const char *collective, weft_topo_query *ret);
+void weft_topo_query_free(weft_topo_query *query);
+/* Has its input or output a block for every peer? */
+bool weft_topo_has_blocks(const char *collective);
+/* Elements of the call for a size as nccl-tests count it: of all blocks where there are blocks; one
+ * at least. *ret_bytes: the size that is really meant. */
+uint64_t weft_topo_count(const weft_query *q, size_t bytes, size_t *ret_bytes);
+/* busbw as a multiple of algbw (nccl-tests, PERFORMANCE.md): bytes that a link must carry for each
+ * byte of the size. */
+double weft_topo_bus_factor(const char *collective, int peers);
+
+/* The index-th collective that has an algorithm, NULL behind the last. */
+const char *weft_topo_collective_at(int index);
+/* Is it one? If not, told with the nearest. */
+bool weft_topo_collective(const weft_cli *cli, const char *name);
+
+/* "100mbit" (bits per second, powers of 1000), "1GB" (bytes per second), plain: bits per second;
+ * "50us", "0.01". false: neither, or out of range. */
+bool weft_topo_read_rate(const char *text, double *ret);
+bool weft_topo_read_seconds(const char *text, double *ret);
+/* "RATE,LATENCY" or "RATE". false: told. */
+bool weft_topo_read_link(const weft_cli *cli, const char *option, double *ret_rate,
+                         double *ret_latency);
+/* "RANK:TEXT" into the rank and where the text begins. false: it is not that. */
+bool weft_topo_read_rank(const char *text, int peers, int *ret_rank, const char **ret_rest);
+/* "3" or "1..64". false: told. */
+bool weft_topo_read_span(const weft_cli *cli, const char *option, int *ret_first, int *ret_last);
+
+/* For people: "213.9 ms", "1 Gbit/s", "16 MiB". */
+void weft_topo_seconds_text(double seconds, char ret[32]);
+void weft_topo_rate_text(double rate, char ret[32]);
+void weft_topo_bytes_text(double bytes, char ret[32]);
+
+#endif
