@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 
 #define SPIN_NS WEFT_MS
 
@@ -21,6 +22,7 @@ static void free_group(weft_group *g)
 {
     weft_roster_free(&g->roster);
     weft_plancache_close(&g->plans);
+    weft_plan_files_close(&g->files);
     weft_free(g->where);
     weft_free(g->dial);
     weft_free(g->sum);
@@ -122,6 +124,9 @@ int weft_group_open(weft_group **ret, const weft_group_opts *opts)
     }
     if (rc == WEFT_OK) {
         rc = weft_plancache_open(&g->plans);
+    }
+    if (rc == WEFT_OK) {
+        rc = weft_plan_files_open(&g->files);
     }
     if (rc == WEFT_OK) {
         rc = start(g, &s);

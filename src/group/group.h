@@ -41,6 +41,7 @@ struct weft_group {
     const char **dial;                 /* per rank: where, as a list for the engine */
     bool *sum;                         /* per rank: body checksums */
     weft_plancache *plans;
+    weft_plan_files *files; /* named by algorithm `plan`; plans holds on to them */
     weft_loop *loop;
 };
 
