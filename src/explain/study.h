@@ -16,7 +16,8 @@ typedef struct weft_study {
     weft_codec *codec, *raw;
     weft_costs costs;
     weft_choice choice;
-    int *hosts, *order; /* NULL: none */
+    weft_plan_files *files; /* that were named */
+    int *hosts, *order;     /* NULL: none */
     int host_count;
     size_t block;
     /* from weft_study_pick() */
