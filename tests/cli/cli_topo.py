@@ -75,7 +75,7 @@ for words, says in [
     (["draw", "star", "--topology", "ring"], "star is a topology, and so is --topology"),
     (["draw", "-n", 4], "neither ALGO nor --topology is given"),
     (["draw", "graph", "--topology", "rink"], "rink"),
-    (["draw", "graph"], "a topology, and none is given"),
+    (["draw", "graph"], "needs a topology"),
     (["sim", "ring", "--topology", "star"], "no neighbours in the topology"),
     (["sim", "ring", "--links", "/no/where"], "/no/where"),
     (["sim", "ring", "--order", "ring"], "worked out from --links"),
@@ -194,6 +194,20 @@ check(all(row["shapes"] > 0 or row["refused"] > 0 for row in proof["rows"]), "no
 one = data("verify", "ring", "-n", 5, "-c", "allreduce", "-j", 1)
 check([r["algorithm"] for r in one["rows"]] == ["ring"] and one["rows"][0]["plans"] % 5 == 0 and one["rows"][0]["plans"] > 0, f"one: {one}")
 check({r["algorithm"] for r in data("verify", "ring", "-n", 3)["rows"]} == {"ring"}, "of every collective")
+
+# A plan of the user's own is drawn, simulated and proved like the others.
+line = "plan:path=" + str(pathlib.Path(__file__).resolve().parents[2] / "examples/line4.json")
+one = data("verify", line)
+check(one["sizes"] == "4" and one["failed"] == 0 and one["rows"][0]["plans"] >= 52 and one["rows"][0]["refused"] == 0, f"a file: {one}")
+check(data("draw", line, "-n", 4)["rounds"] == 6, "six rounds")
+close(data("sim", line, "-n", 4, "-b", SIZE, "--lane", "1G", "--link", "1gbit", "--net", BARE)["rows"][0]["seconds"], 3 * SIZE / RATE, "half a vector in each")
+weft("topo", "verify", line, "-n", 5, status=2, says="the plan is for 4 peers, -n says 5")
+with tempfile.TemporaryDirectory() as folder:
+    wrong = json.loads(pathlib.Path(line[10:]).read_text())
+    wrong["ranks"][0].pop(1)
+    pathlib.Path(folder, "wrong.json").write_text(json.dumps(wrong))
+    weft("topo", "verify", f"plan:path={folder}/wrong.json", status=1, says="deadlock: rank 0 of 4")
+weft("topo", "verify", "plan:path=/no/where", status=2, says="/no/where")
 
 # draw: a message of the plan is an arrow of the picture, a line of the words, an entry of the JSON.
 SVG = "{http://www.w3.org/2000/svg}"
