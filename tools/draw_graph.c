@@ -90,9 +90,11 @@ static int put_matrix(const weft_topology *t, int n, double left, double top, FI
         }
     }
     weft_svg_text(to, left, top - 10, "start", "note", "weights of a mixing step");
-    for (int i = 0; i < n * n; i++) {
-        if (weights[i] > 0.0) {
-            put_cell(to, left + i % n * cell, top + i / n * cell, cell, weights[i] / most);
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < n; k++) {
+            if (weights[i * n + k] > 0.0) {
+                put_cell(to, left + k * cell, top + i * cell, cell, weights[i * n + k] / most);
+            }
         }
     }
     (void)fprintf(to,

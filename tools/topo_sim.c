@@ -75,13 +75,15 @@ static bool read_sweep(const weft_cli *cli, sim_job *job)
         (void)weft_cli_refuse(cli, "--sweep '%s': not FROM:TO, like 1K:64M", text);
         return false;
     }
-    for (double bytes = (double)from; bytes <= (double)to; bytes *= factor) {
+    double bytes = (double)from;
+    while (bytes <= (double)to) {
         if (job->size_count == SIZES_MOST) {
             (void)weft_cli_refuse(cli, "--sweep %s with --factor %g is more than %d sizes", text,
                                   factor, SIZES_MOST);
             return false;
         }
         job->sizes[job->size_count++] = (size_t)bytes;
+        bytes *= factor;
     }
     return true;
 }
@@ -243,7 +245,7 @@ static int simulate_all(sim_job *job)
     char *const *algos = weft_cli_args(job->cli);
     const int count = weft_cli_arg_count(job->cli);
     int status = 0;
-    job->rows = calloc((size_t)count * (size_t)job->size_count, sizeof(*job->rows));
+    job->rows = calloc((size_t)count * (size_t)job->size_count + 1, sizeof(*job->rows));
     if (job->rows == NULL) {
         return weft_cli_refuse(job->cli, "no memory for %d simulations", count * job->size_count);
     }

@@ -13,7 +13,14 @@
 #include "report.h"
 #include "topo.h"
 
-enum { SPEC_MOST = 600, TEXT_MOST = 400, THREADS_MOST = 256, TOLD = 20, ELEMENTS = 1009 };
+enum {
+    PEERS_MOST = 1024,
+    SPEC_MOST = 600,
+    TEXT_MOST = 400,
+    THREADS_MOST = 256,
+    TOLD = 20,
+    ELEMENTS = 1009
+};
 
 #define PLAN "plan:path="
 
@@ -429,7 +436,11 @@ static int run(const weft_cli *cli)
     const char *spec = weft_cli_args(cli)[0];
     int status =
         rows != NULL && weft_topo_read_span(cli, "peers", &first, &last) ? 0 : WEFT_EXIT_USAGE;
-    if (status == 0 && spec != NULL && strncmp(spec, PLAN, strlen(PLAN)) == 0) {
+    if (status == 0 && last > PEERS_MOST) {
+        status =
+            weft_cli_refuse(cli, "%s %s: plans of %d peers are the most that is proved",
+                            weft_cli_name(cli, "peers"), weft_cli_text(cli, "peers"), PEERS_MOST);
+    } else if (status == 0 && spec != NULL && strncmp(spec, PLAN, strlen(PLAN)) == 0) {
         status = choose_plan(cli, spec, &rows[count++], &first, &last);
     } else if (status == 0) {
         status = choose_rows(cli, rows, ROWS_MOST, &count);
@@ -439,7 +450,7 @@ static int run(const weft_cli *cli)
         return status;
     }
     work w = {.count = count * (last - first + 1)};
-    w.tasks = calloc((size_t)w.count, sizeof(*w.tasks));
+    w.tasks = calloc((size_t)w.count + 1, sizeof(*w.tasks));
     if (w.tasks == NULL) {
         free(rows);
         return weft_cli_refuse(cli, "no memory for %d sizes", w.count);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Words of `weft topo`: rates, times, ranks, and the same for people to read. */
 #include <ctype.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static bool read_with_unit(const char *text, const unit *units, double min, doub
         return false;
     }
     (void)snprintf(number, sizeof(number), "%.*s", (int)len, text);
-    if (!weft_cli_read_real(number, -INFINITY, INFINITY, &value)) {
+    if (!weft_cli_read_real(number, -DBL_MAX, DBL_MAX, &value)) {
         return false;
     }
     for (const unit *u = units; u->name != NULL; u++) {

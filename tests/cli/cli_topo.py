@@ -66,6 +66,7 @@ for words, says in [
     (["sim", "ring", "--csv", "/no/where.csv"], "/no/where.csv: No such file"),
     (["verify", "-n", "4..2"], "-n '4..2': not a size like 8 or a range like 1..64"),
     (["verify", "-n", "0"], "-n '0'"),
+    (["verify", "-n", "1..1025"], "plans of 1024 peers are the most"),
     (["verify", "rink"], "unknown algorithm 'rink'; nearest: ring"),
     (["draw", "rink"], "no algorithm \"rink\""),
     (["draw", "ring", "-o", "ring.png"], "must end in .svg"),
