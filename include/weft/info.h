@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** @file info.h What this build holds: every codec, algorithm, optimizer, finder and link. */
+/** @file info.h What this build holds: every codec, algorithm, topology, optimizer,
+ *  finder and link. */
 #ifndef WEFT_INFO_H
 #define WEFT_INFO_H
 
@@ -13,6 +14,7 @@ extern "C" {
 typedef enum weft_family {
     WEFT_FAMILY_CODEC,
     WEFT_FAMILY_ALGO,
+    WEFT_FAMILY_TOPOLOGY,
     WEFT_FAMILY_OPTIM,
     WEFT_FAMILY_FINDER,
     WEFT_FAMILY_LINK,
@@ -37,7 +39,8 @@ typedef struct weft_info {
     const char *scope;   /**< for algorithms the collective, "allreduce"; else "" */
     const char *summary; /**< one line */
     const char *source;  /**< paper or origin, "" if own */
-    const char *cost;    /**< cost formula of algorithms, state and wire of optimizers, or "" */
+    const char *cost; /**< cost formula of algorithms, degree and diameter of topologies, state and
+                           wire of optimizers, or "" */
     const weft_param *params; /**< ends with key NULL; never NULL */
 } weft_info;
 

@@ -25,7 +25,8 @@
  *     weft_optim_close(&optim);
  *     weft_group_close(&group);
  *
- * status.h tells how errors work, group.h how peers meet, collective.h what operations promise.
+ * status.h tells how errors work, group.h how peers meet, collective.h what operations promise,
+ * topology.h how graphs of peers are made and measured.
  */
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
@@ -37,6 +38,7 @@
 #include <weft/optim.h>
 #include <weft/request.h>
 #include <weft/status.h>
+#include <weft/topology.h>
 #include <weft/types.h>
 
 #endif

@@ -12,6 +12,7 @@
 #include "link/zmq_context.h"
 #include "optim/optim.h"
 #include "roster/finder.h"
+#include "topology/topology.h"
 
 static const weft_param none[] = {{.key = NULL}};
 
@@ -41,6 +42,20 @@ static int algo(int index, weft_info *ret)
                            .params = none};
     }
     return a != NULL;
+}
+
+static int topology(int index, weft_info *ret)
+{
+    const weft_topology_type *t = weft_topology_type_at(index);
+    if (t != NULL) {
+        *ret = (weft_info){.name = t->name,
+                           .scope = "",
+                           .summary = t->summary,
+                           .source = t->source,
+                           .cost = t->formula,
+                           .params = t->params};
+    }
+    return t != NULL;
 }
 
 static int optim(int index, weft_info *ret)
@@ -85,9 +100,9 @@ static int link(int index, weft_info *ret)
 const char *weft_family_name(weft_family family)
 {
     static const char *const names[WEFT_FAMILY_COUNT] = {
-        [WEFT_FAMILY_CODEC] = "codecs",     [WEFT_FAMILY_ALGO] = "algorithms",
-        [WEFT_FAMILY_OPTIM] = "optimizers", [WEFT_FAMILY_FINDER] = "finders",
-        [WEFT_FAMILY_LINK] = "links",
+        [WEFT_FAMILY_CODEC] = "codecs",        [WEFT_FAMILY_ALGO] = "algorithms",
+        [WEFT_FAMILY_TOPOLOGY] = "topologies", [WEFT_FAMILY_OPTIM] = "optimizers",
+        [WEFT_FAMILY_FINDER] = "finders",      [WEFT_FAMILY_LINK] = "links",
     };
     return (unsigned)family < WEFT_FAMILY_COUNT ? names[family] : "unknown";
 }
@@ -95,8 +110,9 @@ const char *weft_family_name(weft_family family)
 int weft_info_get(weft_family family, int index, weft_info *ret)
 {
     static int (*const get[WEFT_FAMILY_COUNT])(int, weft_info *) = {
-        [WEFT_FAMILY_CODEC] = codec,   [WEFT_FAMILY_ALGO] = algo, [WEFT_FAMILY_OPTIM] = optim,
-        [WEFT_FAMILY_FINDER] = finder, [WEFT_FAMILY_LINK] = link,
+        [WEFT_FAMILY_CODEC] = codec,       [WEFT_FAMILY_ALGO] = algo,
+        [WEFT_FAMILY_TOPOLOGY] = topology, [WEFT_FAMILY_OPTIM] = optim,
+        [WEFT_FAMILY_FINDER] = finder,     [WEFT_FAMILY_LINK] = link,
     };
     return (unsigned)family < WEFT_FAMILY_COUNT && index >= 0 ? get[family](index, ret) : 0;
 }

@@ -10,7 +10,7 @@ data = json.loads(weft("info", "--json", "-").stdout)
 check(re.fullmatch(r"\d+\.\d+\.\d+", data["weft"]), "version")
 check(data["build"], "a line about the build")
 families = [key for key, value in data.items() if isinstance(value, list)]
-check(families == ["codecs", "algorithms", "optimizers", "finders", "links"], f"families {families}")
+check(families == ["codecs", "algorithms", "topologies", "optimizers", "finders", "links"], f"families {families}")
 text, tables = weft("info").stdout, weft("info", "--markdown").stdout
 for family in families:
     check(data[family], f"{family} has members")

@@ -46,6 +46,7 @@ TABLES = {
     "src/link/links.def": "link_",
     "src/roster/finders.def": "find_",
     "src/optim/optims.def": "optim_",
+    "src/topology/topologies.def": "topo_",
     "collectives/collectives.def": "",
 }
 rows_of = {}
