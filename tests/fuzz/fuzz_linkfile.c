@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Edge lists: no text may read past its end, reserve more than its bounds, or
+ * Edge lists and matrices of links: no text may read past its end, reserve more than its bounds, or
  * make a graph that is none. What is taken is written out as an edge list and gives the same graph
  * again.
  */
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "topology/linkfile.h"
+#include "topology/order.h"
 #include "topology/topology.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -84,6 +85,26 @@ static void check_again(const weft_graph *g)
     free(text);
 }
 
+static void check_links(const weft_linkfile *f)
+{
+    enum { PEERS = 16 };
+    weft_links *l = NULL;
+    int order[PEERS];
+    const int code = weft_linkfile_links(f, &l);
+    if (code != WEFT_OK) {
+        check_error(code);
+        return;
+    }
+    const int size = weft_links_size(l);
+    if (size <= PEERS) {
+        MUST(weft_order_ring(l, 1000, order) == WEFT_OK);
+        MUST(weft_order_check("ring", order, size) == WEFT_OK);
+        MUST(weft_order_tree(l, 0, 1000, order) == WEFT_OK);
+        MUST(weft_order_check("tree", order, size) == WEFT_OK);
+    }
+    weft_links_close(&l);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     weft_linkfile f;
@@ -107,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         check_error(code);
     }
+    check_links(&f);
     weft_linkfile_free(&f);
     return 0;
 }
