@@ -19,11 +19,11 @@
 
 static bool refuses(const weft_shape *s, char *why, size_t cap)
 {
-    const bool power = (s->size & (s->size - 1)) == 0;
+    const bool other = (s->size & (s->size - 1)) != 0;
 
-    if (!power)
+    if (other)
         snprintf(why, cap, "needs a number of ranks that is a power of two, not %d", s->size);
-    return !power;
+    return other;
 }
 
 static weft_cost cost(const weft_shape *s, double width, double reply)

@@ -157,10 +157,16 @@ static weft_cost owner_cost(const weft_party *a, const layout *l, int count, dou
                    .reduced_bytes = others * mine * width,
                    .peers = others};
 
-    if (l->ring)
+    if (l->ring) {
+        weft_party before = *a; /* what this one receives in the ring, that one sends */
+        weft_cost got = {.bytes = c.bytes};
+        before.me = (a->me + a->members - 1) % a->members;
+        weft_party_ring_cost(&before, width, &got);
         weft_party_ring_cost(a, width, &c);
-    else
+        c.bytes = got.bytes > c.bytes ? got.bytes : c.bytes;
+    } else {
         weft_party_butterfly_cost(a, width, &c);
+    }
     return c;
 }
 

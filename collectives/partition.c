@@ -75,12 +75,12 @@ weft_span weft_between(const weft_shape *s, int from, int to)
 
 size_t weft_parts_count(const weft_shape *s, int index, int parts)
 {
-    const weft_cuts cuts = weft_cuts_of(s, weft_whole(s, 0), s->size);
-    const int first = wrap(s, index), rest = s->size - first;
+    const weft_cuts c = weft_cuts_of(s, weft_whole(s, 0), s->size);
+    const int first = wrap(s, index), behind = first + parts;
 
-    return parts <= rest
-               ? weft_cuts_run(&cuts, first, parts)
-               : weft_cuts_run(&cuts, first, rest) + weft_cuts_run(&cuts, 0, parts - rest);
+    return behind <= s->size
+               ? weft_cuts_run(&c, first, parts)
+               : weft_cuts_run(&c, first, s->size - first) + weft_cuts_run(&c, 0, behind - s->size);
 }
 
 void weft_send_pieces(weft_plan *p, const weft_shape *s, int index, int pieces, int to)

@@ -6,7 +6,7 @@ import subprocess
 
 from program import check, done, weft
 
-COMMANDS = ["run", "train", "bench", "call", "info"]
+COMMANDS = ["run", "train", "bench", "call", "topo", "info"]
 
 # Without anything and with help.
 plain = weft(status=2)

@@ -2,13 +2,15 @@
 /*
  * Stands before the library (LD_PRELOAD) and spoils one element of the result of an allreduce, a
  * gatherv, a reduce_scatter or an alltoallv on the rank that CORRUPT_RANK names, where the vector
- * is long enough to be a benchmark's: its check must see it.
+ * is long enough to be a benchmark's: its check must see it. Proofs of plans for CORRUPT_PROOF peers
+ * fail.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <weft/collective.h>
+#include <weft/explain.h>
 #include <weft/group.h>
 
 typedef int allreduce_fn(weft_group *, const void *, void *, size_t, weft_dtype, weft_op,
@@ -17,6 +19,8 @@ typedef int gatherv_fn(weft_group *, const void *, void *, const size_t *, const
                        weft_dtype, int, const weft_coll_opts *);
 typedef int alltoallv_fn(weft_group *, const void *, const size_t *, const size_t *, void *,
                          const size_t *, const size_t *, weft_dtype, const weft_coll_opts *);
+
+typedef int verify_fn(const weft_query *, weft_proof *);
 
 enum { LONG = 2000 };
 
@@ -71,4 +75,18 @@ int weft_alltoallv(weft_group *group, const void *in, const size_t *in_counts,
     const int status =
         next(group, in, in_counts, in_offsets, out, out_counts, out_offsets, dtype, opts);
     return spoil(group, status, out, out_counts[0], dtype);
+}
+
+int weft_verify(const weft_query *query, weft_proof *ret)
+{
+    const char *peers = getenv("CORRUPT_PROOF");
+    verify_fn *next;
+    behind("weft_verify", &next, sizeof(next));
+    if (peers == NULL || atoi(peers) != query->peers) {
+        return next(query, ret);
+    }
+    weft_query wrong = *query;
+    wrong.size = 0; /* a text to tell */
+    (void)next(&wrong, ret);
+    return WEFT_EINTERNAL;
 }

@@ -436,6 +436,8 @@ ParameterizedTest(int *row, algos, sum_right_with_the_same_bits_at_the_price_sai
     const weft_algo *a = weft_algo_at(*row);
 
     cr_assert_not_null(a);
+    if (a->traits & WEFT_ALGO_GRAPH) /* prop_graph */
+        return;
     for (int P = 1; P <= MOST; P = P == 17 ? MOST : P + 1) {
         const int served = try_size(a, P, false);
         /* Of those along the edges of a graph prop_graph tells. */
@@ -452,6 +454,8 @@ Test(algos, no_interleaving_of_many_changes_a_bit)
 
     for (int row = 0; (a = weft_algo_at(row)); row++) {
         weft_shape s = {.coll = a->coll, .size = 7, .count = 101, .block = 1, .root = 3};
+        if (a->traits & WEFT_ALGO_GRAPH)
+            continue;
         float first[101 * 8] = {0}, other[101 * 8] = {0};
         s.size = refused(a, &s) ? 8 : 7;
         if (refused(a, &s))

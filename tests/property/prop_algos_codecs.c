@@ -157,7 +157,7 @@ static void check(const char *spec, int size, size_t count)
 
     for (int row = 0; (a = weft_algo_at(row)); row++) {
         world w;
-        if (a->coll != WEFT_COLL_ALLREDUCE)
+        if (a->coll != WEFT_COLL_ALLREDUCE || (a->traits & WEFT_ALGO_GRAPH))
             continue;
         open_world(&w, spec, size, count);
         const bool merges = a->needs & WEFT_NEEDS_MERGE;

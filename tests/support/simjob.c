@@ -27,7 +27,8 @@ void *simjob_memory(size_t bytes)
 const weft_algo *simjob_algo(weft_coll coll, int i)
 {
     for (int at = 0; weft_algo_at(at) != NULL; at++) {
-        if (weft_algo_at(at)->coll == coll && i-- == 0) {
+        if ((weft_algo_at(at)->traits & WEFT_ALGO_GRAPH) == 0 && weft_algo_at(at)->coll == coll &&
+            i-- == 0) {
             return weft_algo_at(at);
         }
     }

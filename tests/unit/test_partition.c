@@ -84,6 +84,23 @@ Test(partition, whole_is_the_lane_of_a_block)
     cr_expect_eq(w.count, 1000);
 }
 
+Test(partition, cuts_that_are_made_once_are_the_same)
+{
+    EACH_SHAPE(s)
+    {
+        const weft_cuts cuts = weft_cuts_of(&s, weft_whole(&s, 0), P);
+        size_t behind = 0;
+        for (int k = 0; k < P; k++) {
+            const weft_span part = weft_part(&s, k), same = weft_cuts_part(&cuts, k);
+            cr_assert(part.off == same.off && part.count == same.count && same.block == 0,
+                      "P=%d n=%zu block=%zu part %d", P, s.count, s.block, k);
+            behind += part.count;
+            cr_assert_eq(weft_cuts_run(&cuts, 0, k + 1), behind);
+            cr_assert_eq(weft_cuts_run(&cuts, k + 1, P - 1 - k), s.count - behind);
+        }
+    }
+}
+
 Test(partition, parts_around_the_end_are_counted)
 {
     EACH_SHAPE(s)
@@ -107,21 +124,4 @@ Test(partition, blocks_are_counted_around_the_end)
     cr_expect_eq(weft_block(&s, -1).block, 4);
     cr_expect_eq(weft_block(&s, -1).count, 10);
     cr_expect_eq(weft_between(&s, 3, 4).block, 19);
-}
-
-Test(partition, cuts_that_are_made_once_are_the_same)
-{
-    EACH_SHAPE(s)
-    {
-        const weft_cuts cuts = weft_cuts_of(&s, weft_whole(&s, 0), P);
-        size_t behind = 0;
-        for (int k = 0; k < P; k++) {
-            const weft_span part = weft_part(&s, k), same = weft_cuts_part(&cuts, k);
-            cr_assert(part.off == same.off && part.count == same.count && same.block == 0,
-                      "P=%d n=%zu block=%zu part %d", P, s.count, s.block, k);
-            behind += part.count;
-            cr_assert_eq(weft_cuts_run(&cuts, 0, k + 1), behind);
-            cr_assert_eq(weft_cuts_run(&cuts, k + 1, P - 1 - k), s.count - behind);
-        }
-    }
 }
