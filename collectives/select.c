@@ -162,8 +162,10 @@ int weft_algo_read(const char *spec, weft_coll coll, weft_pick *ret)
     weft_pick p = {0};
     int rc = weft_spec_name(spec, name);
 
-    if (rc)
-        return weft_fail_context("%s: algorithm", weft_coll_name(coll));
+    if (rc) {
+        weft_fail_context("%s: algorithm", weft_coll_name(coll));
+        return rc;
+    }
     if ((rc = weft_algo_find(coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)))
         return rc;
     *ret = p;
