@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 
 #define X(name) extern const weft_algo weft_algo_##name;
 #include "collectives/collectives.def"
@@ -42,6 +43,10 @@ int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret)
 {
     char names[240];
 
+    if (name && strcmp(name, "plan") == 0) {
+        *ret = weft_plan_algo_blank(coll);
+        return WEFT_OK;
+    }
     for (int i = 0; name && i < ROWS; i++) {
         if (rows[i]->coll == coll && strcmp(rows[i]->name, name) == 0) {
             *ret = rows[i];
@@ -49,7 +54,7 @@ int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret)
         }
     }
     list_names(coll, names, sizeof names);
-    return weft_fail(WEFT_EINVAL, "%s: no algorithm \"%s\"; there are auto, %s",
+    return weft_fail(WEFT_EINVAL, "%s: no algorithm \"%s\"; there are auto, %s, plan:path=FILE",
                      weft_coll_name(coll), name ? name : "", names);
 }
 

@@ -17,6 +17,10 @@
 int weft_check_algo(const weft_cli *cli, const char *origin, const char *collective,
                     const char *algo);
 
+/* What a group of one can be asked for: "auto" in place of a plan file, which is for a number of
+ * peers. They judge it themselves, before they send anything. */
+const char *weft_rehearsed_algo(const char *algo);
+
 /* A group of this thread alone, over a hub. */
 typedef struct weft_alone {
     weft_hub *hub;

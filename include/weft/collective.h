@@ -19,7 +19,7 @@
  *    why); WEFT_EMISMATCH; WEFT_ECODEC a peer sent a malformed encoding; WEFT_ENONFINITE a lossy
  *    codec met NaN or infinity; WEFT_ETIMEDOUT no progress in timeout_ms (the text names the rank
  *    that was waited for); WEFT_EPEER a peer died (rank says who); WEFT_EBROKEN the group broke in
- *    an earlier operation; WEFT_ENOMEM.
+ *    an earlier operation; WEFT_EIO a plan file cannot be read; WEFT_ENOMEM.
  *  - Threads: any; two threads that start operations on one group must agree on the order
  *    themselves.
  */
@@ -48,7 +48,8 @@ typedef struct weft_receipt {
 /** Options of one call. NULL, or zeroed with size set, means the defaults. */
 typedef struct weft_coll_opts {
     size_t size;       /**< sizeof(weft_coll_opts) */
-    const char *algo;  /**< algorithm SPEC, "ring"; NULL: WEFT_ALGO, else "auto" */
+    const char *algo;  /**< algorithm SPEC, "ring", or "plan:path=FILE" for a plan of your own
+                            (plan.h); NULL: WEFT_ALGO, else "auto" */
     const char *codec; /**< codec SPEC, "qsgd:levels=7,bucket=512"; NULL: "raw" */
     float *own;        /**< out, count floats: the decoded value of this peer's contribution, bit
                             for bit what the others decoded (DIANA's message); NULL: not wanted */

@@ -37,6 +37,7 @@
 #include <weft/group.h>
 #include <weft/info.h>
 #include <weft/optim.h>
+#include <weft/plan.h>
 #include <weft/request.h>
 #include <weft/status.h>
 #include <weft/topology.h>

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 
 #define COUNT_MOST (UINT64_C(1) << 40)
 enum { PEERS_MOST = 65535, STRUCT_MOST = 4096 };
@@ -167,6 +168,7 @@ static void make_choice(weft_study *s)
         .host = s->placed_hosts && !q->topology ? s->placed_hosts : s->hosts,
         .graph = q->topology,
         .costs = &s->costs,
+        .files = s->files,
     };
 }
 
@@ -191,6 +193,8 @@ int weft_study_open(weft_study *ret, const weft_query *query)
         rc = place(&s);
     if (!rc)
         rc = take_codec(&s);
+    if (!rc)
+        rc = weft_plan_files_open(&s.files);
     if (rc) {
         weft_study_close(&s);
         return rc;
@@ -203,6 +207,8 @@ int weft_study_open(weft_study *ret, const weft_query *query)
 
 void weft_study_close(weft_study *s)
 {
+    weft_pick_free(&s->pick);
+    weft_plan_files_close(&s->files);
     weft_codec_close(&s->codec);
     weft_codec_close(&s->raw);
     weft_free(s->hosts);
@@ -256,7 +262,8 @@ weft_shape weft_study_shape(const weft_study *s, int rank, bool last)
                         .spec = &s->pick.spec,
                         .host = s->hosts,
                         .order = s->order,
-                        .graph = s->query.topology};
+                        .graph = s->query.topology,
+                        .file = s->pick.file};
 }
 
 int weft_study_build(void *user, int rank, bool last, weft_plan *ret)
