@@ -169,13 +169,3 @@ int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret)
     *ret = p;
     return WEFT_OK;
 }
-
-weft_cost weft_algo_cost(const weft_algo *a, const weft_shape *s, double width, double reply)
-{
-    weft_shape placed = *s;
-
-    for (int i = 0; s->order && !(a->traits & WEFT_ALGO_GRAPH) && i < s->size; i++)
-        if (s->order[i] == s->root)
-            placed.root = i;
-    return a->cost(&placed, width, reply);
-}

@@ -120,9 +120,6 @@ void weft_cost_most(weft_cost *most, const weft_cost *one);
  * WEFT_EINTERNAL a builder's mistake. */
 int weft_algo_build(const weft_algo *a, const weft_shape *s, weft_plan *ret);
 
-/* The algorithm's price of a shape, its ranks seated in the shape's order. */
-weft_cost weft_algo_cost(const weft_algo *a, const weft_shape *s, double width, double reply);
-
 /* What the plans of all ranks have to reach, for weft_plan_verify(). */
 weft_goal weft_shape_goal(const weft_shape *s);
 /* The same of this algorithm's plans, which its traits may promise more of: rank order. */

@@ -10,6 +10,7 @@
 
 /* Units of the picture. */
 static const double margin = 36, panel = 320, gap = 40, labels = 30, above = 26, below = 26;
+static const double finest = 1.0 / 16; /* part of a bar whose color changes */
 enum {
     LINE_ROUNDS = 8,   /* in a line, at most */
     ROUNDS_WHOLE = 34, /* more are cut: */
@@ -37,6 +38,7 @@ typedef struct frame {
     double width, height; /* of the picture */
     line lines[LINES_MOST];
     int line_count;
+    bool reduces, keeps; /* among the messages there are such */
 } frame;
 
 static double bar_x(const frame *f, int column)
@@ -78,9 +80,14 @@ static frame lay_out(const weft_story *t, const weft_picture_words *w, FILE *to)
     } else {
         f.lines[f.line_count++] = (line){.first = 1};
     }
+    for (int i = 0; i < t->message_count; i++) {
+        f.keeps = f.keeps || !t->messages[i].reduces;
+        f.reduces = f.reduces || t->messages[i].reduces;
+    }
     f.row = n <= 8 ? 40 : n <= 16 ? 29 : n <= 32 ? 18 : 11;
     f.bar = t->cell_count == 0 ? 8 : n <= 8 ? 54 : n <= 16 ? 60 : 44;
     f.way = n <= 8 ? 66 : n <= 16 ? 70 : 84;
+    f.way *= t->rounds <= 2 ? 2.4 : t->rounds <= 4 ? 1.4 : 1.0;
     f.head = 104 + 19 * formula_lines(&f);
     f.left = margin + panel + gap + labels;
     double y = f.head;
@@ -166,10 +173,16 @@ static void put_bar(const frame *f, const line *l, int column, int round, int ra
                   "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"2\" "
                   "fill=\"#ffffff\" stroke=\"#b9bfca\" stroke-width=\"0.8\"/>\n",
                   x, y - high / 2, f->bar, high);
-    for (int c = 0; c < t->cell_count; c++) {
+    for (int c = 0, next; c < t->cell_count; c = next) {
         const double held = (double)weft_story_held(t, round, rank, c);
-        const double from = t->cells[c].from, to = t->cells[c].to;
+        const double from = t->cells[c].from;
         char color[8];
+        /* Cells side by side that are alike are one, as long as their colors are. */
+        for (next = c + 1; next < t->cell_count && t->cells[next].to - from <= finest &&
+                           (double)weft_story_held(t, round, rank, next) == held;) {
+            next++;
+        }
+        const double to = t->cells[next - 1].to;
         if (held <= 0.0 || to <= from) {
             continue;
         }
@@ -179,7 +192,7 @@ static void put_bar(const frame *f, const line *l, int column, int round, int ra
         (void)fprintf(
             f->to, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"%s/>\n",
             x + f->bar * from, y + high / 2 - part, f->bar * (to - from) + 0.1, part, color,
-            held >= 1.0 ? "" : " opacity=\"0.5\"");
+            held >= 1.0 ? "" : " fill-opacity=\"0.5\"");
     }
 }
 
@@ -221,9 +234,27 @@ static void put_messages(const frame *f, const line *l)
             const double off = (k - (stripes - 1) / 2.0) * (width + 0.7);
             const weft_story_part *p = &t->parts[m->first + k * m->count / stripes];
             color_of(p->from, m->elements > 0 ? p->to : p->from + 1.0, color);
-            weft_svg_arrow(f->to, x0, y0 + off, x1, y1 + off, color, width, !m->reduces);
+            weft_svg_arrow(f->to, x0, y0 + off, x1, y1 + off, color, width,
+                           f->reduces && !m->reduces);
         }
     }
+}
+
+/* Where a tree hangs: at the root of the collective, else where all sums go. */
+static int find_root(const frame *f)
+{
+    const weft_story *t = f->t;
+    int root = f->w->root, found = 0;
+    for (int r = 0; r < t->peers && f->reduces && root == 0; r++) {
+        bool sends = false;
+        for (int i = 0; i < t->message_count && !sends; i++) {
+            sends = t->messages[i].from == r && t->messages[i].reduces;
+        }
+        if (!sends && found++ == 0) {
+            root = r;
+        }
+    }
+    return found > 1 ? f->w->root : root;
 }
 
 /* Who talks to whom at all. */
@@ -241,7 +272,7 @@ static void put_pairs(const frame *f)
         }
         const double radius = n <= 16 ? 13.0 : n <= 32 ? 9.0 : n <= 64 ? 6.0 : 4.0;
         const weft_places_box box = {margin + 4, f->head + 10, panel - 8, panel - 8, radius};
-        weft_places_find(bytes, t->peers, f->w->root, &box, places);
+        weft_places_find(bytes, t->peers, find_root(f), &box, places);
         weft_places_put(f->to, bytes, most, t->peers, &box, places, f->w->hosts);
     }
     free(bytes);
@@ -252,20 +283,12 @@ static void put_legend(const frame *f)
 {
     const double y = f->height - 40;
     double x = margin;
-    bool keeps = false, reduces = false;
-    for (int i = 0; i < f->t->message_count; i++) {
-        keeps = keeps || !f->t->messages[i].reduces;
-        reduces = reduces || f->t->messages[i].reduces;
-    }
-    if (reduces) {
+    if (f->keeps && f->reduces) { /* else there is nothing to tell apart */
         weft_svg_arrow(f->to, x, y, x + 40, y, "#3d4a63", 1.9, 0);
         weft_svg_text(f->to, x + 48, y + 4, "start", "note", "combined with what is there");
-        x += 230;
-    }
-    if (keeps) {
-        weft_svg_arrow(f->to, x, y, x + 40, y, "#3d4a63", 1.9, 1);
-        weft_svg_text(f->to, x + 48, y + 4, "start", "note", "kept, or passed on");
-        x += 190;
+        weft_svg_arrow(f->to, x + 230, y, x + 270, y, "#3d4a63", 1.9, 1);
+        weft_svg_text(f->to, x + 278, y + 4, "start", "note", "kept, or passed on");
+        x += 420;
     }
     for (int i = 0; i < 24 && f->t->cell_count > 0; i++) {
         char color[8];
@@ -275,7 +298,8 @@ static void put_legend(const frame *f)
                       x + i * 2.5, y - 6, color);
     }
     if (f->t->cell_count > 0) {
-        weft_svg_text(f->to, x + 70, y + 4, "start", "note", "%s", f->t->holds);
+        weft_svg_text(f->to, x + 70, y + 4, "start", "note", "%s%s", f->t->holds,
+                      f->w->hosts != NULL ? "; on the left, a color a host" : "");
     }
     weft_svg_text(f->to, f->width - margin, f->height - 16, "end", "small", "weft topo draw");
 }

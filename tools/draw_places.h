@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers on a plane: a tree from its root down, anything else around a circle. */
+/* Peers on a plane: a tree from its root down, a torus in rows and columns, anything else around a
+ * circle. */
 #ifndef WEFT_TOOLS_DRAW_PLACES_H
 #define WEFT_TOOLS_DRAW_PLACES_H
 
@@ -7,6 +8,7 @@
 
 typedef struct weft_place {
     double x, y;
+    int row, column; /* of a torus, else 0 */
 } weft_place;
 
 typedef struct weft_places_box {

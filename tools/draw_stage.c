@@ -153,9 +153,10 @@ static int allocate(weft_stage *s)
         weft_stage_actor *a = &s->actors[r];
         a->slots = calloc((size_t)a->slot_count + 1, sizeof(*a->slots));
         a->out = calloc((size_t)s->blocks * (size_t)(s->atoms + 1), sizeof(*a->out));
+        a->out_from = calloc((size_t)s->blocks * (size_t)(s->atoms + 1), sizeof(*a->out_from));
         a->most = calloc((size_t)s->story->cell_count + 1, sizeof(*a->most));
         a->heard = UINT64_C(1) << (r % 64);
-        if (a->slots == NULL || a->out == NULL || a->most == NULL) {
+        if (a->slots == NULL || a->out == NULL || a->out_from == NULL || a->most == NULL) {
             return WEFT_ENOMEM;
         }
     }
@@ -172,6 +173,7 @@ void weft_stage_close(weft_stage *s)
         free(a->slots);
         free(a->steps);
         free(a->out);
+        free(a->out_from);
         free(a->most);
     }
     for (int i = 0; i < s->parcel_count; i++) {

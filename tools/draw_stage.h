@@ -28,6 +28,7 @@ typedef struct weft_stage_actor {
     weft_stage_content *slots;
     int slot_count;
     uint64_t *out; /* contributors of each travelling block and atom */
+    int *out_from; /* the message that brought them first, -1: none */
     uint64_t heard;
     int clock;   /* last round waited for */
     int written; /* rounds whose holdings are written down, -1: none */

@@ -143,6 +143,25 @@ static bool send(weft_stage *s, int rank, size_t index)
     return true;
 }
 
+/* Into the output. What was there before something is added has been combined too. */
+static void put_out(weft_stage *s, int rank, const weft_schedule_step *step)
+{
+    weft_stage_actor *a = &s->actors[rank];
+    const weft_stage_content *c = &a->slots[step->slot];
+    const size_t first = (size_t)out_block(s, rank, step) * (size_t)s->atoms + (size_t)c->first;
+    for (size_t i = first; i < first + (size_t)c->count; i++) {
+        if (step->verb == WEFT_DO_UNPACK) {
+            a->out[i] = c->sets[i - first];
+            a->out_from[i] = c->message;
+        } else {
+            a->out[i] |= c->sets[i - first];
+            if (a->out_from[i] >= 0) {
+                s->story->messages[a->out_from[i]].reduces = true;
+            }
+        }
+    }
+}
+
 /* What reads slots and writes the output. */
 static bool work(weft_stage *s, int rank, const weft_schedule_step *step)
 {
@@ -181,10 +200,7 @@ static bool work(weft_stage *s, int rank, const weft_schedule_step *step)
         break;
     case WEFT_DO_UNPACK:
     case WEFT_DO_ADD:
-        out = a->out + (size_t)out_block(s, rank, step) * (size_t)s->atoms + c->first;
-        for (int i = 0; i < c->count; i++) {
-            out[i] = step->verb == WEFT_DO_ADD ? out[i] | c->sets[i] : c->sets[i];
-        }
+        put_out(s, rank, step);
         break;
     default:
         return true;

@@ -72,29 +72,25 @@ void weft_alone_close(weft_alone *alone)
     weft_hub_close(&alone->hub);
 }
 
-int weft_rehearse_call(const weft_cli *cli, const char *collective, weft_dtype dtype, weft_op op,
+int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dtype, weft_op op,
                        const char *codec, const char *algo)
 {
     const weft_coll_opts opts = {
         .size = sizeof(opts), .codec = codec, .algo = weft_rehearsed_algo(algo)};
     const uint64_t in = 0; /* room for an element of any type */
     uint64_t out = 0;
+    const size_t count = 1;
+    const weft_kind_args args = {.in = &in,
+                                 .out = &out,
+                                 .count = count,
+                                 .in_counts = &count,
+                                 .out_counts = &count,
+                                 .dtype = dtype,
+                                 .op = op,
+                                 .opts = &opts};
     weft_alone alone;
-    int code = WEFT_OK;
     const int bad = weft_alone_open(cli, &alone);
-    if (bad == 0) {
-        if (strcmp(collective, "allreduce") == 0) {
-            code = weft_allreduce(alone.group, &in, &out, 1, dtype, op, &opts);
-        } else if (strcmp(collective, "allgather") == 0) {
-            code = weft_allgather(alone.group, &in, &out, 1, dtype, &opts);
-        } else if (strcmp(collective, "reduce_scatter") == 0) {
-            code = weft_reduce_scatter(alone.group, &in, &out, 1, dtype, op, &opts);
-        } else if (strcmp(collective, "broadcast") == 0) {
-            code = weft_broadcast(alone.group, &out, 1, dtype, 0, &opts);
-        } else {
-            code = weft_barrier(alone.group, &opts);
-        }
-    }
+    const int code = bad == 0 ? kind->call(alone.group, &args) : WEFT_OK;
     if (code != WEFT_OK) {
         (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
     }

@@ -10,6 +10,7 @@
 #include <weft/group.h>
 
 #include "cli.h"
+#include "kinds.h"
 
 /* Is algo an algorithm of the collective ("allreduce")? NULL is: the automatic choice. 0, or the
  * exit status after telling the nearest name. origin: "--algo", "run 'x'". */
@@ -31,7 +32,7 @@ int weft_alone_open(const weft_cli *cli, weft_alone *ret);
 void weft_alone_close(weft_alone *alone);
 
 /* One call of the collective on one element. 0, or the exit status after telling. */
-int weft_rehearse_call(const weft_cli *cli, const char *collective, weft_dtype dtype, weft_op op,
+int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dtype, weft_op op,
                        const char *codec, const char *algo);
 
 #endif

@@ -267,6 +267,10 @@ static int run(const weft_cli *cli)
     if (weft_report_check(json, why) != 0) {
         return weft_cli_refuse(cli, "%s", why);
     }
+    const int error = csv != NULL && strcmp(csv, "-") != 0 ? weft_outfile_check(csv) : 0;
+    if (error != 0) {
+        return weft_cli_refuse(cli, "--csv %s: %s", csv, strerror(error));
+    }
     if (!weft_topo_collective(cli, collective) || !read_sweep(cli, &job) ||
         !weft_topo_query_read(cli, collective, &t)) {
         return WEFT_EXIT_USAGE;

@@ -415,12 +415,15 @@ static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *pla
         return false;
     }
     lane->fed = true;
+    if (plan->count == 0) {
+        return true; /* there may be no input */
+    }
     const float *in = r->in;
     if (op->acc != NULL) {
         weft_kernel_add(op->acc + at, in + at, r->residual + at, plan->count);
         in = op->acc;
     }
-    if (op->own != NULL && lossless(r) && plan->count > 0) {
+    if (op->own != NULL && lossless(r)) {
         memcpy(op->own + at, in + at, plan->count * sizeof(float));
     }
     return true;

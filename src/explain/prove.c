@@ -61,12 +61,12 @@ static int unpack(void *user, const weft_sim_at *at, const void *slot, size_t le
     return WEFT_OK;
 }
 
-static int compare(const weft_study *s, const char *what, double counted, double said)
+static int compare(const char *what, double counted, double said)
 {
     if (counted == said)
         return WEFT_OK;
-    return weft_fail(WEFT_EINTERNAL, "%s %s of %d peers: %.0f %s are counted, its price says %.0f",
-                     weft_coll_name(s->coll), s->pick.text, s->query.peers, counted, what, said);
+    return weft_fail(WEFT_EINTERNAL, "%.0f %s are counted, the price says %.0f", counted, what,
+                     said);
 }
 
 static void raise_to(double *most, double one)
@@ -78,11 +78,14 @@ static void raise_to(double *most, double one)
 static int check_price(const set *all, const weft_sim_count *counts)
 {
     const weft_study *s = all->study;
-    const weft_shape shape = weft_study_shape(s, 0, all->last);
-    const weft_cost c = weft_algo_cost(s->pick.algo, &shape, ENCODED, RAW);
+    weft_shape shape = weft_study_shape(s, 0, all->last);
     weft_cost most = {0};
     int rc;
 
+    shape.order = NULL;
+    shape.root = s->choice.root;
+    shape.host = s->choice.host;
+    const weft_cost c = s->pick.algo->cost(&shape, ENCODED, RAW);
     for (int i = 0; i < all->size; i++) {
         const weft_sim_count *n = &counts[i];
         raise_to(&most.rounds, (double)n->rounds);
@@ -93,12 +96,12 @@ static int check_price(const set *all, const weft_sim_count *counts)
         raise_to(&most.bytes, (double)n->received_bytes);
         raise_to(&most.reduced_bytes, (double)n->reduced_bytes);
     }
-    if ((rc = compare(s, "rounds", most.rounds, c.rounds)) ||
-        (rc = compare(s, "messages", most.messages, c.messages)) ||
-        (rc = compare(s, "bytes", most.bytes, c.bytes)) ||
-        (rc = compare(s, "bytes combined", most.reduced_bytes, c.reduced_bytes)))
+    if ((rc = compare("rounds", most.rounds, c.rounds)) ||
+        (rc = compare("messages", most.messages, c.messages)) ||
+        (rc = compare("bytes", most.bytes, c.bytes)) ||
+        (rc = compare("bytes combined", most.reduced_bytes, c.reduced_bytes)))
         return rc;
-    return compare(s, "peers", most.peers, c.peers);
+    return compare("peers", most.peers, c.peers);
 }
 
 static int count(const set *all, weft_proof *proof)

@@ -130,6 +130,25 @@ static int take_codec(weft_study *s)
     return WEFT_OK;
 }
 
+/* The algorithm is asked in its own terms: the root's place, the host at each place. */
+static int place(weft_study *s)
+{
+    const size_t peers = (size_t)s->query.peers;
+
+    s->placed_root = s->query.root;
+    if (!s->order)
+        return WEFT_OK;
+    if (s->hosts && !(s->placed_hosts = weft_calloc(peers, sizeof *s->placed_hosts)))
+        return weft_fail(WEFT_ENOMEM, "query: no memory for %zu peers", peers);
+    for (size_t i = 0; i < peers; i++) {
+        if (s->order[i] == s->query.root)
+            s->placed_root = (int)i;
+        if (s->hosts)
+            s->placed_hosts[i] = s->hosts[s->order[i]];
+    }
+    return WEFT_OK;
+}
+
 static void make_choice(weft_study *s)
 {
     const weft_query *q = &s->query;
@@ -144,8 +163,9 @@ static void make_choice(weft_study *s)
             count ? (double)weft_codec_bound(s->codec, count) / (double)count : (double)width,
         .traits = s->codec->type->traits,
         .ragged = q->ragged != 0,
-        .root = q->root,
-        .host = s->hosts,
+        /* Along a topology ranks keep their places. */
+        .root = q->topology ? q->root : s->placed_root,
+        .host = s->placed_hosts && !q->topology ? s->placed_hosts : s->hosts,
         .graph = q->topology,
         .costs = &s->costs,
         .files = s->files,
@@ -170,6 +190,8 @@ int weft_study_open(weft_study *ret, const weft_query *query)
     if (!rc)
         rc = take_order(&s);
     if (!rc)
+        rc = place(&s);
+    if (!rc)
         rc = take_codec(&s);
     if (!rc)
         rc = weft_plan_files_open(&s.files);
@@ -191,6 +213,7 @@ void weft_study_close(weft_study *s)
     weft_codec_close(&s->raw);
     weft_free(s->hosts);
     weft_free(s->order);
+    weft_free(s->placed_hosts);
     *s = (weft_study){0};
 }
 

@@ -25,7 +25,7 @@ typedef struct slot_state {
 typedef struct walk {
     weft_plan *plan;
     slot_state *slots;
-    weft_span *spans; /* inputs read, then outputs replied */
+    weft_span *spans; /* outputs replied */
     size_t span_count, index, fences;
 } walk;
 
@@ -262,27 +262,106 @@ static weft_span in_memory(const weft_plan *p, weft_span span, bool output)
     return output ? weft_plan_out(p, span) : weft_plan_in(p, span);
 }
 
-/* In place: walking upwards, the inputs read so far are those that a write here would spoil. */
+/* A place in the input where a span that is read begins or ends. */
+typedef struct mark {
+    uint32_t block;
+    size_t at;
+    size_t read; /* of the stretch from here to the next mark: 1 + the step that reads it last */
+} mark;
+
+static int by_place(const void *a, const void *b)
+{
+    const mark *x = a, *y = b;
+
+    if (x->block != y->block)
+        return x->block < y->block ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+/* The last mark at or before a place, or 0; perhaps the one where the last search led. */
+static size_t find_mark(const mark *marks, size_t count, size_t last, mark place)
+{
+    size_t low = 0, high = count;
+
+    if (last < count && by_place(&marks[last], &place) == 0)
+        return last;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (by_place(&marks[mid], &place) <= 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low > 0 ? low - 1 : 0;
+}
+
+static bool reads(const weft_step *s)
+{
+    return (s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD) && s->span.count > 0;
+}
+
+/* Marks around every input that is read, in order, with the step that reads it last. */
+static size_t mark_inputs(const weft_plan *p, mark *marks)
+{
+    size_t count = 0, kept = 0, m = 0;
+    bool sorted = true; /* as they often are */
+
+    for (size_t i = 0; i < p->step_count; i++) {
+        if (!reads(&p->steps[i]))
+            continue;
+        const weft_span s = in_memory(p, p->steps[i].span, false);
+        const mark from = {.block = s.block, .at = s.off};
+        const int order = count > 0 ? by_place(&marks[count - 1], &from) : -1;
+        if (order != 0)
+            marks[count++] = from;
+        marks[count++] = (mark){.block = s.block, .at = s.off + s.count};
+        sorted = sorted && order <= 0;
+    }
+    if (!sorted)
+        qsort(marks, count, sizeof *marks, by_place);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || by_place(&marks[kept - 1], &marks[i]) != 0)
+            marks[kept++] = marks[i];
+    for (size_t i = 0; i < p->step_count; i++) {
+        if (!reads(&p->steps[i]))
+            continue;
+        const weft_span s = in_memory(p, p->steps[i].span, false);
+        m = find_mark(marks, kept, m, (mark){.block = s.block, .at = s.off});
+        for (; marks[m].at < s.off + s.count; m++) /* its end is a mark too */
+            marks[m].read = i + 1;
+    }
+    return kept;
+}
+
+/* In place: what a step writes must not be read as input by a step below. */
 static int check_inputs(walk *w)
 {
     const weft_plan *p = w->plan;
+    mark *marks = weft_alloc(2 * p->step_count * sizeof *marks); /* fewer bytes than steps */
+    int rc = WEFT_OK;
 
-    w->span_count = 0;
-    for (w->index = p->step_count; w->index-- > 0;) {
+    if (!marks)
+        return weft_fail(WEFT_ENOMEM, "plan: no memory to check %zu steps", p->step_count);
+    const size_t count = mark_inputs(p, marks);
+    size_t m = 0;
+    for (w->index = p->step_count; !rc && w->index-- > 0;) {
         const weft_step *s = &p->steps[w->index];
-        if (s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD)
-            w->spans[w->span_count++] = in_memory(p, s->span, false);
-        if (!writes(s->verb))
+        if (!writes(s->verb) || s->span.count == 0)
             continue;
         const weft_span out = in_memory(p, s->span, true);
-        for (size_t i = 0; i < w->span_count; i++)
-            if (overlap(out, w->spans[i]))
-                return wrong(w,
-                             "in place, the input at block %" PRIu32 " elements %zu+%zu is written "
-                             "before it is read below",
-                             out.block, out.off, out.count);
+        m = find_mark(marks, count, m, (mark){.block = out.block, .at = out.off});
+        for (; !rc && m < count && marks[m].block <= out.block; m++) {
+            if (marks[m].block == out.block && marks[m].at >= out.off + out.count)
+                break;
+            if (marks[m].block == out.block && marks[m].read > w->index + 1)
+                rc = wrong(w,
+                           "in place, the input at block %" PRIu32 " elements %zu+%zu is written "
+                           "before it is read below",
+                           out.block, out.off, out.count);
+        }
     }
-    return WEFT_OK;
+    weft_free(marks);
+    return rc;
 }
 
 static int check_replies(walk *w)
@@ -336,8 +415,8 @@ static int list_peers(weft_plan *p)
     if (!p->peers || !p->recvs)
         return weft_fail(WEFT_ENOMEM, "plan: no memory for %zu messages", count);
     count = 0;
-    for (size_t i = 0; i < p->step_count; i++)
-        if (talks(&p->steps[i]))
+    for (size_t i = 0; i < p->step_count; i++) /* joined ones name the same in a row */
+        if (talks(&p->steps[i]) && (count == 0 || p->peers[count - 1].rank != p->steps[i].peer))
             p->peers[count++].rank = p->steps[i].peer;
     qsort(p->peers, count, sizeof *p->peers, by_rank);
     for (size_t i = 0; i < count; i++)
@@ -386,7 +465,7 @@ int weft_plan_check(weft_plan *p)
     if (p->failed)
         return weft_fail(p->failed, "plan of rank %d of %d: %s", p->rank, p->size, p->why);
     w.slots = weft_calloc((size_t)p->slot_count, sizeof *w.slots);
-    w.spans = weft_calloc(p->step_count, sizeof *w.spans);
+    w.spans = weft_alloc(p->step_count * sizeof *w.spans);
     if (!w.slots || !w.spans) {
         rc = weft_fail(WEFT_ENOMEM, "plan: no memory to check %zu steps", p->step_count);
         goto out;

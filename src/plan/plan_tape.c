@@ -96,6 +96,23 @@ static void put_message(weft_tape *t, const weft_step *s, double bytes, bool fen
     t->ops[t->op_count++] = op;
 }
 
+/* Work behind work is one: where pieces travel together there are very many. */
+static void put_work(weft_tape *t, double seconds)
+{
+    if (t->op_count > 0 && t->ops[t->op_count - 1].kind == WEFT_TAPE_WORK)
+        t->ops[t->op_count - 1].amount += seconds;
+    else
+        t->ops[t->op_count++] = (weft_tape_op){.kind = WEFT_TAPE_WORK, .amount = seconds};
+}
+
+/* Room for what is left only. */
+static void shrink(weft_tape *t)
+{
+    void *ops = weft_realloc(t->ops, t->op_count * sizeof *t->ops);
+
+    t->ops = ops ? ops : t->ops;
+}
+
 int weft_tape_make(weft_tape *ret, const weft_plan *p, const weft_tape_rates *rates,
                    size_t (*bound)(void *user, const weft_plan *p, const weft_step *s), void *user)
 {
@@ -121,9 +138,10 @@ int weft_tape_make(weft_tape *ret, const weft_plan *p, const weft_tape_rates *ra
             fenced = true;
             t.ops[t.op_count++] = (weft_tape_op){.kind = WEFT_TAPE_FENCE};
         } else {
-            t.ops[t.op_count++] = (weft_tape_op){.kind = WEFT_TAPE_WORK, .amount = work(s, rates)};
+            put_work(&t, work(s, rates));
         }
     }
+    shrink(&t);
     *ret = t;
     return WEFT_OK;
 }

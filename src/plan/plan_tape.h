@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A plan as far as time goes: 16 bytes a step, without slots and spans. What is joined is one
- * message, numbered as one; work of any verb is a time.
+ * message, numbered as one; work of any verb is a time, of several in a row their sum.
  */
 #ifndef WEFT_PLAN_PLAN_TAPE_H
 #define WEFT_PLAN_PLAN_TAPE_H

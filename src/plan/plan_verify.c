@@ -35,7 +35,7 @@ typedef struct proof {
     const weft_goal *goal;
     weft_plan *plans;
     size_t *edges; /* ascending, of all spans; atom i lies between edges i and i+1 */
-    size_t edge_count, edge_cap;
+    size_t edge_count, edge_cap, edges_sorted;
     size_t atoms, stride; /* stride: words of a symbol */
     uint64_t **outs;      /* of each rank: its blocks, each of atoms symbols */
     uint64_t *heard;      /* meeting: of each rank, ranks as bits */
@@ -313,6 +313,9 @@ static int keep_edge(proof *v, size_t edge)
 {
     void *edges = v->edges;
 
+    /* Most are those of the plans before. */
+    if (v->edges_sorted > 0 && bsearch(&edge, v->edges, v->edges_sorted, sizeof edge, by_size))
+        return WEFT_OK;
     if (!weft_grow(&edges, &v->edge_cap, v->edge_count + 1, sizeof *v->edges))
         return weft_fail(WEFT_ENOMEM, "verify: no memory for edges");
     v->edges = edges;
@@ -332,11 +335,13 @@ static int keep_edges(proof *v, const weft_plan *p)
         if ((rc = keep_edge(v, span->off)) || (rc = keep_edge(v, span->off + span->count)))
             return rc;
     }
+    if (v->edge_count == v->edges_sorted)
+        return WEFT_OK;
     qsort(v->edges, v->edge_count, sizeof *v->edges, by_size);
     for (size_t i = 0; i < v->edge_count; i++)
         if (kept == 0 || v->edges[kept - 1] != v->edges[i])
             v->edges[kept++] = v->edges[i];
-    v->edge_count = kept;
+    v->edge_count = v->edges_sorted = kept;
     return WEFT_OK;
 }
 

@@ -6,7 +6,7 @@ import subprocess
 
 from program import check, done, weft
 
-COMMANDS = ["run", "train", "bench", "call", "info"]
+COMMANDS = ["run", "train", "bench", "call", "topo", "info"]
 
 # Without anything and with help.
 plain = weft(status=2)
@@ -77,10 +77,10 @@ for words, says in [
     (["bench", "allreduce", "--rss", "--link", "mem"], "a process a peer"),
     (["bench", "allreduce", "-n", "2", "-e", "1K", "--algo", "rnig"], "ring"),
     (["bench", "allreduce", "--algo", "rnig"], "--algo 'rnig' is no algorithm of allreduce; nearest: ring"),
-    (["bench", "allgather", "--algo", "doubling"], "is no algorithm of allgather"),
+    (["bench", "allgather", "--algo", "torus"], "is no algorithm of allgather"),
     (["bench", "allreduce", "--algo", "tree:arity=0"], "arity: 0 is out of range (1 to 16)"),
     (["bench", "allreduce", "--algo", "tree:rows=2"], 'unknown key "rows"; valid keys: arity'),
-    (["call", "broadcast", "--in", "x", "--out", "y%d", "--algo", "ring"], "is no algorithm of broadcast; nearest: auto (there are auto, tree)"),
+    (["call", "broadcast", "--in", "x", "--out", "y%d", "--algo", "ring"], "is no algorithm of broadcast; nearest: auto (there are auto, tree, chain"),
     (["bench", "allreduce", "--codec", "qsgd", "--algo", "ring"], "algorithm ring combines encodings"),
     (["bench", "allreduce", "--codec", "qsgd", "--algo", "doubling"], "algorithm doubling combines encodings"),
     (["bench", "allreduce", "--op", "mean", "--dtype", "int32"], "there is no operation mean of int32"),

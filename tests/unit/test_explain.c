@@ -291,7 +291,7 @@ Test(verify, a_price_that_is_not_what_is_counted_is_refused)
     bad.cost = cost_of_another;
     s.pick.algo = &bad;
     cr_expect_eq(weft_study_prove(&s, false, &p), WEFT_EINTERNAL);
-    cr_expect(strstr(weft_last_error()->message, "6 messages are counted, its price says 7"), "%s",
+    cr_expect(strstr(weft_last_error()->message, "6 messages are counted, the price says 7"), "%s",
               weft_last_error()->message);
     weft_study_close(&s);
 }

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weft topo: what it explains and simulates is what peers do; proofs, pictures, words that are wrong."""
+import csv
+import io
+import json
+import math
+import pathlib
+import re
+import tempfile
+import xml.etree.ElementTree as tree
+
+from program import check, done, weft
+
+PARTS = ("list", "draw", "verify", "sim", "explain")
+
+
+def data(*words, **more):
+    return json.loads(weft("topo", *words, "--json", "-", **more).stdout)
+
+
+def close(a, b, what, tolerance=1e-9):
+    check(math.isclose(a, b, rel_tol=tolerance), f"{what}: {a}, expected {b}")
+
+
+# Help of the whole and of each part; words that are none.
+for part in PARTS:
+    check(re.search(rf"^  {part} ", weft("topo", "--help").stdout, flags=re.M), f"--help tells of {part}")
+    text = weft("topo", part, "--help")
+    check(f"usage: weft topo {part} " in text.stdout and "example:\n  weft topo " + part in text.stdout, f"{part} --help", text)
+    example = re.search(r"example:\n  weft (.*)", text.stdout)[1].split()
+    weft(*example, "--help")
+weft("topo", status=2, says="too few words")
+for words, says in [
+    (["lisp"], "unknown word 'lisp'; nearest: list"),
+    (["list", "--colective", "x"], "nearest: --collective"),
+    (["list", "-c", "alreduce"], "unknown collective 'alreduce'; nearest: allreduce"),
+    (["explain"], "too few words"),
+    (["explain", "alreduce"], "nearest: allreduce"),
+    (["explain", "allreduce", "-n", 0], "-n '0'"),
+    (["explain", "allreduce", "--codec", "qsdg"], "qsgd"),
+    (["explain", "allreduce", "--dtype", "float23"], "float32"),
+    (["explain", "allreduce", "--algo", "rink"], "no algorithm \"rink\""),
+    (["explain", "allreduce", "--costs", "round=x"], "round"),
+    (["explain", "broadcast", "-n", 4, "--root", 4], "root 4"),
+    (["explain", "allreduce", "--hosts", "2x"], "not a list of 4 numbers"),
+    (["explain", "allreduce", "-n", 5, "--hosts", "2x4"], "--hosts 2x4 is 8 peers, -n says 5"),
+    (["explain", "allreduce", "-n", 3, "--order", "0,1,1"], "rank 1 at place 2"),
+    (["sim", "rink"], "no algorithm \"rink\""),
+    (["sim", "ring", "--codec", "qsgd"], "combines encodings"),
+    (["sim", "ring", "--link", "fast"], "not RATE or RATE,LATENCY"),
+    (["sim", "ring", "--link", "1gbit,soon"], "not RATE or RATE,LATENCY"),
+    (["sim", "ring", "--link", "0"], "not RATE or RATE,LATENCY"),
+    (["sim", "ring", "--slow", "8:1mbit"], "rank below 8"),
+    (["sim", "ring", "--slow", "3"], "RANK:RATE"),
+    (["sim", "ring", "--late", "3:x"], "RANK:SECONDS"),
+    (["sim", "ring", "--edge", "1:1:1mbit"], "two ranks below 8"),
+    (["sim", "ring", "--edge", "1:2:1mbit", "--edge", "1:2:2mbit"], "rank 1 to 2 is there twice"),
+    (["sim", "ring", "--trunk", "1gbit"], "go with --hosts"),
+    (["sim", "ring", "--net", "sand=1"], "unknown figure 'sand'; nearest: send"),
+    (["sim", "ring", "--net", "send=x"], "not a time like 20us"),
+    (["sim", "ring", "--net", "ack=0.9"], "ack_share is 0.9"),
+    (["sim", "ring", "--sweep", "1M:1K"], "not FROM:TO"),
+    (["sim", "ring", "--sweep", "1K:1G", "--factor", 1.1], "more than 64 sizes"),
+    (["sim", "ring", "--sweep", "1K:2K", "--bytes", "1K"], "do not go together"),
+    (["sim", "ring", "--json", "-", "--csv", "-"], "do not go together"),
+    (["sim", "ring", "--csv", "/no/where.csv"], "/no/where.csv: No such file"),
+    (["verify", "-n", "4..2"], "-n '4..2': not a size like 8 or a range like 1..64"),
+    (["verify", "-n", "0"], "-n '0'"),
+    (["verify", "rink"], "unknown algorithm 'rink'; nearest: ring"),
+    (["draw", "rink"], "no algorithm \"rink\""),
+    (["draw", "ring", "-o", "ring.png"], "must end in .svg"),
+    (["draw", "ring", "-n", 129], "more than 128"),
+    (["draw", "ring", "-o", "/no/where.svg"], "/no/where.svg: No such file"),
+]:
+    process = weft("topo", *words, status=2, says=says)
+    check(process.stdout == "", "nothing on stdout", process)
+
+# list: every algorithm that weft info has, with its needs.
+listed = data("list")["algorithms"]
+known = json.loads(weft("info", "algorithms", "--json", "-").stdout)["algorithms"]
+check([(a["collective"], a["name"]) for a in listed] == [(a["scope"], a["name"]) for a in known], "all are listed")
+check(all(a["needs"] and a["cost"] and a["summary"] for a in listed), f"needs and costs: {listed}")
+check({"encodings that merge", "any codec"} <= {a["needs"] for a in listed}, "needs differ")
+text = weft("topo", "list", "-c", "broadcast").stdout
+check("broadcast" in text and "allreduce" not in text, "one collective alone")
+
+# explain and sim say what peers do: algorithm, lanes, bytes of bodies.
+for codec in ("raw", "qsgd:levels=1,bucket=64"):
+    for peers in (2, 3, 5):
+        rows = json.loads(weft("bench", "allreduce", "-n", peers, "--link", "mem", "-b", 4, "-e", "4M", "-f", 32, "-i", 1,
+                               "-w", 0, "--codec", codec, "--json", "-").stdout)["rows"]
+        check(len(rows) == 5, f"sizes {rows}")
+        for row in rows:
+            words = ("-n", peers, "--bytes", row["size"], "--codec", codec)
+            said = data("explain", "allreduce", *words)
+            chosen = next(c for c in said["candidates"] if c.get("chosen"))
+            check(said["count"] == row["count"] and said["chosen"] == row["algo"] == chosen["algo"], f"{said}, {row}")
+            check(chosen["lanes"] == row["lanes"], f"lanes: {chosen}, {row}")
+            ran = data("sim", "auto", *words)["rows"][0]
+            check((ran["algo"], ran["lanes"]) == (row["algo"], row["lanes"]), f"{ran}, {row}")
+            check(ran["body_bytes_sent_max"] == row["body_bytes_sent_max"], f"bytes: {ran}, {row}")
+
+# explain: fitting candidates by price, the parts of a price, another table.
+said = data("explain", "allreduce", "-n", 8, "-b", "1M", "--codec", "qsgd")
+fits = [c for c in said["candidates"] if c["fits"]]
+check(fits == sorted(fits, key=lambda c: c["seconds"]) and fits[0]["chosen"], "the cheapest first, and taken")
+for c in fits:
+    close(c["round_s"] + c["message_s"] + c["byte_s"] + c["reduce_s"], c["seconds"], f"parts of {c['algo']}")
+check(any("codec" in c["why_not"] for c in said["candidates"] if not c["fits"]), "who cannot says why")
+process = weft("topo", "explain", "allreduce", "-n", 8, "-b", "1M", "--codec", "qsgd")
+check(f"\n{fits[0]['algo']} runs: with " in process.stdout and "ring cannot serve: it combines" in process.stdout, "words", process)
+process = weft("topo", "explain", "allreduce", "--codec", "qsgd", "--algo", "ring", "--json", "-", status=2)
+check(json.loads(process.stdout)["chosen"] is None and "nothing runs" in process.stderr, "nothing else instead", process)
+process = weft("topo", "explain", "allreduce", "-n", 8, "-b", "16M", "--algo", "doubling")
+check("doubling runs because it is asked for" in process.stdout and "would be the cheapest" in process.stdout, "asked for", process)
+check(data("explain", "allreduce", "-n", 8, "-b", "1M", "--costs", "round=1")["chosen"] != "ring", "dear rounds")
+check(data("explain", "allreduce", "-n", 8, "-b", "1M", "--costs", "round=0,message=0,byte=1,incast=1")["chosen"] == "ring", "dear bytes")
+
+# sim: closed forms where only the link counts.
+BARE = "overhead=0,ack=0,incast=0,switch=0,frame=0,send=0,receive=0,handoff=0,pack=0,merge=0,unpack=0"
+SIZE, RATE = 1 << 20, 1e9 / 8
+for peers in (2, 4, 8):
+    rows = data("sim", "ring", "doubling", "-n", peers, "-b", SIZE, "--lane", "1G", "--link", "1gbit,1ms", "--net", BARE)["rows"]
+    close(rows[0]["seconds"], 2 * (peers - 1) * (SIZE / peers / RATE + 1e-3), f"ring of {peers}")
+    close(rows[1]["seconds"], math.log2(peers) * (SIZE / RATE + 1e-3), f"doubling of {peers}")
+    for row in rows:
+        close(row["algbw_gbs"], SIZE / row["seconds"] / 1e9, "algbw")
+        close(row["busbw_gbs"], row["algbw_gbs"] * 2 * (peers - 1) / peers, "busbw")
+        close(row["bound_share"], row["busbw_gbs"] * 1e9 / RATE, "share of the bound")
+        check(len(row["finish_s"]) == peers and max(row["finish_s"]) == row["seconds"] and min(row["finish_s"]) == row["first_s"], "ends")
+        check(row["busiest"].startswith("up of rank ") and 0 < row["busiest_share"] <= 1 + 1e-9, f"busiest {row}")
+bare = ("sim", "ring", "-n", 8, "-b", SIZE, "--lane", "1G", "--link", "1gbit", "--net", BARE)
+alone = data(*bare)["rows"][0]
+close(data(*bare, "--slow", "3:10mbit")["rows"][0]["seconds"], 100 * alone["seconds"], "a slow peer slows the ring")
+late = data(*bare, "--late", "2:500ms")["rows"][0]
+check(0.5 + alone["seconds"] / 2 < late["seconds"] <= 0.5 + alone["seconds"] + 1e-9, f"a late peer: {late}")
+close(data(*bare, "--edge", "0:1:100mbit")["rows"][0]["seconds"], 10 * alone["seconds"], "a slow edge")
+net = data("sim", "doubling", "--hosts", "2x4", "-b", SIZE, "--lane", "1G", "--link", "1gbit", "--local", "100gbit", "--trunk", "1gbit", "--net", BARE)
+close(net["rows"][0]["seconds"], 4 * SIZE / RATE + 2 * SIZE / (100 * RATE), "four streams share a trunk")
+check(net["peers"] == 8 and net["rows"][0]["busiest"] == "up of host 0" and net["network"]["trunk"] == RATE, f"trunk: {net}")
+check(net["network"]["send"] == 0 and net["network"]["segment"] == 1448, f"every figure is told: {net['network']}")
+
+# A sweep, as text, JSON and CSV; twice the same.
+words = ("sim", "auto", "scatter", "-n", 4, "--sweep", "1K:1M", "--factor", 32, "--link", "100mbit,50us", "--burst", "32K")
+with tempfile.TemporaryDirectory() as folder:
+    rows = data(*words, "--csv", folder + "/sweep.csv")["rows"]
+    table = list(csv.DictReader(io.StringIO(pathlib.Path(folder, "sweep.csv").read_text())))
+check([row["bytes"] for row in rows] == [1024, 1024, 32768, 32768, 1 << 20, 1 << 20], f"sizes {rows}")
+check(len(table) == len(rows), "a line of CSV for each")
+for row, line in zip(rows, table):
+    for key in ("algo", "bytes", "count", "lanes", "seconds", "bound_share", "messages", "wire_bytes", "busiest"):
+        check(str(row[key]) == line[key] or float(row[key]) == float(line[key]), f"{key}: {row}, {line}")
+check(weft("topo", *words, "--csv", "-").stdout == weft("topo", *words, "--csv", "-").stdout, "deterministic")
+check(weft("topo", *words).stdout.count("scatter") >= 3, "a row for each in the text")
+check(data("sim", "auto", "-c", "barrier", "-n", 100)["rows"][0]["body_bytes"] == 0, "a barrier has no bytes")
+check(data("sim", "auto", "-c", "allgather", "-n", 4, "-b", 1 << 16)["rows"][0]["count"] == 1 << 12, "blocks share the size")
+
+# verify: everything, and what is asked for.
+process = weft("topo", "verify", "-n", "1..9")
+check(re.search(r"^# -n 1\.\.9: \d+ plans of \d+ shapes proved, \d+ messages; price = count in all; 0 failures$", process.stdout, flags=re.M), "total", process)
+proof = data("verify", "-n", "1..9")
+check([(r["collective"], r["algorithm"]) for r in proof["rows"]] == [(a["scope"], a["name"]) for a in known], "a row for each")
+check(proof["failed"] == 0 and proof["failures"] == [], f"failures {proof['failures']}")
+for key in ("plans", "shapes", "messages", "failed"):
+    check(sum(row[key] for row in proof["rows"]) == proof[key], f"the sum of {key}")
+check(all(row["shapes"] > 0 or row["refused"] > 0 for row in proof["rows"]), "none is passed over")
+one = data("verify", "ring", "-n", 5, "-c", "allreduce", "-j", 1)
+check([r["algorithm"] for r in one["rows"]] == ["ring"] and one["rows"][0]["plans"] % 5 == 0 and one["rows"][0]["plans"] > 0, f"one: {one}")
+check({r["algorithm"] for r in data("verify", "ring", "-n", 3)["rows"]} == {"ring"}, "of every collective")
+
+# draw: a message of the plan is an arrow of the picture, a line of the words, an entry of the JSON.
+SVG = "{http://www.w3.org/2000/svg}"
+with tempfile.TemporaryDirectory() as folder:
+    path = folder + "/picture.svg"
+    for algo in known:
+        if algo["name"] in ("graph", "edges"):
+            continue  # they need a topology
+        for peers in (1, 2, 6, 17):
+            words = ("draw", algo["name"], "-c", algo["scope"], "-n", peers)
+            status = weft("topo", *words, status=None)
+            if status.returncode == 2:
+                check("needs" in status.stderr, "refused with a reason", status)
+                continue
+            check(status.returncode == 0, "drawn in words", status)
+            drawn = data(*words, "-o", path)
+            lines = re.findall(r"^ +(\d+) -> (\d+)", status.stdout, flags=re.M)
+            check([(str(m["from"]), str(m["to"])) for m in drawn["messages"]] == lines, f"words of {words}")
+            root = tree.parse(path).getroot()
+            arrows = [p for p in root.iter(SVG + "path") if "C" in p.get("d", "") and "v" not in p.get("d")]
+            parts = sum(min(len(m["parts"]), 4) for m in drawn["messages"])
+            check(len(arrows) >= parts or drawn["rounds"] > 34, f"{len(arrows)} arrows for {parts} parts: {words}")
+            title = root.find(SVG + "title").text
+            check(title == f"{algo['scope']} · {drawn['algo']} · {peers} peer{'s' if peers > 1 else ''}", title)
+            check(all(1 <= m["round"] <= drawn["rounds"] and 0 <= m["from"] < peers for m in drawn["messages"]), "rounds")
+    before = pathlib.Path(path).read_text()
+    weft("topo", *words, "-o", path)
+    check(pathlib.Path(path).read_text() == before, "the same picture again")
+done()
