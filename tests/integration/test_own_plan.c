@@ -98,7 +98,12 @@ static void write_file(const member *me, const char *name, const char *algo, con
 {
     char path[SPEC - 10], *text = calloc(1, 1 << 16);
     snprintf(path, sizeof(path), "%s/%s-%d", me->folder + strlen("file://"), name, me->rank);
-    MUST_OK(me, weft_plan_export("allreduce", algo, me->size, 0, NULL, path));
+    const weft_query query = {.size = sizeof(query),
+                              .collective = "allreduce",
+                              .algo = algo,
+                              .peers = me->size,
+                              .dtype = WEFT_F32};
+    MUST_OK(me, weft_plan_export(&query, path));
     FILE *file = fopen(path, "rb");
     MUST(me, file != NULL && fread(text, 1, (1 << 16) - 1, file) > 0, "%s", path);
     fclose(file);

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "collectives/plan_algo.h"
 #include <weft/plan.h>
+#include <weft/topology.h>
 
 /* Two peers swap all they have. */
 #define HEAD "{\"weft_plan\": 1, \"collective\": \"allreduce\", \"peers\": 2, \"ranks\": ["
@@ -397,6 +398,18 @@ static void removed(const char *path)
     cr_expect_eq(rmdir(folder), 0);
 }
 
+static int export_to(const char *collective, const char *algo, int peers, int root,
+                     const char *path)
+{
+    const weft_query q = {.size = sizeof q,
+                          .collective = collective,
+                          .algo = algo,
+                          .peers = peers,
+                          .root = root,
+                          .dtype = WEFT_F32};
+    return weft_plan_export(&q, path);
+}
+
 static weft_choice choice_of(int size, weft_plan_files *files)
 {
     return (weft_choice){.coll = WEFT_COLL_ALLREDUCE,
@@ -514,15 +527,13 @@ Test(plan_file, an_exported_algorithm_is_a_plan_file)
     weft_pick p;
 
     snprintf(spec, sizeof spec, "plan:path=%s", path);
-    cr_assert_eq(weft_plan_export("allreduce", "ring", 5, 0, NULL, path), 0, "%s",
-                 weft_last_error()->message);
+    cr_assert_eq(export_to("allreduce", "ring", 5, 0, path), 0, "%s", weft_last_error()->message);
     cr_assert_eq(weft_algo_select(spec, &c, &p), 0, "%s", weft_last_error()->message);
     cr_expect_eq(weft_plan_algo_file(p.file)->parts, 5);
     weft_pick_free(&p);
     /* What was read from a file can be written again. */
-    cr_assert_eq(weft_plan_export("allreduce", spec, 5, 0, NULL, path), 0, "%s",
-                 weft_last_error()->message);
-    cr_assert_eq(weft_plan_export("broadcast", "tree", 7, 3, NULL, path), 0);
+    cr_assert_eq(export_to("allreduce", spec, 5, 0, path), 0, "%s", weft_last_error()->message);
+    cr_assert_eq(export_to("broadcast", "tree", 7, 3, path), 0);
     c.coll = WEFT_COLL_BROADCAST;
     c.size = 7;
     c.root = 3;
@@ -531,6 +542,50 @@ Test(plan_file, an_exported_algorithm_is_a_plan_file)
     c.root = 2;
     cr_assert_eq(weft_algo_select(spec, &c, &p), WEFT_ENOTSUP);
     cr_expect(strstr(weft_last_error()->message, "has root 3, not 2"));
+    removed(path);
+}
+
+Test(plan_file, it_goes_along_a_topology_that_has_its_edges)
+{
+    static const struct {
+        const char *graph;
+        int code;
+    } cases[] = {{"ring", WEFT_OK}, {"complete", WEFT_OK}, {"star", WEFT_ENOTSUP}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weft_topology *graph = NULL;
+        weft_choice c = choice_of(4, NULL);
+        weft_pick p = {0};
+        cr_assert_eq(weft_topology_open(&graph, cases[i].graph, 4), 0);
+        c.graph = graph;
+        cr_expect_eq(weft_algo_select("plan:path=" WEFT_EXAMPLES "/line4.json", &c, &p),
+                     cases[i].code, "%s: %s", cases[i].graph, weft_last_error()->message);
+        cr_expect(cases[i].code == WEFT_OK ||
+                      strstr(weft_last_error()->message, "sends from 1 to 2, no neighbours"),
+                  "%s", weft_last_error()->message);
+        weft_pick_free(&p);
+        weft_topology_close(&graph);
+    }
+}
+
+Test(plan_file, one_that_reduces_in_rank_order_is_known)
+{
+    const char *path = saved("");
+    static const struct {
+        const char *algo;
+        bool ordered;
+    } cases[] = {{"gather", true}, {"ring", false}};
+    weft_choice c = choice_of(4, NULL);
+    char spec[300];
+
+    snprintf(spec, sizeof spec, "plan:path=%s", path);
+    c.ordered = true;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weft_pick p = {0};
+        cr_assert_eq(export_to("allreduce", cases[i].algo, 4, 0, path), 0);
+        cr_expect_eq(weft_algo_select(spec, &c, &p), cases[i].ordered ? WEFT_OK : WEFT_ENOTSUP);
+        weft_pick_free(&p);
+    }
     removed(path);
 }
 
@@ -561,16 +616,14 @@ Test(plan_file, facts_are_those_of_the_file)
 
 Test(plan_file, an_export_that_cannot_be_is_told)
 {
-    cr_expect_eq(weft_plan_export("allredoce", "ring", 4, 0, NULL, "/tmp/x"), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export(NULL, "ring", 4, 0, NULL, "/tmp/x"), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export("allreduce", "rink", 4, 0, NULL, "/tmp/x"), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export("allreduce", "auto", 4, 0, NULL, "/tmp/x"), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export("allreduce", NULL, 4, 0, NULL, "/tmp/x"), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export("allreduce", "ring", 0, 0, NULL, "/tmp/x"), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export("broadcast", "tree", 4, 4, NULL, "/tmp/x"), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export("allreduce", "ring", 4, 0, NULL, NULL), WEFT_EINVAL);
-    cr_expect_eq(weft_plan_export("allreduce", "ring", 4, 0, NULL, "/nowhere/x"), WEFT_EIO);
-    cr_expect_eq(weft_plan_export("allreduce", "ring", 1000, 0, NULL, "/nowhere/x"), WEFT_ENOTSUP);
+    cr_expect_eq(export_to("allredoce", "ring", 4, 0, "/tmp/x"), WEFT_EINVAL);
+    cr_expect_eq(export_to(NULL, "ring", 4, 0, "/tmp/x"), WEFT_EINVAL);
+    cr_expect_eq(export_to("allreduce", "rink", 4, 0, "/tmp/x"), WEFT_EINVAL);
+    cr_expect_eq(export_to("allreduce", "ring", 0, 0, "/tmp/x"), WEFT_EINVAL);
+    cr_expect_eq(export_to("broadcast", "tree", 4, 4, "/tmp/x"), WEFT_EINVAL);
+    cr_expect_eq(export_to("allreduce", "ring", 4, 0, NULL), WEFT_EINVAL);
+    cr_expect_eq(export_to("allreduce", "ring", 4, 0, "/nowhere/x"), WEFT_EIO);
+    cr_expect_eq(export_to("allreduce", "ring", 1000, 0, "/nowhere/x"), WEFT_ENOTSUP);
     cr_expect(strstr(weft_last_error()->message, "a plan file holds 1048576 steps"), "%s",
               weft_last_error()->message);
 }
@@ -586,7 +639,7 @@ Test(plan_file, places_of_an_order_are_its_ranks)
 
     c.coll = WEFT_COLL_BROADCAST;
     snprintf(spec, sizeof spec, "plan:path=%s", path);
-    cr_assert_eq(weft_plan_export("broadcast", "tree", 3, root, NULL, path), 0);
+    cr_assert_eq(export_to("broadcast", "tree", 3, root, path), 0);
     cr_assert_eq(weft_algo_select(spec, &c, &p), 0);
     weft_shape s = {.coll = c.coll,
                     .rank = 2,
