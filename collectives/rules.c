@@ -99,18 +99,17 @@ static int check_rule(const rule *r)
 
 int weft_rules_check(const char *rules)
 {
-    int rc = WEFT_OK;
     rule r;
 
-    for (const char *at = rules; rc == WEFT_OK; at++) {
+    for (const char *at = rules;; at++) {
         const size_t len = strcspn(at, ";");
-        if ((rc = read_rule(at, len, &r)) == WEFT_OK)
+        int rc = read_rule(at, len, &r);
+        if (!rc)
             rc = check_rule(&r);
         at += len;
-        if (*at == '\0')
-            break;
+        if (rc || *at == '\0')
+            return rc;
     }
-    return rc;
 }
 
 bool weft_rules_find(const char *rules, weft_coll coll, uint64_t bytes, char out[WEFT_SPEC_TEXT])

@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-#define WEFT_FOREVER (-1) /**< a timeout that never passes */
+#define WEFT_FOREVER (-1)   /**< a timeout that never passes */
+#define WEFT_UNDEFINED (-1) /**< color of a peer that will be in none of the new groups */
 
 typedef struct weft_hub weft_hub; /**< meeting place and link for threads of one process */
 
@@ -86,8 +87,38 @@ WEFT_API void weft_group_opts_init(weft_group_opts *opts);
 WEFT_API int weft_group_open(weft_group **ret, const weft_group_opts *opts);
 
 /**
- * Leave and free the group. NULL-safe, sets *group to NULL. Operations still running are canceled;
- * their requests stay valid until freed, in any order with this call. Returns within one second.
+ * Make new groups of a group's peers: those that give the same color are together, in the order of
+ * (key, rank in this group). Every peer of the group calls it, in the order of its collectives.
+ *
+ * The new group has numbers, failures and operations of its own, over the same links, and inherits
+ * timeouts, rules for algorithms, seed and log; of topology and order what is left among its peers.
+ * Lossy codecs key their random numbers with the rank in the group that was opened: operations of
+ * one number in different groups draw the same ones, unless draw or tensor tell them apart.
+ *
+ * @param color  0 or more; WEFT_UNDEFINED: this peer gets *ret = NULL.
+ * @param key    any number.
+ * @param ret    the group of this peer's color; untouched on failure.
+ * @return 0; WEFT_EINVAL on every peer, naming who gave another color or nowhere to put the group,
+ *         or whom the topology does not connect with others of its color;
+ *         WEFT_ENOMEM, the same; and what an allgather may return.
+ * Cost: an allgather of 12 bytes; about 60 bytes for each peer of this group. No thread, no
+ * connection.
+ */
+WEFT_API int weft_group_split(weft_group *group, int color, int key, weft_group **ret);
+
+/** Make a second group of the same peers in the same order: operations there are apart from those
+ *  here. Otherwise as weft_group_split(). */
+WEFT_API int weft_group_duplicate(weft_group *group, weft_group **ret);
+
+/**
+ * Leave and free the group. NULL-safe, sets *group to NULL. Operations of it that still run are
+ * canceled; their requests stay valid until freed, in any order with this call. Returns within one
+ * second.
+ *
+ * A group and those split from it are closed in any order; each ends alone, the thread and the
+ * links they share end with the last of them. Another peer that needs this one in the group gets
+ * WEFT_EPEER
+ * ("left the group") and finds that group broken; its other groups go on.
  */
 WEFT_API void weft_group_close(weft_group **group);
 
@@ -100,7 +131,8 @@ WEFT_API uint64_t weft_group_seed(const weft_group *group);
  *  until the group is closed. NULL when rank is out of range. */
 WEFT_API const char *weft_group_endpoint(const weft_group *group, int rank);
 
-/** What the group sent and received so far. */
+/** What the group sent and received so far, with all groups that share its links: the opened one
+ * and what was split from it. */
 typedef struct weft_group_stats {
     size_t size;                  /**< sizeof(weft_group_stats), set by the caller */
     uint64_t body_bytes_sent;     /**< bodies of data frames */

@@ -21,10 +21,11 @@ static void settle(weft_engine *e, int64_t now)
     if (e->sick.code != WEFT_OK) {
         const weft_problem why = e->sick;
         e->sick = (weft_problem){0};
-        weft_fail_group(e, now, &why, why.code == WEFT_EPEER ? why.rank : -1);
+        weft_fail_engine(e, now, &why, why.code == WEFT_EPEER ? why.rank : -1);
     }
-    if (e->broken.code != WEFT_OK && e->queue != NULL) {
-        weft_op_queue(e, now, NULL); /* what waited for its turn ends too */
+    weft_op_turns(e, now); /* where all is broken, what waited for its turn ends too */
+    if (e->owing) {
+        weft_credit_settle(e, now);
     }
 }
 
@@ -38,12 +39,15 @@ static int allocate(weft_engine *e, const weft_engine_opts *o)
     e->peers = weft_calloc(size, sizeof(*e->peers));
     e->conns = weft_calloc(e->conn_cells, sizeof(*e->conns));
     e->sum = weft_calloc(size, sizeof(*e->sum));
-    e->failures = weft_calloc(WEFT_FAILURES, sizeof(*e->failures));
-    e->ended = weft_calloc(WEFT_IN_FLIGHT, sizeof(*e->ended));
-    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->failures == NULL ||
-        e->ended == NULL) {
+    e->root = weft_context_new(o->size, o->size);
+    if (e->peers == NULL || e->conns == NULL || e->sum == NULL || e->root == NULL ||
+        weft_tag_open(e) != WEFT_OK) {
+        weft_context_discard(e->root);
+        e->root = NULL;
         return weft_fail(WEFT_ENOMEM, "out of memory for the engine");
     }
+    weft_context_set(e->root, o->group, NULL, o->size, o->rank);
+    (void)weft_context_enter(e, 0, e->root); /* the first */
     memcpy(e->sum, o->sum, size * sizeof(*e->sum));
     for (int r = 0; r < o->size; r++) {
         e->peers[r].rank = r;
@@ -69,8 +73,8 @@ int weft_engine_open(weft_engine **ret, const weft_engine_opts *o)
     e->pool = o->pool;
     e->outlet = o->outlet;
     e->next_conn = 0x10000; /* the meeting dials below */
-    e->queue_tail = &e->queue;
-    e->early_tail = &e->early;
+    e->turns_tail = &e->turns;
+    e->op_due = WEFT_NEVER;
     e->ready_tail = &e->ready;
     const int rc = allocate(e, o);
     if (rc != WEFT_OK) {
@@ -95,7 +99,12 @@ void weft_engine_close(weft_engine **engine)
             weft_words_unref(e->peers[r].heard_words[i]);
         }
     }
-    weft_flow_discard_all(e);
+    while (e->contexts != NULL) {
+        weft_context_leave(e, 0, e->contexts);
+    }
+    weft_context_free(e->root);
+    weft_early_discard_strange(e);
+    weft_tag_close(e);
     while (e->spare != NULL) {
         weft_out *o = e->spare;
         e->spare = o->next;
@@ -104,10 +113,13 @@ void weft_engine_close(weft_engine **engine)
     weft_free(e->peers);
     weft_free(e->conns);
     weft_free(e->sum);
-    weft_free(e->failures);
-    weft_free(e->ended);
     weft_free(e);
     *engine = NULL;
+}
+
+static weft_context *context_of(const weft_engine *e, const weft_request *r)
+{
+    return r->context != NULL ? r->context : e->root;
 }
 
 void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
@@ -117,14 +129,29 @@ void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
         e->outlet.complete(e->outlet.user, r);
         return;
     }
-    weft_op_queue(e, now, r);
+    switch (r->what) {
+    case WEFT_REQUEST_RUN:
+        weft_op_call(e, now, r);
+        break;
+    case WEFT_REQUEST_ENTER:
+        if (!weft_context_enter(e, now, r->context)) {
+            weft_problem_set(&r->problem, WEFT_EINTERNAL, -1, "two groups have one tag");
+        }
+        e->outlet.complete(e->outlet.user, r);
+        break;
+    case WEFT_REQUEST_LEAVE:
+        weft_context_leave(e, now, context_of(e, r));
+        e->outlet.complete(e->outlet.user, r);
+        break;
+    }
     settle(e, now);
 }
 
 /* Canceled before its turn: it ends now, and a stand-in uses up its number. */
 static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *why)
 {
-    weft_request **at = &e->queue;
+    weft_context *c = context_of(e, r);
+    weft_request **at = &c->queue;
     while (*at != NULL && *at != r) {
         at = &(*at)->next;
     }
@@ -138,8 +165,8 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
     stand_in->problem = *why;
     stand_in->next = r->next;
     *at = stand_in;
-    if (e->queue_tail == &r->next) {
-        e->queue_tail = &stand_in->next;
+    if (c->queue_tail == &r->next) {
+        c->queue_tail = &stand_in->next;
     }
     e->outlet.complete(e->outlet.user, r);
 }
@@ -147,10 +174,12 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
 void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r)
 {
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_ECANCELED, e->rank, "%s was canceled on rank %d", r->coll, e->rank);
+    const weft_context *c = context_of(e, r);
+    char me[64];
+    weft_problem_set(&why, WEFT_ECANCELED, c->position, "%s was canceled on %s", r->coll,
+                     weft_context_rank(c, c->position, me, sizeof(me)));
     if (r->operation != NULL) {
         weft_fail_operation(e, now, r->operation, &why, -1);
-        weft_op_queue(e, now, NULL);
     } else {
         cancel_queued(e, r, &why);
     }
@@ -172,7 +201,6 @@ void weft_engine_down(weft_engine *e, int64_t now, uint32_t conn, const char *wh
     if (p != NULL) {
         weft_peer_down(e, now, p, why);
     }
-    weft_op_queue(e, now, NULL);
     settle(e, now);
 }
 
@@ -203,7 +231,22 @@ static void unreadable(weft_engine *e, int64_t now, uint32_t conn, int code)
     weft_problem_set(&why, code, p->rank, "%s sent a bad frame: %s",
                      weft_peer_words(e, p->rank, who, sizeof(who)), weft_last_error()->message);
     weft_peer_forget(e, p);
-    weft_fail_group(e, now, &why, p->rank);
+    weft_fail_engine(e, now, &why, p->rank);
+}
+
+/* GREET and BYE of one group. */
+static void of_group(weft_engine *e, int64_t now, const weft_peer *p, const weft_frame *f)
+{
+    const weft_tag_cell *cell = weft_tag_find(e, f->group);
+    weft_context *c = cell != NULL ? cell->context : NULL;
+    weft_member *m = c != NULL ? weft_context_member(c, p->rank) : NULL;
+    if (f->kind == WEFT_FRAME_GREET && cell != NULL && cell->gone) {
+        weft_meet_farewell(e, now, p, f->group);
+    } else if (m != NULL && f->kind == WEFT_FRAME_GREET) {
+        weft_meet_frame(c, now, m, f);
+    } else if (m != NULL && !m->left) {
+        weft_meet_left(c, now, m);
+    }
 }
 
 static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
@@ -219,10 +262,18 @@ static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         weft_fail_frame(e, now, p, f, m);
         break;
     case WEFT_FRAME_BEAT:
-        weft_flow_heard(e, now, p, f->operation);
+        weft_credit_frame(e, now, p, f);
+        weft_flow_heard(e, now, e->root, weft_context_member(e->root, p->rank), f->operation);
+        break;
+    case WEFT_FRAME_GREET:
+        of_group(e, now, p, f);
         break;
     case WEFT_FRAME_BYE:
-        weft_peer_bye(e, now, p);
+        if (f->lane == 0) {
+            weft_peer_bye(e, now, p);
+        } else {
+            of_group(e, now, p, f);
+        }
         break;
     default:
         break;
@@ -233,8 +284,9 @@ static void dispatch(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
 /* On a connection that is a peer's: is the frame its next one? */
 static bool in_order(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f)
 {
-    if (p->state == WEFT_PEER_UP && f->group == e->group && f->source == p->rank &&
-        f->destination == e->rank && f->sequence == p->heard_sequence + 1) {
+    const bool tagged = f->group == e->group || f->kind != WEFT_FRAME_BEAT;
+    if (p->state == WEFT_PEER_UP && tagged && f->source == p->rank && f->destination == e->rank &&
+        f->sequence == p->heard_sequence + 1) {
         p->heard_sequence++;
         p->silence = 0;
         return true;
@@ -249,7 +301,7 @@ static bool in_order(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
                      weft_peer_words(e, p->rank, who, sizeof(who)), weft_frame_kind_name(f->kind),
                      f->sequence, p->heard_sequence + 1);
     weft_peer_forget(e, p);
-    weft_fail_group(e, now, &why, p->rank);
+    weft_fail_engine(e, now, &why, p->rank);
     return false;
 }
 
@@ -276,7 +328,6 @@ void weft_engine_frame(weft_engine *e, int64_t now, uint32_t conn, weft_message 
         weft_message_unref(m);
     } else if (in_order(e, now, p, &f)) {
         dispatch(e, now, p, &f, m);
-        weft_op_queue(e, now, NULL);
     } else {
         weft_message_unref(m);
     }
@@ -291,14 +342,12 @@ void weft_engine_timer(weft_engine *e, int64_t now)
     weft_peer_tick(e, now, elapsed < most ? elapsed : most);
     settle(e, now);
     weft_op_tick(e, now);
-    weft_op_queue(e, now, NULL);
     settle(e, now);
 }
 
 void weft_engine_broken(weft_engine *e, int64_t now, const weft_problem *why)
 {
-    weft_fail_group(e, now, why, -1);
-    weft_op_queue(e, now, NULL);
+    weft_fail_engine(e, now, why, -1);
     settle(e, now);
 }
 
@@ -332,7 +381,6 @@ bool weft_engine_work(weft_engine *e, int64_t now)
         break;
     case WEFT_RAN_FAILED:
         weft_fail_operation(e, now, lane->operation, &why, -1);
-        weft_op_queue(e, now, NULL);
         break;
     }
     settle(e, now);
@@ -353,28 +401,14 @@ int weft_engine_active(const weft_engine *e)
 
 void weft_engine_stop(weft_engine *e, int64_t now)
 {
-    weft_problem why = {0};
-    weft_problem_set(&why, WEFT_ECANCELED, e->rank, "rank %d closed the group", e->rank);
     e->stopping = true;
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        if (e->ops[i] != NULL) {
-            weft_op_end(e, now, e->ops[i], &why);
-        }
+    for (weft_context *c = e->contexts; c != NULL; c = c->after) {
+        weft_context_end_calls(c);
     }
-    while (e->queue != NULL) {
-        weft_request *r = e->queue;
-        e->queue = r->next;
-        if (r->abandoned) {
-            weft_request_discard(r);
-            continue;
-        }
-        r->problem = why;
-        e->outlet.complete(e->outlet.user, r);
-    }
-    e->queue_tail = &e->queue;
     for (int r = 0; r < e->size; r++) {
         if (e->peers[r].state == WEFT_PEER_UP) {
-            weft_frame f = {.kind = WEFT_FRAME_BYE, .operation = e->called};
+            weft_frame f = {
+                .kind = WEFT_FRAME_BYE, .group = e->group, .operation = e->root->called};
             weft_send_control(e, now, r, &f, NULL, 0);
         }
     }

@@ -54,6 +54,14 @@ typedef struct weft_engine_opts {
     weft_outlet outlet;
 } weft_engine_opts;
 
+/* Memory for a context of up to `most` of an engine's `size` ranks, so that nothing is lacking once
+ * the others count on it. NULL: out of memory. Any thread. */
+weft_context *weft_context_new(int size, int most);
+/* Who is in it: ranks in the engine, by position; the position of this peer; the tag, alike on all
+ * of them. A request of kind WEFT_REQUEST_ENTER then hands it to the engine. */
+void weft_context_set(weft_context *c, uint64_t tag, const int *ranks, int size, int position);
+void weft_context_discard(weft_context *c); /* one that no engine has; NULL-safe */
+
 int weft_engine_open(weft_engine **ret, const weft_engine_opts *o);
 /* Every operation must have ended (weft_engine_stop). NULL-safe. */
 void weft_engine_close(weft_engine **e);

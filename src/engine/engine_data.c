@@ -68,22 +68,24 @@ static bool split(weft_engine *e, const weft_operation *op, weft_lane *lane, con
 }
 
 /* What came of a rank is not as long as it was said to be here. */
-static void other_length(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
-                         size_t bound)
+static void other_length(weft_engine *e, int64_t now, weft_operation *op, int from, size_t bound)
 {
-    char who[192];
+    const weft_context *c = op->context;
+    char who[192], me[64];
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EMISMATCH, p->rank,
-                     "%s (operation %u): %s does not send the %zu elements that rank %d expects "
-                     "of it",
-                     op->request->coll, op->number, weft_peer_words(e, p->rank, who, sizeof(who)),
-                     bound / weft_dtype_bytes(op->request->dtype), e->rank);
+    weft_problem_set(&why, WEFT_EMISMATCH, from,
+                     "%s (operation %u): %s does not send the %zu elements that %s expects of it",
+                     op->request->coll, op->number, weft_context_words(c, from, who, sizeof(who)),
+                     bound / weft_dtype_bytes(op->request->dtype),
+                     weft_context_rank(c, c->position, me, sizeof(me)));
     weft_fail_operation(e, now, op, &why, -1);
 }
 
-void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
+void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, const weft_member *member,
                   const weft_frame *f, weft_message *m)
 {
+    const weft_peer *p = &e->peers[member->rank];
+    const int position = weft_context_position(op->context, member);
     weft_lane *lane = &op->lanes[f->lane % WEFT_LANES];
     if (!lane->busy || lane->index != f->lane) {
         weft_message_unref(m);
@@ -91,7 +93,7 @@ void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
         return;
     }
     const weft_plan *plan = weft_lane_plan(op, f->lane);
-    const weft_plan_peer *from = weft_lane_peer(plan, p->rank);
+    const weft_plan_peer *from = weft_lane_peer(plan, position);
     const size_t ordinal = from != NULL ? from->first_recv + f->message : 0;
     if (from == NULL || f->message >= from->recvs ||
         (f->message > 0 && plan->steps[plan->recvs[ordinal - 1]].joined)) {
@@ -114,7 +116,8 @@ void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
     }
     if (wrong != NULL && wrong != no_memory && op->request->in_lengths != NULL &&
         op->request->out_lengths != NULL) {
-        other_length(e, now, op, p, bound); /* of a block whose length only the two of us know */
+        /* Of a block whose length only the two of us know. */
+        other_length(e, now, op, position, bound);
         return;
     }
     if (wrong != NULL) {

@@ -3,12 +3,14 @@
  * Failures and how they spread: every link is told, one that comes up later too, everybody forwards
  * once.
  *
- * ABORT's body: code (i32), rank (i32), then the text. Operation 0 means the group. A failure of an
- * operation that was not called here yet is kept for the late call.
+ * ABORT's body: code (i32), rank (i32), then the text. Operation 0 means a group, the one of the
+ * tag (lane 1; the rank is a position there, as for operations) or all of the engine (lane 0). A
+ * failure of an operation that was not called here yet is kept for the late call.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "engine/engine_state.h"
 
 enum { HEAD = 8 };
@@ -26,93 +28,178 @@ static uint32_t get32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static void send_abort(weft_engine *e, int64_t now, int rank, uint32_t number,
-                       const weft_problem *why)
+/* scope: which groups end where number is 0. */
+enum { ALL_GROUPS, ONE_GROUP };
+
+static void send_abort(weft_engine *e, int64_t now, int rank, const weft_frame *what, int code,
+                       int about, const char *text)
 {
     uint8_t body[HEAD + WEFT_MESSAGE_BYTES];
-    const size_t len = strlen(why->text);
-    weft_frame f = {.kind = WEFT_FRAME_ABORT, .operation = number};
-    put32(body, (uint32_t)why->code);
-    put32(body + 4, (uint32_t)why->rank);
-    memcpy(body + HEAD, why->text, len);
+    const size_t len = strlen(text);
+    weft_frame f = *what;
+    f.kind = WEFT_FRAME_ABORT;
+    put32(body, (uint32_t)code);
+    put32(body + 4, (uint32_t)about);
+    memcpy(body + HEAD, text, len);
     weft_send_control(e, now, rank, &f, body, HEAD + len);
 }
 
-static void flood(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
+/* To every member that a link leads to. number 0: the group itself. */
+static void flood(weft_context *c, int64_t now, uint32_t number, const weft_problem *why,
                   int except_rank)
 {
-    for (int r = 0; r < e->size; r++) {
-        if (r != except_rank && e->peers[r].state == WEFT_PEER_UP) {
-            send_abort(e, now, r, number, why);
+    const weft_frame f = {.group = c->tag, .operation = number, .lane = ONE_GROUP};
+    for (int i = 0; i < c->size; i++) {
+        const weft_member *m = &c->members[i];
+        if (m->rank != except_rank && !m->left && weft_context_peer(c, i)->state == WEFT_PEER_UP) {
+            send_abort(c->engine, now, m->rank, &f, why->code, why->rank, why->text);
         }
     }
 }
 
-void weft_fail_tell(weft_engine *e, int64_t now, int rank)
+static void flood_all(weft_engine *e, int64_t now, const weft_problem *why, int except_rank)
 {
+    const weft_frame f = {.group = e->group, .lane = ALL_GROUPS};
+    for (int r = 0; r < e->size; r++) {
+        if (r != except_rank && e->peers[r].state == WEFT_PEER_UP) {
+            send_abort(e, now, r, &f, why->code, why->rank, why->text);
+        }
+    }
+}
+
+/* Failures of operations, the oldest first. */
+static void tell_operations(const weft_context *c, int64_t now, const weft_member *m)
+{
+    const weft_failure *all[WEFT_FAILURES];
+    int count = 0;
+    for (const weft_failure *failure = c->failures; failure != NULL; failure = failure->next) {
+        all[count++] = failure;
+    }
+    while (count-- > 0) {
+        const weft_frame f = {.group = c->tag, .operation = all[count]->number, .lane = ONE_GROUP};
+        send_abort(c->engine, now, m->rank, &f, all[count]->code, all[count]->rank,
+                   all[count]->text);
+    }
+}
+
+void weft_fail_tell(weft_context *c, int64_t now, const weft_member *m)
+{
+    const weft_problem *broken = c->broken;
+    const weft_frame f = {.group = c->tag, .lane = ONE_GROUP};
+    if (broken->code != WEFT_OK) {
+        send_abort(c->engine, now, m->rank, &f, broken->code, broken->rank, broken->text);
+    } else {
+        tell_operations(c, now, m);
+    }
+}
+
+void weft_fail_tell_all(weft_engine *e, int64_t now, int rank)
+{
+    const weft_frame f = {.group = e->group, .lane = ALL_GROUPS};
     if (e->broken.code != WEFT_OK) {
-        send_abort(e, now, rank, 0, &e->broken);
+        send_abort(e, now, rank, &f, e->broken.code, e->broken.rank, e->broken.text);
         return;
     }
-    for (int i = 0; i < WEFT_FAILURES; i++) {
-        const weft_failure *failure = &e->failures[(e->failure_next + (uint32_t)i) % WEFT_FAILURES];
-        if (failure->problem.code != WEFT_OK) {
-            send_abort(e, now, rank, failure->number, &failure->problem);
+    for (weft_context *c = e->contexts; c != NULL; c = c->after) {
+        const weft_member *m = weft_context_member(c, rank);
+        if (m != NULL) {
+            weft_fail_tell(c, now, m);
         }
     }
 }
 
 /* Numbers are near the newest call; they wrap and skip 0. */
-static uint64_t call_of(const weft_engine *e, uint32_t number)
+static uint64_t call_of(const weft_context *c, uint32_t number)
 {
-    int64_t away = (int32_t)(number - e->called);
-    if (away > 0 && number < e->called) {
+    int64_t away = (int32_t)(number - c->called);
+    if (away > 0 && number < c->called) {
         away--;
-    } else if (away < 0 && number > e->called) {
+    } else if (away < 0 && number > c->called) {
         away++;
     }
-    return e->calls + (uint64_t)away;
+    return c->calls + (uint64_t)away;
 }
 
-const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number)
+const weft_failure *weft_fail_recall(const weft_context *c, uint32_t number)
 {
-    for (int i = 0; i < WEFT_FAILURES; i++) {
-        if (e->failures[i].call == call_of(e, number) && e->failures[i].problem.code != WEFT_OK) {
-            return &e->failures[i];
-        }
+    const weft_failure *failure = c->failures;
+    const uint64_t call = failure != NULL ? call_of(c, number) : 0;
+    while (failure != NULL && failure->call != call) {
+        failure = failure->next;
     }
-    return NULL;
+    return failure;
 }
 
-void weft_fail_remind(weft_engine *e, int64_t now, weft_peer *p, uint32_t number)
+void weft_fail_remind(weft_context *c, int64_t now, weft_member *m, uint32_t number)
 {
-    const weft_failure *failure = weft_fail_recall(e, number);
-    if (failure != NULL && p->reminded != number) {
-        p->reminded = number;
-        send_abort(e, now, p->rank, number, &failure->problem);
+    const weft_failure *failure = weft_fail_recall(c, number);
+    if (failure != NULL && m->reminded != number) {
+        const weft_frame f = {.group = c->tag, .operation = number, .lane = ONE_GROUP};
+        m->reminded = number;
+        send_abort(c->engine, now, m->rank, &f, failure->code, failure->rank, failure->text);
     }
 }
 
-static void remember(weft_engine *e, uint32_t number, const weft_problem *why)
+/* The oldest goes when there are too many. */
+static void limit_failures(weft_context *c)
 {
-    e->failures[e->failure_next] =
-        (weft_failure){.number = number, .call = call_of(e, number), .problem = *why};
-    e->failure_next = (e->failure_next + 1) % WEFT_FAILURES;
+    weft_failure **at = &c->failures;
+    if (c->failure_count <= WEFT_FAILURES) {
+        return;
+    }
+    while ((*at)->next != NULL) {
+        at = &(*at)->next;
+    }
+    weft_free(*at);
+    *at = NULL;
+    c->failure_count--;
+}
+
+/* false: out of memory, which ends everything. Told twice it would be forwarded twice. */
+static bool remember(weft_context *c, uint32_t number, const weft_problem *why)
+{
+    const size_t bytes = strlen(why->text) + 1;
+    weft_failure *failure = weft_alloc(sizeof(*failure) + bytes);
+    if (failure == NULL) {
+        weft_engine_sicken(c->engine, &(weft_problem){WEFT_ENOMEM, c->engine->rank,
+                                                      "out of memory for a failure"});
+        return false;
+    }
+    *failure = (weft_failure){.next = c->failures,
+                              .number = number,
+                              .call = call_of(c, number),
+                              .code = why->code,
+                              .rank = why->rank};
+    memcpy(failure->text, why->text, bytes);
+    c->failures = failure;
+    c->failure_count++;
+    limit_failures(c);
+    return true;
+}
+
+void weft_fail_forget(weft_context *c)
+{
+    while (c->failures != NULL) {
+        weft_failure *failure = c->failures;
+        c->failures = failure->next;
+        weft_free(failure);
+    }
+    c->failure_count = 0;
 }
 
 /* A neighbour that no link leads to yet must hear of it too, whoever is to dial. */
-static void carry_news(weft_engine *e, int64_t now, const weft_plan *plan)
+static void carry_news(weft_context *c, int64_t now, const weft_plan *plan)
 {
     for (size_t i = 0; i < plan->peer_count; i++) {
-        weft_peer *p = &e->peers[plan->peers[i].rank];
+        weft_peer *p = weft_context_peer(c, plan->peers[i].rank);
         if (p->state != WEFT_PEER_UP && p->state != WEFT_PEER_LEFT) {
             p->news = true;
-            weft_peer_want(e, now, p->rank, true);
+            weft_peer_want(c->engine, now, p->rank, true);
         }
     }
 }
 
-/* Nobody dials any more once the group is broken: only what is under way, or comes from the peer,
+/* Nobody is dialled because a group is broken: only what is under way, or comes from the peer,
  * makes a link. */
 static bool may_still_come(const weft_engine *e, const weft_peer *p)
 {
@@ -134,84 +221,134 @@ bool weft_engine_has_news(const weft_engine *e)
 void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why,
                          int except_rank)
 {
+    weft_context *c = op->context;
     const uint32_t number = op->number;
     const weft_problem copy = *why;
-    remember(e, number, &copy);
-    carry_news(e, now, &op->request->plan->plan);
-    weft_op_end(e, now, op, &copy);
-    weft_flow_discard(e, number);
-    flood(e, now, number, &copy, except_rank);
+    const bool remembered = remember(c, number, &copy);
+    carry_news(c, now, &op->request->plan->plan);
+    weft_op_end(e, op, &copy);
+    weft_early_discard(c, number);
+    if (remembered) {
+        flood(c, now, number, &copy, except_rank);
+    }
 }
 
-void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
+void weft_fail_number(weft_context *c, int64_t now, uint32_t number, const weft_problem *why,
                       const weft_plan *plan)
 {
-    remember(e, number, why);
-    carry_news(e, now, plan);
-    weft_flow_discard(e, number);
-    flood(e, now, number, why, -1);
+    const bool remembered = remember(c, number, why);
+    carry_news(c, now, plan);
+    weft_early_discard(c, number);
+    if (remembered) {
+        flood(c, now, number, why, -1);
+    }
 }
 
-void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank)
+void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int except_rank)
+{
+    weft_engine *e = c->engine;
+    if (c->broken->code != WEFT_OK || e->broken.code != WEFT_OK || e->stopping) {
+        return;
+    }
+    *c->broken = *why;
+    weft_log_write(&e->log, WEFT_LOG_ERROR, "a group is broken: %s", why->text);
+    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
+        if (c->ops[i] != NULL) {
+            weft_op_end(e, c->ops[i], why);
+        }
+    }
+    for (int i = 0; i < c->size; i++) {
+        weft_peer *p = weft_context_peer(c, i);
+        p->news = p->news || (i != c->position && i != why->rank && may_still_come(e, p));
+    }
+    weft_early_discard_all(c);
+    flood(c, now, 0, why, except_rank);
+}
+
+void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int except_rank)
 {
     if (e->broken.code != WEFT_OK || e->stopping) {
         return;
     }
     e->broken = *why;
     weft_log_write(&e->log, WEFT_LOG_ERROR, "the group is broken: %s", why->text);
-    for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        if (e->ops[i] != NULL) {
-            weft_op_end(e, now, e->ops[i], why);
-        }
+    while (e->working != NULL) {
+        weft_problem here = {0};
+        weft_context_problem(e->working->context, why, &here);
+        weft_op_end(e, e->working, &here);
     }
     for (int r = 0; r < e->size; r++) {
         e->peers[r].news = r != e->rank && r != why->rank && may_still_come(e, &e->peers[r]);
     }
-    weft_flow_discard_all(e);
-    flood(e, now, 0, why, except_rank);
+    for (weft_context *c = e->contexts; c != NULL; c = c->after) {
+        weft_early_discard_all(c);
+    }
+    weft_early_discard_strange(e);
+    flood_all(e, now, why, except_rank);
+}
+
+/* What a peer says of a failure. false: it is malformed. */
+static bool read_abort(const weft_message *m, int size, weft_problem *why)
+{
+    const uint8_t *body = m->data + WEFT_FRAME_HEADER;
+    const size_t len = m->len - WEFT_FRAME_HEADER;
+    if (len < HEAD || len >= HEAD + WEFT_MESSAGE_BYTES) {
+        return false;
+    }
+    why->code = (int)(int32_t)get32(body);
+    why->rank = (int)(int32_t)get32(body + 4);
+    if (why->code >= 0) {
+        why->code = WEFT_EPROTO;
+    }
+    if (why->rank < -1 || why->rank >= size) {
+        why->rank = -1;
+    }
+    for (size_t i = 0; i < len - HEAD; i++) {
+        const uint8_t c = body[HEAD + i];
+        why->text[i] = (char)(c < ' ' || c > '~' ? '?' : c);
+    }
+    return true;
+}
+
+/* An operation of an open context failed elsewhere. */
+static void operation_failed(weft_context *c, int64_t now, uint32_t number, const weft_peer *p,
+                             const weft_problem *why)
+{
+    weft_operation *op = weft_op_at(c, number);
+    if (op != NULL) {
+        weft_fail_operation(c->engine, now, op, why, p->rank);
+        return;
+    }
+    const int32_t ahead = (int32_t)(number - c->called);
+    if (ahead < -WEFT_FAILURES || ahead > WEFT_FAILURES || weft_fail_recall(c, number) != NULL) {
+        return; /* too old to matter, too far to be true, or told already */
+    }
+    weft_early_discard(c, number);
+    if (remember(c, number, why)) {
+        flood(c, now, number, why, p->rank);
+    }
 }
 
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m)
 {
-    const uint8_t *body = m->data + WEFT_FRAME_HEADER;
-    const size_t len = m->len - WEFT_FRAME_HEADER;
-    if (len < HEAD || len >= HEAD + WEFT_MESSAGE_BYTES) {
+    const bool all = f->operation == 0 && f->lane == ALL_GROUPS;
+    weft_context *c = weft_context_find(e, f->group);
+    weft_problem why = {0};
+    if (!read_abort(m, all || c == NULL ? e->size : c->size, &why)) {
         char who[192];
-        weft_problem bad = {0};
-        weft_problem_set(&bad, WEFT_EPROTO, p->rank, "%s sent a malformed ABORT",
+        weft_problem_set(&why, WEFT_EPROTO, p->rank, "%s sent a malformed ABORT",
                          weft_peer_words(e, p->rank, who, sizeof(who)));
-        weft_fail_group(e, now, &bad, -1);
-        return;
+        weft_fail_engine(e, now, &why, -1);
+    } else if (all) {
+        weft_fail_engine(e, now, &why, p->rank);
+    } else if (c == NULL || e->broken.code != WEFT_OK || weft_context_member(c, p->rank) == NULL) {
+        return; /* of no group here: not yet, no more */
+    } else if (f->operation == 0) {
+        weft_fail_group(c, now, &why, p->rank);
+    } else if (c->broken->code == WEFT_OK) {
+        operation_failed(c, now, f->operation, p, &why);
     }
-    weft_problem why = {.code = (int)(int32_t)get32(body), .rank = (int)(int32_t)get32(body + 4)};
-    if (why.code >= 0) {
-        why.code = WEFT_EPROTO;
-    }
-    if (why.rank < -1 || why.rank >= e->size) {
-        why.rank = -1;
-    }
-    for (size_t i = 0; i < len - HEAD; i++) {
-        const uint8_t c = body[HEAD + i];
-        why.text[i] = (char)(c < ' ' || c > '~' ? '?' : c);
-    }
-    if (f->operation == 0) {
-        weft_fail_group(e, now, &why, p->rank);
-        return;
-    }
-    weft_operation *op = weft_op_at(e, f->operation);
-    if (op != NULL) {
-        weft_fail_operation(e, now, op, &why, p->rank);
-        return;
-    }
-    const int32_t ahead = (int32_t)(f->operation - e->called);
-    if (ahead < -WEFT_FAILURES || ahead > WEFT_FAILURES ||
-        weft_fail_recall(e, f->operation) != NULL) {
-        return; /* too old to matter, too far to be true, or told already */
-    }
-    remember(e, f->operation, &why);
-    weft_flow_discard(e, f->operation);
-    flood(e, now, f->operation, &why, p->rank);
 }
 
 void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f, const char *how)
@@ -226,46 +363,53 @@ void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f
     weft_engine_sicken(e, &why);
 }
 
-static weft_problem other_call(const weft_engine *e, uint32_t number, const char *mine,
-                               const weft_peer *p, const char *theirs)
+/* The two calls behind a number that are not alike. */
+static weft_problem other_call(const weft_context *c, uint32_t number, const char *mine,
+                               const weft_member *m, const char *theirs)
 {
-    const bool first = e->rank < p->rank;
+    const int position = weft_context_position(c, m);
+    const bool first = c->position < position;
+    char one[64], other[64];
     weft_problem why = {0};
-    weft_problem_set(&why, WEFT_EMISMATCH, p->rank,
-                     "operation %u: rank %d calls %s; rank %d calls %s%s", number,
-                     first ? e->rank : p->rank, first ? mine : theirs, first ? p->rank : e->rank,
+    weft_problem_set(&why, WEFT_EMISMATCH, position, "operation %u: %s calls %s; %s calls %s%s",
+                     number, weft_context_rank(c, first ? c->position : position, one, sizeof(one)),
+                     first ? mine : theirs,
+                     weft_context_rank(c, first ? position : c->position, other, sizeof(other)),
                      first ? theirs : mine,
-                     e->mismatches >= 2 ? " (the third mismatch in a row: one of them has made a "
-                                          "call more or less than the other)"
-                                        : "");
+                     c->mismatches >= 2
+                         ? " (the third mismatch in a row: one of them has made a call more or "
+                           "less than the other)"
+                         : "");
     return why;
 }
 
-void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
+void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_member *m,
                         const char *theirs)
 {
-    const weft_problem why = other_call(e, op->number, op->request->words, p, theirs);
+    const weft_problem why = other_call(op->context, op->number, op->request->words, m, theirs);
     weft_fail_operation(e, now, op, &why, -1);
 }
 
-void weft_fail_ended(weft_engine *e, const weft_operation *op)
+void weft_fail_ended(const weft_operation *op)
 {
-    const uint64_t call = call_of(e, op->number);
-    weft_ended *ended = &e->ended[call % WEFT_IN_FLIGHT];
+    const weft_context *c = op->context;
+    const uint64_t call = call_of(c, op->number);
+    weft_ended *ended = &c->ended[call % WEFT_IN_FLIGHT];
     ended->call = call;
     ended->descriptor = op->request->descriptor;
     memcpy(ended->words, op->request->words, strlen(op->request->words) + 1);
 }
 
-void weft_fail_late(weft_engine *e, int64_t now, const weft_peer *p, const weft_frame *f,
+void weft_fail_late(weft_context *c, int64_t now, const weft_member *m, const weft_frame *f,
                     const char *theirs)
 {
-    const uint64_t call = call_of(e, f->operation);
-    const weft_ended *ended = &e->ended[call % WEFT_IN_FLIGHT];
+    const uint64_t call = call_of(c, f->operation);
+    const weft_ended *ended = &c->ended[call % WEFT_IN_FLIGHT];
     if (ended->call == call && ended->descriptor != f->descriptor &&
-        weft_fail_recall(e, f->operation) == NULL) {
-        const weft_problem why = other_call(e, f->operation, ended->words, p, theirs);
-        remember(e, f->operation, &why);
-        flood(e, now, f->operation, &why, -1);
+        weft_fail_recall(c, f->operation) == NULL) {
+        const weft_problem why = other_call(c, f->operation, ended->words, m, theirs);
+        if (remember(c, f->operation, &why)) {
+            flood(c, now, f->operation, &why, -1);
+        }
     }
 }

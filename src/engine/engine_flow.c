@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptors, grants, frames that come early.
+ * Descriptors and grants.
  *
  * A peer takes the lanes of an operation below its grant (lowest unfinished lane + WEFT_LANES) from
  * the moment it has called it. Before, it takes lane 0 of the next operation, up to
@@ -12,29 +12,30 @@
 #include "base/mem.h"
 #include "engine/engine_state.h"
 
-weft_flow *weft_flow_of(const weft_operation *op, int rank)
+weft_flow *weft_flow_of(const weft_operation *op, int position)
 {
     const size_t count = op->request->plan->plan.peer_count;
     size_t low = 0, high = count;
     while (low < high) {
         const size_t mid = (low + high) / 2;
-        if (op->flows[mid].rank < rank) {
+        if (op->flows[mid].position < position) {
             low = mid + 1;
         } else {
             high = mid;
         }
     }
-    return low < count && op->flows[low].rank == rank ? &op->flows[low] : NULL;
+    return low < count && op->flows[low].position == position ? &op->flows[low] : NULL;
 }
 
-/* How far the operation is beyond the last that the peer called; one that was never heard has
+/* How far the operation is beyond the last that the member called; one that was never heard has
  * called none. */
-static int32_t ahead_of(const weft_operation *op, const weft_peer *p)
+static int32_t ahead_of(const weft_operation *op, const weft_flow *flow)
 {
-    if (p->state != WEFT_PEER_UP) {
+    const weft_member *m = &op->context->members[flow->position];
+    if (!m->met) {
         return op->number < INT32_MAX ? (int32_t)op->number : INT32_MAX;
     }
-    return (int32_t)(op->number - p->heard_operation);
+    return (int32_t)(op->number - m->heard_operation);
 }
 
 uint32_t weft_flow_grant_of(const weft_operation *op)
@@ -43,34 +44,54 @@ uint32_t weft_flow_grant_of(const weft_operation *op)
     return (uint32_t)(grant < op->request->lane_count ? grant : op->request->lane_count);
 }
 
-void weft_flow_describe(weft_engine *e, int64_t now, weft_operation *op, int rank)
+static void describe(weft_engine *e, int64_t now, const weft_operation *op, int rank)
 {
     weft_peer *p = &e->peers[rank];
     const uint64_t hash = op->request->descriptor;
     uint64_t *known = &p->sent_descriptor[hash % WEFT_DESCRIPTORS];
     if (*known != hash) {
         *known = hash;
-        weft_frame f = {.kind = WEFT_FRAME_START, .operation = op->number, .descriptor = hash};
+        weft_frame f = {.kind = WEFT_FRAME_START,
+                        .group = op->context->tag,
+                        .operation = op->number,
+                        .descriptor = hash};
         weft_send_control(e, now, rank, &f, op->request->words, strlen(op->request->words));
     }
 }
 
-void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank)
+/* Ask a member that was not heard of yet where it is. Of the opened group a link that comes up
+ * tells. */
+static void ask(weft_operation *op, int64_t now, weft_flow *flow)
 {
-    weft_peer *p = &e->peers[rank];
-    weft_flow *flow = weft_flow_of(op, rank);
+    weft_context *c = op->context;
+    weft_member *m = &c->members[flow->position];
+    if (c != c->engine->root && !m->met) {
+        flow->asked = true;
+        weft_meet_ask(c, now, m);
+    }
+}
+
+void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow)
+{
+    const weft_peer *p = &e->peers[flow->rank];
     /* One that is far behind is told when it has come closer: it keeps no frame from so far ahead.
      */
-    flow->deferred = ahead_of(op, p) > WEFT_IN_FLIGHT;
+    flow->deferred = ahead_of(op, flow) > WEFT_IN_FLIGHT;
     if (flow->deferred) {
+        if (!flow->asked) {
+            ask(op, now, flow);
+        }
         return;
     }
     const uint64_t hash = op->request->descriptor;
     if (p->sent_descriptor[hash % WEFT_DESCRIPTORS] != hash) {
-        weft_flow_describe(e, now, op, rank); /* START brings the grant too */
+        describe(e, now, op, flow->rank); /* START brings the grant too */
     } else {
-        weft_frame f = {.kind = WEFT_FRAME_GRANT, .operation = op->number, .descriptor = hash};
-        weft_send_control(e, now, rank, &f, NULL, 0);
+        weft_frame f = {.kind = WEFT_FRAME_GRANT,
+                        .group = op->context->tag,
+                        .operation = op->number,
+                        .descriptor = hash};
+        weft_send_control(e, now, flow->rank, &f, NULL, 0);
     }
     flow->contacted = true;
     flow->told = weft_flow_grant_of(op);
@@ -79,9 +100,9 @@ void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank)
 void weft_flow_greet(weft_engine *e, int64_t now, weft_operation *op)
 {
     for (size_t i = 0; i < op->request->plan->plan.peer_count; i++) {
-        const weft_flow *flow = &op->flows[i];
+        weft_flow *flow = &op->flows[i];
         if (!flow->contacted) {
-            weft_flow_tell(e, now, op, flow->rank);
+            weft_flow_tell(e, now, op, flow);
         }
     }
 }
@@ -96,43 +117,70 @@ void weft_flow_grants(weft_engine *e, int64_t now, weft_operation *op)
         weft_flow *flow = &op->flows[i];
         if (flow->feeds && grant > flow->told &&
             (grant >= flow->told + WEFT_LANES / 2 || grant == op->request->lane_count)) {
-            weft_flow_tell(e, now, op, flow->rank);
+            weft_flow_tell(e, now, op, flow);
         }
     }
 }
 
-static bool may_send(const weft_engine *e, const weft_operation *op, const weft_flow *flow,
-                     uint32_t lane, size_t len)
+/* Whether DATA may go now, and on what ground. */
+typedef enum ground { NONE, GRANTED, EARLY, ON_CREDIT } ground;
+
+static ground may_send(weft_engine *e, const weft_operation *op, weft_flow *flow, uint32_t lane,
+                       size_t len)
 {
     if (lane < flow->granted) {
-        return true;
+        return GRANTED;
     }
     if (flow->granted > 0 || lane > 0) {
-        return false;
+        return NONE;
     }
-    const int32_t ahead = ahead_of(op, &e->peers[flow->rank]);
-    if (ahead <= 0 || (flow->small && ahead <= WEFT_EARLY_OPS)) {
-        return true;
+    const int32_t ahead = ahead_of(op, flow);
+    if (ahead <= 0) {
+        return EARLY; /* it was called there */
     }
-    return ahead == 1 && flow->ungranted_bytes + len <= WEFT_EARLY_BYTES;
+    if (!(flow->small && ahead <= WEFT_EARLY_OPS) &&
+        !(ahead == 1 && flow->ungranted_bytes + len <= WEFT_EARLY_BYTES)) {
+        return NONE;
+    }
+    if (op->context->members[flow->position].met || op->context == e->root) {
+        return EARLY;
+    }
+    if (weft_credit_take(&e->peers[flow->rank], len)) {
+        return ON_CREDIT;
+    }
+    weft_credit_wait(e, flow);
+    return NONE;
 }
 
-static void flush(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow)
+/* Takes the message. */
+static void go(weft_engine *e, int64_t now, weft_flow *flow, ground on, const weft_frame *f,
+               weft_message *m)
+{
+    weft_operation *op = flow->operation;
+    weft_frame frame = *f;
+    frame.flags |= on == ON_CREDIT ? WEFT_FLAG_CREDIT : 0;
+    flow->ungranted_bytes += m->len;
+    describe(e, now, op, flow->rank);
+    weft_send(e, now, flow->rank, &frame, m, op);
+}
+
+void weft_flow_flush(weft_engine *e, int64_t now, weft_flow *flow)
 {
     weft_queue keep = {0};
     bool first_lane_stopped = false; /* frames of one lane keep their order */
     for (weft_out *o; (o = weft_queue_pop(&flow->blocked)) != NULL;) {
         const uint32_t lane = o->frame.lane;
-        if ((lane == 0 && first_lane_stopped) || !may_send(e, op, flow, lane, o->message->len)) {
+        const ground on = lane == 0 && first_lane_stopped
+                              ? NONE
+                              : may_send(e, flow->operation, flow, lane, o->message->len);
+        if (on == NONE) {
             first_lane_stopped = first_lane_stopped || lane == 0;
             weft_queue_push(&keep, o);
             continue;
         }
         weft_message *m = o->message;
         o->message = NULL;
-        flow->ungranted_bytes += m->len;
-        weft_flow_describe(e, now, op, flow->rank); /* others took its place meanwhile */
-        weft_send(e, now, flow->rank, &o->frame, m, op);
+        go(e, now, flow, on, &o->frame, m);
         weft_out_free(e, o);
     }
     flow->blocked = keep;
@@ -141,10 +189,9 @@ static void flush(weft_engine *e, int64_t now, weft_operation *op, weft_flow *fl
 void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow,
                     const weft_frame *f, weft_message *m)
 {
-    if (flow->blocked.head == NULL && may_send(e, op, flow, f->lane, m->len)) {
-        flow->ungranted_bytes += m->len;
-        weft_flow_describe(e, now, op, flow->rank);
-        weft_send(e, now, flow->rank, f, m, op);
+    const ground on = flow->blocked.head == NULL ? may_send(e, op, flow, f->lane, m->len) : NONE;
+    if (on != NONE) {
+        go(e, now, flow, on, f, m);
         return;
     }
     weft_out *o = weft_out_new(e);
@@ -157,27 +204,37 @@ void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *
     o->message = m;
     o->operation = op;
     weft_queue_push(&flow->blocked, o);
-    flush(e, now, op, flow);
+    weft_flow_flush(e, now, flow);
+    if (flow->blocked.head != NULL && flow->granted == 0 && !flow->asked) {
+        ask(op, now, flow);
+    }
 }
 
-void weft_flow_heard(weft_engine *e, int64_t now, weft_peer *p, uint32_t number)
+void weft_flow_heard(weft_engine *e, int64_t now, weft_context *c, weft_member *member,
+                     uint32_t number)
 {
-    if ((int32_t)(number - p->heard_operation) <= 0) {
+    const int position = weft_context_position(c, member);
+    const bool first = !member->met;
+    if (!first && (int32_t)(number - member->heard_operation) <= 0) {
         return;
     }
-    p->heard_operation = number;
-    for (int i = 0, left = e->active; i < WEFT_IN_FLIGHT && left > 0; i++) {
-        weft_operation *op = e->ops[i];
+    member->met = true;
+    member->heard_operation = number;
+    if (first) {
+        weft_meet_member(c, now, member);
+    }
+    for (int i = 0, left = c->active; i < WEFT_IN_FLIGHT && left > 0; i++) {
+        weft_operation *op = c->ops[i];
         if (op == NULL) {
             continue;
         }
         left--;
-        weft_flow *flow = weft_flow_of(op, p->rank);
+        weft_flow *flow = weft_flow_of(op, position);
         if (flow != NULL && flow->blocked.head != NULL) {
-            flush(e, now, op, flow);
+            weft_flow_flush(e, now, flow);
         }
         if (flow != NULL && flow->deferred) {
-            weft_flow_tell(e, now, op, p->rank);
+            weft_flow_tell(e, now, op, flow);
         }
     }
 }
@@ -215,48 +272,16 @@ static bool learn(weft_engine *e, weft_peer *p, const weft_frame *f, const weft_
     return true;
 }
 
-/* Keep a frame of an operation that was not called here yet. Takes the message. */
-static void keep(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message *m)
+void weft_flow_apply(weft_engine *e, int64_t now, weft_operation *op, weft_member *member,
+                     const weft_frame *f, weft_message *m, const weft_words *words)
 {
-    const int32_t ahead = (int32_t)(f->operation - e->called);
-    const bool data = f->kind == WEFT_FRAME_DATA;
-    const size_t most = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES;
-    if ((data && (ahead > WEFT_EARLY_OPS || f->lane != 0)) || ahead > 2 * WEFT_IN_FLIGHT ||
-        p->early_frames >= WEFT_EARLY_FRAMES || (data && p->early_bytes + m->len > most)) {
-        weft_message_unref(m);
-        weft_fail_violation(e, p, f, "sent beyond what was granted");
-        return;
-    }
-    weft_early *early = weft_alloc(sizeof(*early));
-    if (early == NULL) {
-        weft_message_unref(m);
-        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory"});
-        return;
-    }
-    *early = (weft_early){
-        .rank = p->rank, .frame = *f, .words = p->heard_words[f->descriptor % WEFT_DESCRIPTORS]};
-    early->words->refs++;
-    if (data) {
-        early->message = m;
-        p->early_bytes += m->len;
-    } else {
-        weft_message_unref(m);
-    }
-    p->early_frames++;
-    *e->early_tail = early;
-    e->early_tail = &early->next;
-}
-
-/* A frame of an operation at work. Takes the message, which may be NULL for START and GRANT. */
-static void apply(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
-                  const weft_frame *f, weft_message *m, const weft_words *words)
-{
+    const weft_peer *p = &e->peers[member->rank];
     if (f->descriptor != op->request->descriptor) {
         weft_message_unref(m);
-        weft_fail_mismatch(e, now, op, p, words->text);
+        weft_fail_mismatch(e, now, op, member, words->text);
         return;
     }
-    weft_flow *flow = weft_flow_of(op, p->rank);
+    weft_flow *flow = weft_flow_of(op, weft_context_position(op->context, member));
     if (flow == NULL) {
         weft_message_unref(m);
         weft_fail_violation(e, p, f, "is no neighbour in this operation");
@@ -265,14 +290,66 @@ static void apply(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
     if (f->grant > flow->granted) {
         flow->granted = f->grant;
         if (flow->blocked.head != NULL) {
-            flush(e, now, op, flow);
+            weft_flow_flush(e, now, flow);
         }
     }
     if (f->kind == WEFT_FRAME_DATA) {
-        weft_op_data(e, now, op, p, f, m);
+        weft_op_data(e, now, op, member, f, m);
     } else {
         weft_message_unref(m);
     }
+}
+
+/* DATA is used, or of no use: credit that it came on is free again. */
+static void used(weft_engine *e, weft_peer *p, const weft_frame *f, const weft_message *m)
+{
+    if (f->kind == WEFT_FRAME_DATA && (f->flags & WEFT_FLAG_CREDIT) != 0) {
+        weft_credit_used(e, p, m->len);
+    }
+}
+
+static void drop(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message *m)
+{
+    used(e, p, f, m);
+    weft_message_unref(m);
+}
+
+/* A frame of a context that is not open here, not yet or no more. Takes the message. */
+static void strange(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f, weft_message *m)
+{
+    const weft_tag_cell *cell = weft_tag_find(e, f->group);
+    if (cell != NULL && cell->gone) {
+        atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
+        drop(e, p, f, m);
+        weft_meet_farewell(e, now, p, f->group);
+    } else if (f->kind == WEFT_FRAME_DATA) {
+        weft_early_keep_strange(e, p, f, m);
+    } else { /* it will be told again when it hears of us there */
+        weft_message_unref(m);
+    }
+}
+
+/* A frame of a call that is not at work here: not yet, or no more. Takes the message. */
+static void idle(weft_context *c, int64_t now, weft_member *member, const weft_frame *f,
+                 weft_message *m)
+{
+    weft_engine *e = c->engine;
+    weft_peer *p = &e->peers[member->rank];
+    if ((int32_t)(f->operation - c->called) > 0) {
+        if (weft_fail_recall(c, f->operation) == NULL) {
+            weft_early_keep(c, member, f, m);
+        } else {
+            drop(e, p, f, m);
+        }
+        return;
+    }
+    /* It ended here: late grants are normal, late data belong to a failure. */
+    if (f->kind == WEFT_FRAME_DATA) {
+        atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
+    }
+    weft_fail_remind(c, now, member, f->operation); /* it may have been too far behind to hear */
+    weft_fail_late(c, now, member, f, p->heard_words[f->descriptor % WEFT_DESCRIPTORS]->text);
+    drop(e, p, f, m);
 }
 
 void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
@@ -288,88 +365,25 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
         weft_fail_violation(e, p, f, "never said what it calls");
         return;
     }
-    weft_flow_heard(e, now, p, f->operation);
-    if ((int32_t)(f->operation - e->called) > 0) {
-        if (weft_fail_recall(e, f->operation) != NULL) {
-            weft_message_unref(m);
-            return;
-        }
-        keep(e, p, f, m);
+    weft_context *c = weft_context_find(e, f->group);
+    if (c == NULL) {
+        strange(e, now, p, f, m);
         return;
     }
-    weft_operation *op = weft_op_at(e, f->operation);
-    if (op == NULL) {
-        /* Ended here: late grants are normal, late data belong to a failure. */
-        if (f->kind == WEFT_FRAME_DATA) {
-            atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
-        }
-        weft_fail_remind(e, now, p, f->operation); /* it may have been too far behind to be told */
-        weft_fail_late(e, now, p, f, p->heard_words[cell]->text);
+    weft_member *member = weft_context_member(c, p->rank);
+    if (member == NULL) {
         weft_message_unref(m);
+        weft_fail_violation(e, p, f, "is not in the group");
         return;
     }
-    apply(e, now, op, p, f, m, p->heard_words[f->descriptor % WEFT_DESCRIPTORS]);
-}
-
-static void unlink_early(weft_engine *e, weft_early **at)
-{
-    weft_early *early = *at;
-    weft_peer *p = &e->peers[early->rank];
-    p->early_frames--;
-    if (early->message != NULL) {
-        p->early_bytes -= early->message->len;
-    }
-    *at = early->next;
-    if (*at == NULL) {
-        e->early_tail = at;
-    }
-}
-
-void weft_flow_replay(weft_engine *e, int64_t now, uint32_t number)
-{
-    for (weft_early **at = &e->early; *at != NULL;) {
-        weft_early *early = *at;
-        if (early->frame.operation != number) {
-            at = &early->next;
-            continue;
-        }
-        unlink_early(e, at);
-        weft_operation *op = weft_op_at(e, number);
-        if (op != NULL) {
-            apply(e, now, op, &e->peers[early->rank], &early->frame, early->message, early->words);
-        } else {
-            weft_message_unref(early->message);
-        }
-        weft_words_unref(early->words);
-        weft_free(early);
-        if (op != NULL && weft_op_at(e, number) == NULL) {
-            at = &e->early; /* it failed, which discards: the list is another */
-        }
-    }
-}
-
-void weft_flow_discard(weft_engine *e, uint32_t number)
-{
-    for (weft_early **at = &e->early; *at != NULL;) {
-        weft_early *early = *at;
-        if (early->frame.operation != number) {
-            at = &early->next;
-            continue;
-        }
-        unlink_early(e, at);
-        weft_message_unref(early->message);
-        weft_words_unref(early->words);
-        weft_free(early);
-    }
-}
-
-void weft_flow_discard_all(weft_engine *e)
-{
-    while (e->early != NULL) {
-        weft_early *early = e->early;
-        unlink_early(e, &e->early);
-        weft_message_unref(early->message);
-        weft_words_unref(early->words);
-        weft_free(early);
+    weft_flow_heard(e, now, c, member, f->operation);
+    weft_operation *op = weft_op_at(c, f->operation);
+    if (c->broken->code != WEFT_OK) {
+        drop(e, p, f, m);
+    } else if (op == NULL) {
+        idle(c, now, member, f, m);
+    } else {
+        used(e, p, f, m);
+        weft_flow_apply(e, now, op, member, f, m, p->heard_words[cell]);
     }
 }

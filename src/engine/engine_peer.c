@@ -81,11 +81,11 @@ static void greet(weft_engine *e, int64_t now, weft_peer *p)
     weft_frame f = {.kind = WEFT_FRAME_HELLO,
                     .destination = (uint16_t)p->rank,
                     .sequence = ++p->sent_sequence,
-                    .operation = e->called,
+                    .operation = e->root->called,
                     .descriptor = e->seed,
                     .lane = patience_ms < UINT32_MAX ? (uint32_t)patience_ms : UINT32_MAX};
     p->sent_at = now;
-    p->told_operation = e->called;
+    weft_context_member(e->root, p->rank)->told_operation = e->root->called;
     weft_send_raw(e, p->conn, &f, NULL, 0);
 }
 
@@ -111,7 +111,7 @@ static bool same_seed(weft_engine *e, int64_t now, const weft_peer *p, const wef
                      "with %llu",
                      first ? e->rank : p->rank, (unsigned long long)(first ? mine : theirs),
                      first ? p->rank : e->rank, (unsigned long long)(first ? theirs : mine));
-    weft_fail_group(e, now, &why, -1);
+    weft_fail_engine(e, now, &why, -1);
     return false;
 }
 
@@ -123,15 +123,20 @@ static void join(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *he
         p->beat_ns = BEAT_MIN_MS * WEFT_MS;
     }
     p->state = WEFT_PEER_UP;
-    p->heard_operation = hello->operation - 1; /* the first that is heard of it is news */
     p->heard_sequence = 1;
     p->silence = 0;
     p->trying_since = WEFT_NEVER;
     p->dial_at = WEFT_NEVER;
     atomic_fetch_add_explicit(&e->counters.connections, 1, memory_order_relaxed);
     p->news = false;
-    weft_fail_tell(e, now, p->rank);
+    weft_fail_tell_all(e, now, p->rank);
+    if (e->root->cell->gone) {
+        weft_meet_farewell(e, now, p, e->group);
+    }
     weft_send_flush(e, now, p);
+    if (same_seed(e, now, p, hello)) {
+        weft_flow_heard(e, now, e->root, weft_context_member(e->root, p->rank), hello->operation);
+    }
 }
 
 static void lost(weft_engine *e, int64_t now, weft_peer *p, const char *how)
@@ -140,7 +145,7 @@ static void lost(weft_engine *e, int64_t now, weft_peer *p, const char *how)
     weft_problem why = {0};
     weft_problem_set(&why, WEFT_EPEER, p->rank, "%s is lost: %s",
                      weft_peer_words(e, p->rank, who, sizeof(who)), how);
-    weft_fail_group(e, now, &why, -1); /* it hears of it too, if it is only slow */
+    weft_fail_engine(e, now, &why, -1); /* it hears of it too, if it is only slow */
     weft_peer_forget(e, p);
 }
 
@@ -210,9 +215,6 @@ static void welcome(weft_engine *e, int64_t now, uint32_t conn, const weft_frame
     weft_conn_bind(e, conn, p->rank);
     greet(e, now, p);
     join(e, now, p, f);
-    if (same_seed(e, now, p, f)) {
-        weft_flow_heard(e, now, p, f->operation);
-    }
 }
 
 void weft_peer_hello(weft_engine *e, int64_t now, uint32_t conn, const weft_frame *f)
@@ -228,9 +230,6 @@ void weft_peer_hello(weft_engine *e, int64_t now, uint32_t conn, const weft_fram
         return;
     }
     join(e, now, p, f);
-    if (same_seed(e, now, p, f)) {
-        weft_flow_heard(e, now, p, f->operation);
-    }
 }
 
 void weft_peer_refused(weft_engine *e, weft_peer *p, const weft_message *m)
@@ -253,12 +252,11 @@ void weft_peer_bye(weft_engine *e, int64_t now, weft_peer *p)
 {
     p->state = WEFT_PEER_LEFT;
     atomic_fetch_sub_explicit(&e->counters.connections, 1, memory_order_relaxed);
-    if (!e->stopping && weft_op_needs(e, p->rank)) {
-        char who[192];
-        weft_problem why = {0};
-        weft_problem_set(&why, WEFT_EPEER, p->rank, "%s left the group",
-                         weft_peer_words(e, p->rank, who, sizeof(who)));
-        weft_fail_group(e, now, &why, p->rank);
+    for (weft_context *c = e->contexts; c != NULL && !e->stopping; c = c->after) {
+        weft_member *m = weft_context_member(c, p->rank);
+        if (m != NULL) {
+            weft_meet_left(c, now, m);
+        }
     }
 }
 

@@ -50,12 +50,33 @@ weft_out *weft_queue_pop(weft_queue *q)
     return o;
 }
 
+/* What the header tells of the operation besides. */
+static void stamp(const weft_peer *p, weft_context *c, weft_frame *f)
+{
+    weft_member *m = weft_context_member(c, p->rank);
+    if (m == NULL) {
+        return;
+    }
+    if (f->kind == WEFT_FRAME_DATA || f->kind == WEFT_FRAME_GRANT || f->kind == WEFT_FRAME_START) {
+        const weft_operation *at = weft_op_at(c, f->operation);
+        weft_flow *flow = at != NULL ? weft_flow_of(at, weft_context_position(c, m)) : NULL;
+        if (flow != NULL) {
+            f->grant = weft_flow_grant_of(at);
+            flow->told = f->grant;
+            flow->contacted = true;
+        }
+    }
+    if ((int32_t)(f->operation - m->told_operation) > 0 && f->kind != WEFT_FRAME_ABORT) {
+        m->told_operation = f->operation;
+    }
+}
+
 /* Write the header and hand the message over. */
 static void emit(weft_engine *e, int64_t now, weft_peer *p, weft_frame *f, weft_message *m,
                  weft_operation *op)
 {
     const size_t body = m->len - WEFT_FRAME_HEADER;
-    f->group = e->group;
+    weft_context *c = op != NULL ? op->context : weft_context_find(e, f->group);
     f->source = (uint16_t)e->rank;
     f->destination = (uint16_t)p->rank;
     f->sequence = ++p->sent_sequence;
@@ -64,17 +85,8 @@ static void emit(weft_engine *e, int64_t now, weft_peer *p, weft_frame *f, weft_
         f->flags |= WEFT_FLAG_SUM;
         f->body_sum = weft_crc32c(0, m->data + WEFT_FRAME_HEADER, body);
     }
-    if (f->kind == WEFT_FRAME_DATA || f->kind == WEFT_FRAME_GRANT || f->kind == WEFT_FRAME_START) {
-        const weft_operation *at = weft_op_at(e, f->operation);
-        weft_flow *flow = at != NULL ? weft_flow_of(at, p->rank) : NULL;
-        if (flow != NULL) {
-            f->grant = weft_flow_grant_of(at);
-            flow->told = f->grant;
-            flow->contacted = true;
-        }
-    }
-    if ((int32_t)(f->operation - p->told_operation) > 0 && f->kind != WEFT_FRAME_ABORT) {
-        p->told_operation = f->operation;
+    if (c != NULL) {
+        stamp(p, c, f);
     }
     weft_frame_put(f, m->data);
     p->sent_at = now;
@@ -170,6 +182,10 @@ void weft_send_raw(weft_engine *e, uint32_t conn, weft_frame *f, const void *bod
 
 void weft_send_beat(weft_engine *e, int64_t now, weft_peer *p)
 {
-    weft_frame f = {.kind = WEFT_FRAME_BEAT, .operation = e->called};
+    weft_frame f = {.kind = WEFT_FRAME_BEAT,
+                    .group = e->group,
+                    .operation = e->root->called,
+                    .lane = (uint32_t)p->owed};
+    p->owed = 0;
     weft_send_control(e, now, p->rank, &f, NULL, 0);
 }

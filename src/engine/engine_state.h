@@ -2,15 +2,25 @@
 /*
  * The engine's state, for the files of src/engine only.
  *
- *   engine.c       open, close, events to their handlers, timers
- *   engine_conn.c  which rank a connection belongs to
- *   engine_peer.c  a peer: its connection, HELLO, silence
- *   engine_send.c  frames out
- *   engine_flow.c  descriptors, grants, frames that come early
- *   engine_op.c    an operation: start, timeouts, end
- *   engine_data.c  what comes for it: fragments, messages, receives
- *   engine_fail.c  failures and how they spread
- *   exec.c         a lane: the verbs of its plan
+ *   engine.c          open, close, events to their handlers, timers
+ *   engine_conn.c     which rank a connection belongs to
+ *   engine_peer.c     a peer: its connection, HELLO, silence
+ *   engine_send.c     frames out
+ *   engine_tag.c      the contexts by their tags, and tags that are not open
+ *   engine_context.c  a group over the engine: who is in it, in which position
+ *   engine_meet.c     who else knows a context, and who has left it
+ *   engine_credit.c   what may be sent to who may not know a context yet
+ *   engine_begin.c    calls: queue, numbers, turns
+ *   engine_op.c       an operation: what it holds, lanes, end
+ *   engine_wait.c     what an operation waits for, and how long
+ *   engine_flow.c     descriptors, grants
+ *   engine_early.c    frames that come before they are due
+ *   engine_data.c     what comes for an operation: fragments, messages, receives
+ *   engine_fail.c     failures and how they spread
+ *   exec.c            a lane: the verbs of its plan
+ *
+ * Ranks and positions: a peer's rank is its place among all that the engine can reach, and what
+ * stands in frames; its position is its place in one context, and what plans speak of.
  */
 #ifndef WEFT_ENGINE_ENGINE_STATE_H
 #define WEFT_ENGINE_ENGINE_STATE_H
@@ -26,7 +36,11 @@ enum {
     WEFT_EARLY_BYTES = 4 * 1024 * 1024, /* sent without a grant, of any operation */
     WEFT_EARLY_FRAMES = 16384,          /* kept for one peer before they are due */
     WEFT_DESCRIPTORS = 16,              /* remembered on a link, by hash */
-    WEFT_FAILURES = 128,                /* remembered, for late calls and to forward each once */
+    WEFT_FAILURES = 128, /* remembered in a context, for late calls and to forward each once */
+    /* On a link, for all contexts together: DATA that may come before the receiver knows its
+     * context. */
+    WEFT_CREDIT = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES,
+    WEFT_CREDIT_FRAME = 256, /* bytes that keeping such a frame costs besides its own */
 };
 #define WEFT_HELLO_NS (20 * INT64_C(1000000)) /* silence after which a small op says it began */
 
@@ -51,7 +65,7 @@ typedef struct weft_words {
 /* A frame that came before it is due. */
 typedef struct weft_early {
     struct weft_early *next;
-    int rank;
+    int from; /* position of who sent it; rank where there is no context yet */
     weft_frame frame;
     weft_words *words;     /* of its descriptor; the peer's table may have others by then */
     weft_message *message; /* NULL for START and GRANT */
@@ -76,18 +90,18 @@ typedef struct weft_peer {
     int64_t dial_at;      /* when to try again; WEFT_NEVER: not wanted */
     int64_t trying_since; /* first dial of this series; WEFT_NEVER */
     int64_t backoff;
-    char why[96];             /* last failure to connect */
-    bool wanted;              /* a plan needs this link */
-    bool news;                /* an operation that it takes part in failed before the link was up */
-    bool mute;                /* the link refused a frame: DOWN follows what it still delivers */
-    weft_queue waiting;       /* until the link is up */
-    uint32_t heard_operation; /* newest operation the peer has called, as far as it told */
-    uint32_t told_operation;  /* the same the other way */
-    uint32_t reminded;        /* operation whose failure it was told of as it came late */
+    char why[96];       /* last failure to connect */
+    bool wanted;        /* a plan needs this link */
+    bool news;          /* an operation that it takes part in failed before the link was up */
+    bool mute;          /* the link refused a frame: DOWN follows what it still delivers */
+    weft_queue waiting; /* until the link is up */
     uint64_t sent_descriptor[WEFT_DESCRIPTORS];
     uint64_t heard_descriptor[WEFT_DESCRIPTORS];
     weft_words *heard_words[WEFT_DESCRIPTORS];
-    size_t early_bytes, early_frames; /* kept for it */
+    size_t credit;             /* sent to it on credit, and not given back */
+    size_t kept;               /* of what it sent on credit: not used yet */
+    size_t owed;               /* used, and not given back */
+    struct weft_flow *starved; /* flows to it that wait for credit */
 } weft_peer;
 
 /* A cell of the table from connections to ranks; conn 0: free. */
@@ -105,7 +119,7 @@ typedef struct weft_arrival {
 
 typedef struct weft_slot {
     weft_message *message;
-    int from; /* who sent it, -1: packed here */
+    int from; /* position of who sent it, -1: packed here */
 } weft_slot;
 
 typedef struct weft_lane {
@@ -124,7 +138,8 @@ typedef struct weft_lane {
 
 /* A neighbour in the plan. Same order as plan.peers. */
 typedef struct weft_flow {
-    int rank;
+    struct weft_operation *operation;
+    int position, rank;
     bool small;             /* one lane, and little of it goes to this peer */
     bool feeds;             /* it sends to us */
     bool prompt;            /* we send to it before we wait for anything: that tells the grant */
@@ -135,10 +150,15 @@ typedef struct weft_flow {
     size_t ungranted_bytes; /* sent, of lanes without a grant */
     bool contacted;         /* some frame of this operation went to the peer */
     bool deferred;          /* to be told how far we are, once it is less far behind */
+    bool asked;             /* it was asked whether it knows the context */
+    bool starved;           /* on the peer's list of them */
+    struct weft_flow *next_starved;
 } weft_flow;
 
 struct weft_operation {
+    weft_context *context;
     weft_request *request;
+    struct weft_operation *before, *after; /* all that are at work */
     uint32_t number;
     int64_t started, progress;
     int64_t spared;        /* the progress at which the timeout was put off; WEFT_NEVER */
@@ -154,10 +174,13 @@ struct weft_operation {
     bool prompt;  /* little comes from each: feeders hear of it by data, or now and then */
 };
 
+/* How an operation of a context failed. */
 typedef struct weft_failure {
+    struct weft_failure *next; /* an older one */
     uint32_t number;
     uint64_t call; /* the same without wrapping: what it is recalled by */
-    weft_problem problem;
+    int code, rank;
+    char text[];
 } weft_failure;
 
 /* An operation that ended well here, while others may still be in it. */
@@ -166,6 +189,53 @@ typedef struct weft_ended {
     uint64_t descriptor;
     char words[WEFT_DESCRIPTOR_TEXT];
 } weft_ended;
+
+/* A peer, as one of a context. */
+typedef struct weft_member {
+    int rank;
+    bool met;                         /* it was heard of here */
+    bool left;                        /* it said BYE */
+    uint32_t heard_operation;         /* newest operation it has called, as far as it told */
+    uint32_t told_operation;          /* the same the other way */
+    uint32_t reminded;                /* operation whose failure it was told of as it came late */
+    size_t early_bytes, early_frames; /* kept for it */
+} weft_member;
+
+/* What is known of a tag. It stays when its context is left: frames may be on their way. */
+typedef struct weft_tag_cell {
+    struct weft_tag_cell *next; /* in its bucket */
+    uint64_t tag;
+    weft_context *context; /* NULL: it is not open here */
+    bool gone;             /* it was, and was left */
+    weft_early *early;     /* DATA that came before it was open */
+    weft_early **early_tail;
+} weft_tag_cell;
+
+/* A group over the engine: operations of its own, on the links that all contexts share. */
+struct weft_context {
+    weft_engine *engine;
+    weft_context *before, *after; /* all that are open */
+    weft_tag_cell *cell;
+    uint64_t tag;
+    int size, position;   /* of this peer */
+    weft_member *members; /* by position */
+    uint16_t *positions;  /* by rank; 0xffff: no member */
+    weft_problem *broken; /* code WEFT_OK: the group works */
+
+    weft_operation *ops[WEFT_IN_FLIGHT]; /* by number */
+    int active;
+    uint32_t called; /* newest operation begun here */
+    uint64_t calls;  /* the same, counted without wrapping */
+    weft_request *queue, **queue_tail;
+    bool turning; /* on the list of contexts whose queue may go on */
+    weft_context *next_turn;
+    weft_early *early; /* all members', in order of arrival */
+    weft_early **early_tail;
+    weft_failure *failures; /* the latest first */
+    int failure_count;
+    weft_ended *ended; /* WEFT_IN_FLIGHT of them, by number of the call */
+    int mismatches;    /* in a row */
+};
 
 struct weft_engine {
     int rank, size;
@@ -182,23 +252,21 @@ struct weft_engine {
     weft_conn_cell *conns; /* connection to rank, a hash table of conn_cells (a power of two) */
     size_t conn_cells;
 
-    weft_operation *ops[WEFT_IN_FLIGHT]; /* by number */
-    int active;
-    uint32_t called; /* newest operation begun here */
-    uint64_t calls;  /* the same, counted without wrapping */
-    weft_request *queue, **queue_tail;
-    weft_early *early; /* all peers', in order of arrival */
-    weft_early **early_tail;
+    weft_context *root; /* the group that was opened */
+    weft_context *contexts;
+    weft_tag_cell **tags; /* buckets, a power of two of them */
+    size_t tag_buckets, tag_count;
+    weft_context *turns, **turns_tail;
+    weft_operation *working, *working_last; /* all at work, of all contexts */
+    int active;                             /* as many */
+    int64_t op_due; /* no operation has anything to do before; may be too early */
     weft_lane *ready, **ready_tail;
     weft_out *spare; /* free list */
 
-    weft_failure *failures; /* ring of WEFT_FAILURES */
-    uint32_t failure_next;
-    weft_ended *ended;   /* WEFT_IN_FLIGHT of them, by number of the call */
-    int mismatches;      /* in a row */
     weft_problem broken; /* code WEFT_OK: the group works */
     weft_problem sick;   /* met in the middle of something: breaks the group when it is safe */
     bool stopping;
+    bool owing;     /* some peer is to be given back much credit */
     int64_t ticked; /* last look at silence */
     weft_counters counters;
 };
@@ -226,7 +294,8 @@ int64_t weft_peer_due(const weft_engine *e);
 const char *weft_peer_words(const weft_engine *e, int rank, char *out, size_t cap);
 
 /* engine_send.c: frames out */
-/* Send now or when the link is up. Takes the message. op: whose pending send it is, or NULL. */
+/* Send now or when the link is up. Takes the message. The frame's tag tells the context; op: whose
+ * pending send it is, or NULL. */
 void weft_send(weft_engine *e, int64_t now, int rank, const weft_frame *f, weft_message *m,
                weft_operation *op);
 void weft_send_flush(weft_engine *e, int64_t now, weft_peer *p); /* the link came up */
@@ -241,65 +310,157 @@ void weft_out_free(weft_engine *e, weft_out *o); /* and its message */
 void weft_queue_push(weft_queue *q, weft_out *o);
 weft_out *weft_queue_pop(weft_queue *q);
 
-/* engine_flow.c: descriptors, grants, early frames */
-weft_flow *weft_flow_of(const weft_operation *op, int rank); /* NULL: no neighbour */
+/* engine_tag.c: contexts by tag */
+int weft_tag_open(weft_engine *e);
+weft_tag_cell *weft_tag_find(const weft_engine *e, uint64_t tag); /* NULL: never heard of */
+weft_tag_cell *weft_tag_new(uint64_t tag);                        /* NULL: out of memory */
+void weft_tag_add(weft_engine *e, weft_tag_cell *cell);
+/* Call for each cell; those for which it says so are freed. */
+void weft_tag_sweep(weft_engine *e, bool (*dispose)(weft_engine *e, weft_tag_cell *cell));
+void weft_tag_close(weft_engine *e);
+
+/* engine_context.c: a group over the engine */
+/* Begin to use a context that was set. false: its tag is in use. */
+bool weft_context_enter(weft_engine *e, int64_t now, weft_context *c);
+/* End its calls, say BYE in it, free it (but not the opened group's, whose numbers go on). */
+void weft_context_leave(weft_engine *e, int64_t now, weft_context *c);
+void weft_context_end_calls(weft_context *c);
+void weft_context_free(weft_context *c); /* NULL-safe */
+/* The context of a frame. NULL: it is not open here. */
+weft_context *weft_context_find(const weft_engine *e, uint64_t tag);
+/* The member's entry; NULL: the rank is no member. */
+weft_member *weft_context_member(const weft_context *c, int rank);
+static inline int weft_context_position(const weft_context *c, const weft_member *m)
+{
+    return (int)(m - c->members);
+}
+weft_peer *weft_context_peer(const weft_context *c, int position);
+/* "rank 2", "rank 2 (rank 5 of the opened group)" */
+const char *weft_context_rank(const weft_context *c, int position, char *out, size_t cap);
+/* The same with where it is: "rank 2 (tcp://10.0.0.3:4000)". */
+const char *weft_context_words(const weft_context *c, int position, char *out, size_t cap);
+/* A problem of the whole engine, as the callers of this context see it. */
+void weft_context_problem(const weft_context *c, const weft_problem *all, weft_problem *ret);
+
+/* engine_meet.c: who else knows a context, and who has left it */
+/* A member was heard of in the context for the first time. */
+void weft_meet_member(weft_context *c, int64_t now, weft_member *m);
+/* Ask it whether it knows the context. */
+void weft_meet_ask(weft_context *c, int64_t now, weft_member *m);
+void weft_meet_frame(weft_context *c, int64_t now, weft_member *m, const weft_frame *f);
+/* The peer sends in a context that was left here: tell it so. */
+void weft_meet_farewell(weft_engine *e, int64_t now, const weft_peer *p, uint64_t tag);
+/* It left the context, or all. */
+void weft_meet_left(weft_context *c, int64_t now, weft_member *m);
+
+/* engine_credit.c: what may be sent to who may not know a context yet */
+bool weft_credit_take(weft_peer *p, size_t len); /* for a message so long; false: not now */
+void weft_credit_back(weft_peer *p, size_t len); /* it was not sent */
+/* The flow waits for credit. */
+void weft_credit_wait(weft_engine *e, weft_flow *flow);
+void weft_credit_forget(weft_engine *e, weft_flow *flow);
+/* One that the peer sent on credit is used. */
+void weft_credit_used(weft_engine *e, weft_peer *p, size_t len);
+/* Give back what is owed, where it is much. */
+void weft_credit_settle(weft_engine *e, int64_t now);
+/* A BEAT brings credit. */
+void weft_credit_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f);
+static inline size_t weft_credit_cost(size_t len)
+{
+    return len + WEFT_CREDIT_FRAME;
+}
+
+/* engine_begin.c: calls */
+/* A request of a group. Its operation begins when it is its turn. */
+void weft_op_call(weft_engine *e, int64_t now, weft_request *r);
+/* Something has ended: its place in the queue may be taken. */
+void weft_op_turn(weft_context *c);
+/* Whoever's turn has come begins. */
+void weft_op_turns(weft_engine *e, int64_t now);
+
+/* engine_op.c: what an operation holds, from its begin to its end */
+weft_operation *weft_op_at(const weft_context *c, uint32_t number); /* NULL: not at work */
+/* NULL: out of memory. */
+weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, int64_t now);
+void weft_op_begin_lanes(weft_engine *e, weft_operation *op);
+void weft_op_sent(weft_engine *e, weft_operation *op, uint64_t lane); /* one pending send went */
+void weft_op_lane_done(weft_engine *e, int64_t now, weft_lane *lane);
+void weft_op_ready(weft_engine *e, weft_lane *lane);
+void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why);
+
+/* engine_wait.c: what an operation waits for, and how long */
+void weft_op_watch(weft_engine *e, const weft_operation *op); /* it has begun */
+void weft_op_tick(weft_engine *e, int64_t now);
+int64_t weft_op_due(const weft_engine *e);
+/* Something is still to come from the member or to go to it. */
+bool weft_op_needs(const weft_context *c, int position);
+
+/* engine_flow.c: descriptors, grants */
+weft_flow *weft_flow_of(const weft_operation *op, int position); /* NULL: no neighbour */
 /* Send DATA when the grant allows, else later. Takes the message. */
 void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow,
                     const weft_frame *f, weft_message *m);
 void weft_flow_grants(weft_engine *e, int64_t now, weft_operation *op); /* tell what has grown */
 /* Say how far we are in it: START or GRANT. */
-void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, int rank);
+void weft_flow_tell(weft_engine *e, int64_t now, weft_operation *op, weft_flow *flow);
 void weft_flow_greet(weft_engine *e, int64_t now, weft_operation *op); /* whom nothing told yet */
-void weft_flow_describe(weft_engine *e, int64_t now, weft_operation *op, int rank);
-uint32_t weft_flow_grant_of(const weft_operation *op); /* what we take now */
+uint32_t weft_flow_grant_of(const weft_operation *op);                 /* what we take now */
+void weft_flow_flush(weft_engine *e, int64_t now, weft_flow *flow);    /* what may go now */
 /* START, DATA and GRANT. Takes the message. */
 void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      weft_message *m);
-void weft_flow_heard(weft_engine *e, int64_t now, weft_peer *p, uint32_t number);
-void weft_flow_replay(weft_engine *e, int64_t now, uint32_t number);
-void weft_words_unref(weft_words *words);                /* NULL-safe */
-void weft_flow_discard(weft_engine *e, uint32_t number); /* early frames of this operation */
-void weft_flow_discard_all(weft_engine *e);
+/* The same where the operation is at work; the message may be NULL for START and GRANT. */
+void weft_flow_apply(weft_engine *e, int64_t now, weft_operation *op, weft_member *member,
+                     const weft_frame *f, weft_message *m, const weft_words *words);
+void weft_flow_heard(weft_engine *e, int64_t now, weft_context *c, weft_member *member,
+                     uint32_t number);
+void weft_words_unref(weft_words *words); /* NULL-safe */
 
-/* engine_op.c: an operation from call to end */
-weft_operation *weft_op_at(const weft_engine *e, uint32_t number); /* NULL: not at work */
-void weft_op_queue(weft_engine *e, int64_t now, weft_request *r);
+/* engine_early.c: frames that come before they are due */
+/* One of an operation that was not called here yet. Takes the message. */
+void weft_early_keep(weft_context *c, weft_member *member, const weft_frame *f, weft_message *m);
+/* DATA of a context that is not open here. Takes the message. */
+void weft_early_keep_strange(weft_engine *e, weft_peer *p, const weft_frame *f, weft_message *m);
+/* The context opens. */
+void weft_early_admit(weft_context *c, int64_t now, weft_early *strange);
+void weft_early_discard_strange(weft_engine *e); /* all */
+void weft_early_replay(weft_context *c, int64_t now, uint32_t number);
+void weft_early_discard(weft_context *c, uint32_t number); /* those of this operation */
+void weft_early_discard_all(weft_context *c);
+
 /* engine_data.c */
-void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, weft_peer *p,
+void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, const weft_member *from,
                   const weft_frame *f, weft_message *m);
-void weft_op_sent(weft_engine *e, weft_operation *op, uint64_t lane); /* one pending send went */
-void weft_op_lane_done(weft_engine *e, int64_t now, weft_lane *lane);
-void weft_op_ready(weft_engine *e, weft_lane *lane);
-void weft_op_end(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why);
-void weft_op_tick(weft_engine *e, int64_t now);
-int64_t weft_op_due(const weft_engine *e);
-bool weft_op_needs(const weft_engine *e, int rank); /* something is still to come or to go */
 
 /* engine_fail.c: failures and how they spread */
 /* An operation fails here; every peer hears of it. */
 void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const weft_problem *why,
                          int except_rank);
 /* The same for one that did not begin here. */
-void weft_fail_number(weft_engine *e, int64_t now, uint32_t number, const weft_problem *why,
+void weft_fail_number(weft_context *c, int64_t now, uint32_t number, const weft_problem *why,
                       const weft_plan *plan);
-/* The group is of no use any more: every operation ends, every link hears of it. */
-void weft_fail_group(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
-/* A link has come up: tell it what failed before. */
-void weft_fail_tell(weft_engine *e, int64_t now, int rank);
+/* A group works no more: its operations end, its members hear of it. */
+void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int except_rank);
+/* Nothing works any more: every operation of every context ends, every link hears of it. */
+void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
+/* A member is met, or a link has come up: tell it what failed before. */
+void weft_fail_tell(weft_context *c, int64_t now, const weft_member *member);
+void weft_fail_tell_all(weft_engine *e, int64_t now, int rank); /* of all contexts */
 /* A peer is in an operation that may have failed here: tell it so, once. */
-void weft_fail_remind(weft_engine *e, int64_t now, weft_peer *p, uint32_t number);
-const weft_failure *weft_fail_recall(const weft_engine *e, uint32_t number);
+void weft_fail_remind(weft_context *c, int64_t now, weft_member *member, uint32_t number);
+const weft_failure *weft_fail_recall(const weft_context *c, uint32_t number);
+void weft_fail_forget(weft_context *c); /* all failures */
 /* The operation ended well here. */
-void weft_fail_ended(weft_engine *e, const weft_operation *op);
+void weft_fail_ended(const weft_operation *op);
 /* A frame of an operation that has ended here: if the peer calls another one than this was, whoever
  * still waits in it must hear of the mismatch. */
-void weft_fail_late(weft_engine *e, int64_t now, const weft_peer *p, const weft_frame *f,
+void weft_fail_late(weft_context *c, int64_t now, const weft_member *m, const weft_frame *f,
                     const char *theirs);
 void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame *f,
                      const weft_message *m);
 /* A frame of an operation that may not come: breaks the group when it is safe. */
 void weft_fail_violation(weft_engine *e, const weft_peer *p, const weft_frame *f, const char *how);
-void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_peer *p,
+void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const weft_member *m,
                         const char *theirs);
 
 /* exec.c: a lane */
@@ -309,8 +470,8 @@ typedef enum weft_ran {
     WEFT_RAN_DONE,    /* at the end of the plan, and every send has gone */
     WEFT_RAN_FAILED   /* *why is set */
 } weft_ran;
-/* The plan's neighbour of that rank; NULL: none. */
-const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int rank);
+/* The plan's neighbour at that position; NULL: none. */
+const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int position);
 const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index);
 /* Most bytes of the slot that a send or receive of this lane carries; *exact: no fewer either. */
 size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step *step,

@@ -17,10 +17,10 @@ const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index)
     return index + 1 == r->lane_count ? &r->tail->plan : &r->plan->plan;
 }
 
-const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int rank)
+const weft_plan_peer *weft_lane_peer(const weft_plan *plan, int position)
 {
     for (size_t i = 0; i < plan->peer_count; i++) {
-        if (plan->peers[i].rank == rank) {
+        if (plan->peers[i].rank == position) {
             return &plan->peers[i];
         }
     }
@@ -204,7 +204,7 @@ static int reply(weft_engine *e, weft_operation *op, weft_lane *lane, const weft
     const weft_stretch s = stretch_of(plan, &span);
     char *from = span_out(op, lane, &span);
     if (r->op == WEFT_MEAN) {
-        weft_kernel_divide(r->dtype, from, span.count, (double)e->size);
+        weft_kernel_divide(r->dtype, from, span.count, (double)op->context->size);
     }
     weft_message *m = weft_message_new(e->pool, c->type->bound(c, &s));
     if (!refill(&lane->slots[step->slot], m)) {
@@ -279,7 +279,11 @@ static int unpack(const weft_operation *op, weft_lane *lane, const weft_plan *pl
         c->type->decode(c, &s, body(slot->message), slot->message->len - WEFT_FRAME_HEADER,
                         span_out(op, lane, &span), step->verb == WEFT_VERB_ADD);
     if (rc != WEFT_OK) {
-        return slot->from >= 0 ? weft_fail_context("from rank %d", slot->from) : rc;
+        char who[64];
+        return slot->from < 0
+                   ? rc
+                   : weft_fail_context(
+                         "from %s", weft_context_rank(op->context, slot->from, who, sizeof(who)));
     }
     if (step->last) {
         refill(slot, NULL);
@@ -347,6 +351,7 @@ static int send(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane
     weft_flow *flow = weft_flow_of(op, step->peer);
     weft_frame f = {.kind = WEFT_FRAME_DATA,
                     .flags = WEFT_FLAG_LAST,
+                    .group = op->context->tag,
                     .operation = op->number,
                     .descriptor = op->request->descriptor,
                     .lane = (uint32_t)lane->index,
@@ -430,14 +435,14 @@ static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *pla
 }
 
 /* The lane's end: what is left to do on the output, and what the encoding lost. */
-static void finish(const weft_engine *e, const weft_operation *op, const weft_lane *lane,
-                   const weft_plan *plan)
+static void finish(const weft_operation *op, const weft_lane *lane, const weft_plan *plan)
 {
     const weft_request *r = op->request;
     if (r->op == WEFT_MEAN && !plan->replies && r->has_out) {
         const weft_step all = {.verb = WEFT_VERB_UNPACK, .span = {.count = plan->count}};
         const weft_span whole = span_of(r, lane->index, plan, &all);
-        weft_kernel_divide(r->dtype, span_out(op, lane, &whole), whole.count, (double)e->size);
+        weft_kernel_divide(r->dtype, span_out(op, lane, &whole), whole.count,
+                           (double)op->context->size);
     }
     if (op->acc != NULL) {
         float *acc = op->acc + lane->index * r->lane_length;
@@ -500,15 +505,17 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
         }
     }
     if (rc != WEFT_OK) {
-        weft_fail_context("%s (operation %u) on rank %d", op->request->coll, op->number, e->rank);
+        char me[64];
+        weft_fail_context("%s (operation %u) on %s", op->request->coll, op->number,
+                          weft_context_rank(op->context, op->context->position, me, sizeof(me)));
         weft_problem_from_last(why);
-        why->rank = e->rank;
+        why->rank = op->context->position;
         return WEFT_RAN_FAILED;
     }
     if (lane->pending > 0) {
         return WEFT_RAN_BLOCKED;
     }
-    finish(e, op, lane, plan);
+    finish(op, lane, plan);
     return WEFT_RAN_DONE;
 }
 

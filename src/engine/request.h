@@ -32,9 +32,17 @@ void weft_shared_plan_unref(weft_shared_plan *p); /* NULL-safe */
 enum { WEFT_DESCRIPTOR_TEXT = 600, WEFT_ALGO_TEXT = 128 };
 
 typedef struct weft_operation weft_operation; /* run state, private to the engine */
+typedef struct weft_context weft_context;     /* a group over the engine */
 
 struct weft_request {
     weft_loop *loop;
+    enum {
+        WEFT_REQUEST_RUN,   /* an operation */
+        WEFT_REQUEST_ENTER, /* take the context; fails where the tag is in use */
+        WEFT_REQUEST_LEAVE  /* end its calls, tell its members, free it */
+    } what;
+    weft_context *context; /* NULL: the group that was opened */
+    uint64_t call;         /* out: which call of the context it was, from 1 */
 
     /* The description. */
     char words[WEFT_DESCRIPTOR_TEXT]; /* "allreduce float32 sum count=1000 …": the descriptor */

@@ -160,7 +160,7 @@ static void describe_counts(const weft_group *g, const weft_call *c, const weft_
 
 static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 {
-    const char *name = weft_coll_name(c->coll);
+    const char *name = c->serves != NULL ? c->serves : weft_coll_name(c->coll);
     const bool reduces = weft_coll_reduces(c->coll);
     const weft_topology *graph = c->topology != NULL ? c->topology : g->topology;
     char root[32] = "", counts[64], edges[64] = "", order[32] = "";
@@ -225,7 +225,8 @@ static int keep_blocks(const weft_group *g, const size_t *counts, const size_t *
 static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const int64_t timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : g->timeout_ms;
-    r->coll = weft_coll_name(c->coll);
+    r->context = g->context;
+    r->coll = c->serves != NULL ? c->serves : weft_coll_name(c->coll);
     r->has_out = weft_call_has_out(g, c);
     r->in = weft_call_has_in(g, c) ? c->in : NULL;
     r->out = r->has_out ? c->out : NULL;

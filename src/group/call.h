@@ -8,6 +8,7 @@
 
 typedef struct weft_call {
     weft_coll coll;
+    const char *serves; /* the call that it is made for, "split"; NULL: itself */
     const void *in;
     void *out;
     uint64_t count;

@@ -3,6 +3,7 @@
 #include "group/group.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -18,8 +19,11 @@ static void on_roster(void *user, weft_link *link, uint32_t conn, weft_message *
     weft_seed_frame(g->roster.seed, link, conn, m);
 }
 
-static void free_group(weft_group *g)
+void weft_group_free(weft_group *g)
 {
+    if (g == NULL) {
+        return;
+    }
     weft_roster_free(&g->roster);
     weft_plancache_close(&g->plans);
     weft_plan_files_close(&g->files);
@@ -27,6 +31,8 @@ static void free_group(weft_group *g)
     weft_free(g->dial);
     weft_free(g->sum);
     weft_free(g->algo);
+    weft_free(g->ranks);
+    weft_request_discard(g->leave);
     weft_free(g->host);
     weft_topology_close(&g->topology);
     weft_orders_free(&g->orders);
@@ -97,6 +103,7 @@ static int start(weft_group *g, const weft_settings *s)
         return rc;
     }
     g->roster.early_count = 0; /* the engine has them */
+    g->tag = tag;
     return WEFT_OK;
 }
 
@@ -118,9 +125,12 @@ int weft_group_open(weft_group **ret, const weft_group_opts *opts)
     g->timeout_ms = s.opts.timeout_ms;
     g->costs = s.costs;
     g->log = (weft_log){.line = s.opts.log, .user = s.opts.log_user};
-    if (s.algo[0] != '\0') {
-        g->algo = weft_strdup(s.algo);
-        rc = g->algo == NULL ? weft_fail(WEFT_ENOMEM, "out of memory for a group") : WEFT_OK;
+    g->opened = g;
+    atomic_init(&g->handles, 1);
+    g->leave = weft_request_new();
+    g->algo = s.algo[0] != '\0' ? weft_strdup(s.algo) : NULL;
+    if (g->leave == NULL || (s.algo[0] != '\0' && g->algo == NULL)) {
+        rc = weft_fail(WEFT_ENOMEM, "out of memory for a group");
     }
     if (rc == WEFT_OK) {
         rc = weft_plancache_open(&g->plans);
@@ -132,19 +142,45 @@ int weft_group_open(weft_group **ret, const weft_group_opts *opts)
         rc = start(g, &s);
     }
     if (rc != WEFT_OK) {
-        free_group(g);
+        weft_group_free(g);
         return rc;
     }
     *ret = g;
     return WEFT_OK;
 }
 
+/* The others go on: calls of this group end, its members are told. */
+static void leave(weft_group *g)
+{
+    weft_request *r = g->leave;
+    r->what = WEFT_REQUEST_LEAVE;
+    r->context = g->context;
+    (void)weft_loop_run(g->loop, r);
+    if (r->loop != NULL) { /* else a forked child: everything is the parent's */
+        g->leave = NULL;
+        weft_request_free(&r);
+    }
+}
+
 void weft_group_close(weft_group **group)
 {
-    if (group != NULL && *group != NULL) {
-        weft_loop_close(&(*group)->loop);
-        free_group(*group);
-        *group = NULL;
+    if (group == NULL || *group == NULL) {
+        return;
+    }
+    weft_group *g = *group, *opened = g->opened;
+    *group = NULL;
+    if (atomic_load(&opened->handles) > 1) {
+        leave(g);
+    }
+    const bool last = atomic_fetch_sub(&opened->handles, 1) == 1;
+    if (last) {
+        weft_loop_close(&opened->loop);
+    }
+    if (g != opened) {
+        weft_group_free(g);
+    }
+    if (last) {
+        weft_group_free(opened);
     }
 }
 
@@ -165,7 +201,21 @@ uint64_t weft_group_seed(const weft_group *group)
 
 const char *weft_group_endpoint(const weft_group *group, int rank)
 {
-    return rank >= 0 && rank < group->size ? group->where[rank] : NULL;
+    if (rank < 0 || rank >= group->size) {
+        return NULL;
+    }
+    return group->opened->where[group->ranks != NULL ? group->ranks[rank] : rank];
+}
+
+const char *weft_group_rank_words(const weft_group *g, int rank, char *out, size_t cap)
+{
+    const int there = g->ranks != NULL ? g->ranks[rank] : rank;
+    if (there == rank) {
+        snprintf(out, cap, "rank %d", rank);
+    } else {
+        snprintf(out, cap, "rank %d (rank %d of the opened group)", rank, there);
+    }
+    return out;
 }
 
 static uint64_t load(const atomic_uint_fast64_t *counter)

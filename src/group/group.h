@@ -3,6 +3,8 @@
 #ifndef WEFT_GROUP_GROUP_INTERNAL_H
 #define WEFT_GROUP_GROUP_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/log.h"
 #include "collectives/algo.h"
 #include "engine/engine_loop.h"
@@ -22,10 +24,16 @@ typedef struct weft_orders {
 /* From the text of the option: a list of all ranks, "0,3,1,2", or "links:path=FILE,bytes=N". 0;
  * WEFT_EINVAL; WEFT_EIO; WEFT_ENOMEM. */
 int weft_orders_make(weft_orders *ret, const char *text, int size);
+/* Of a group of some of the peers: place[rank] is a rank's place in it, -1: none; size: how many
+ * have one. The arrays are there already. */
+void weft_orders_among(weft_orders *ret, const weft_orders *whole, const int *place, int peers,
+                       int size);
 void weft_orders_free(weft_orders *o);
 
 #define WEFT_LONGEST_MS INT64_C(31536000000) /* of any timeout: a year */
 
+/* An opened group, or one of some of its peers. Both use the opened one's engine, which ends when
+ * the last of them is closed; the opened group's own memory stays until then. */
 struct weft_group {
     int rank, size;
     uint64_t seed;
@@ -43,7 +51,17 @@ struct weft_group {
     weft_plancache *plans;
     weft_plan_files *files; /* named by algorithm `plan`; plans holds on to them */
     weft_loop *loop;
+    weft_group *opened;    /* this one, or the one it was made from in the end */
+    atomic_int handles;    /* of an opened group: groups over its engine that are not closed */
+    weft_context *context; /* NULL: the opened group */
+    uint64_t tag;
+    int *ranks;          /* in the opened group, by rank; NULL: the same */
+    weft_request *leave; /* made in time: closing cannot lack memory */
 };
+
+/* "rank 2", "rank 2 (rank 5 of the opened group)" */
+const char *weft_group_rank_words(const weft_group *g, int rank, char *out, size_t cap);
+void weft_group_free(weft_group *g); /* the memory; NULL-safe */
 
 /* Options with the environment merged in, in their own storage. */
 typedef struct weft_settings {

@@ -69,6 +69,12 @@ static int read_links(weft_orders *o, const char *text, int size)
     return rc;
 }
 
+static uint64_t digest_of(const weft_orders *o, int size)
+{
+    const size_t bytes = (size_t)size * sizeof(int);
+    return weft_hash64(o->ring, bytes) * 31 + weft_hash64(o->tree, bytes);
+}
+
 int weft_orders_make(weft_orders *ret, const char *text, int size)
 {
     const size_t bytes = (size_t)size * sizeof(int);
@@ -85,9 +91,26 @@ int weft_orders_make(weft_orders *ret, const char *text, int size)
         weft_orders_free(&o);
         return rc;
     }
-    o.digest = weft_hash64(o.ring, bytes) * 31 + weft_hash64(o.tree, bytes);
+    o.digest = digest_of(&o, size);
     *ret = o;
     return WEFT_OK;
+}
+
+static void among(int *to, const int *from, const int *place, int peers)
+{
+    for (int i = 0; i < peers; i++) {
+        if (place[from[i]] >= 0) {
+            *to++ = place[from[i]];
+        }
+    }
+}
+
+void weft_orders_among(weft_orders *ret, const weft_orders *whole, const int *place, int peers,
+                       int size)
+{
+    among(ret->ring, whole->ring, place, peers);
+    among(ret->tree, whole->tree, place, peers);
+    ret->digest = digest_of(ret, size);
 }
 
 void weft_orders_free(weft_orders *o)

@@ -166,6 +166,73 @@ int weft_topology_open(weft_topology **ret, const char *spec, int size)
     return code;
 }
 
+/* The edges of `whole` between ranks that have a place, with their values. place[rank]: -1, none.
+ */
+static int list_among(const weft_graph *whole, const int *ranks, const int *place, weft_edges *e,
+                      weft_edge_values **ret_values)
+{
+    size_t cap = 0;
+    weft_edge_values *values = NULL;
+    for (int i = 0; i < e->size && !e->failed; i++) {
+        for (size_t k = whole->first[ranks[i]]; k < whole->first[ranks[i] + 1]; k++) {
+            const int other = place[whole->peer[k]];
+            if (other <= i)
+                continue;
+            weft_edges_add(e, i, other);
+            if (!whole->values || e->failed)
+                continue;
+            void *grown = values;
+            if (!weft_grow(&grown, &cap, e->count, sizeof(*values)))
+                e->failed = weft_fail(WEFT_ENOMEM, "topology: out of memory");
+            else
+                ((weft_edge_values *)(values = grown))[e->count - 1] = whole->values[k];
+        }
+    }
+    *ret_values = values;
+    return e->failed;
+}
+
+static int make_among(const weft_topology *whole, const int *ranks, int size, weft_graph *ret)
+{
+    weft_edges e = {.size = size};
+    weft_edge_values *values = NULL;
+    int *place = weft_alloc((size_t)whole->graph.size * sizeof(*place));
+    if (!place)
+        return weft_fail(WEFT_ENOMEM, "topology: out of memory");
+    for (int r = 0; r < whole->graph.size; r++)
+        place[r] = -1;
+    for (int i = 0; i < size; i++)
+        place[ranks[i]] = i;
+    int code = list_among(&whole->graph, ranks, place, &e, &values);
+    if (code == WEFT_OK)
+        code = weft_graph_make(ret, &e, values);
+    weft_free(values);
+    weft_edges_free(&e);
+    weft_free(place);
+    return code;
+}
+
+int weft_topology_among(const weft_topology *whole, const int *ranks, int size, weft_topology **ret)
+{
+    weft_topology *t = weft_calloc(1, sizeof(*t));
+    if (!t)
+        return weft_fail(WEFT_ENOMEM, "topology: out of memory");
+    t->type = whole->type;
+    memcpy(t->text, whole->text, sizeof(t->text));
+    const fenv_t callers = weft_fp_enter();
+    int code = make_among(whole, ranks, size, &t->graph);
+    if (code == WEFT_OK)
+        code = weft_graph_check_connected(&t->graph, t->type->name);
+    if (code == WEFT_OK)
+        code = hash_graph(&t->graph, &t->digest);
+    weft_fp_leave(&callers);
+    if (code != WEFT_OK)
+        weft_topology_close(&t);
+    else
+        *ret = t;
+    return code;
+}
+
 void weft_topology_close(weft_topology **topology)
 {
     if (!topology || !*topology)

@@ -37,6 +37,12 @@ struct weft_topology {
 /* Row of the table by position, NULL behind the last. */
 const weft_topology_type *weft_topology_type_at(int index);
 
+/* What is left of a topology among some of its peers, which become 0 … size-1 in the order of
+ * `ranks` (each once). Its SPEC is that of the whole. 0; WEFT_EINVAL they are not connected;
+ * WEFT_ENOMEM. */
+int weft_topology_among(const weft_topology *whole, const int *ranks, int size,
+                        weft_topology **ret);
+
 /* Value of the number parameter `key`, which must be in the type's table. */
 double weft_topology_number(const weft_topology_type *type, const weft_spec *spec, const char *key);
 

@@ -29,7 +29,7 @@ enum {
     AT_HEADER_SUM = 60,
 };
 
-enum { FLAGS_KNOWN = WEFT_FLAG_LAST | WEFT_FLAG_SUM };
+enum { FLAGS_KNOWN = WEFT_FLAG_LAST | WEFT_FLAG_SUM | WEFT_FLAG_CREDIT };
 
 static void put16(uint8_t *p, uint16_t v)
 {
@@ -179,7 +179,7 @@ const char *weft_frame_kind_name(int kind)
         [WEFT_FRAME_ROSTER] = "ROSTER", [WEFT_FRAME_START] = "START",
         [WEFT_FRAME_DATA] = "DATA",     [WEFT_FRAME_GRANT] = "GRANT",
         [WEFT_FRAME_ABORT] = "ABORT",   [WEFT_FRAME_BEAT] = "BEAT",
-        [WEFT_FRAME_BYE] = "BYE",
+        [WEFT_FRAME_BYE] = "BYE",       [WEFT_FRAME_GREET] = "GREET",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == WEFT_FRAME_KINDS, "a kind has no name");
     return kind > 0 && kind < WEFT_FRAME_KINDS ? names[kind] : "unknown";

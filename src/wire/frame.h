@@ -27,13 +27,15 @@ typedef enum weft_frame_kind {
     WEFT_FRAME_GRANT,
     WEFT_FRAME_ABORT, /* an operation, or the group, failed: code, rank and text */
     WEFT_FRAME_BEAT,
-    WEFT_FRAME_BYE,
+    WEFT_FRAME_BYE,   /* the sender leaves the group of this tag, or all */
+    WEFT_FRAME_GREET, /* the sender is in the group of this tag; are you? */
     WEFT_FRAME_KINDS
 } weft_frame_kind;
 
 enum {
-    WEFT_FLAG_LAST = 1u << 0, /* last fragment of its message */
-    WEFT_FLAG_SUM = 1u << 1,  /* body checksum present */
+    WEFT_FLAG_LAST = 1u << 0,   /* last fragment of its message */
+    WEFT_FLAG_SUM = 1u << 1,    /* body checksum present */
+    WEFT_FLAG_CREDIT = 1u << 2, /* the receiver may not know the group yet: counts on the link */
 };
 
 typedef struct weft_frame {

@@ -209,16 +209,16 @@ static void feed(session *s, int rank, const uint8_t *a)
 
 static void check(const session *s)
 {
-    const weft_engine *e = s->engine;
+    const weft_context *c = s->engine->root;
     size_t bytes = 0, frames = 0, counted = 0, kept = 0;
-    for (const weft_early *early = e->early; early != NULL; early = early->next) {
+    for (const weft_early *early = c->early; early != NULL; early = early->next) {
         bytes += early->message != NULL ? early->message->len : 0;
         frames++;
     }
     for (int r = 0; r < s->size; r++) {
-        kept += e->peers[r].early_bytes;
-        counted += e->peers[r].early_frames;
-        if (e->peers[r].early_bytes > WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES) {
+        kept += c->members[r].early_bytes;
+        counted += c->members[r].early_frames;
+        if (c->members[r].early_bytes > WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES) {
             abort();
         }
     }

@@ -17,9 +17,9 @@ enum { SIZE = 3, CALLS = 120, BEFORE = 75 }; /* operations up to and with the la
 static void wind_on(simnet *net, uint32_t called)
 {
     for (int r = 0; r < SIZE; r++) {
-        weft_engine *e = simnet_engine(net, r);
-        e->called = called;
-        e->calls = called;
+        weft_context *c = simnet_engine(net, r)->root;
+        c->called = called;
+        c->calls = called;
     }
 }
 
@@ -67,7 +67,7 @@ static void across(uint64_t seed, int canceled, bool chained)
             const char *wrong = p->code == WEFT_OK ? simjob_result(job, r, i) : "";
             cr_assert_str_empty(wrong, "seed %llu: %s", (unsigned long long)seed, wrong);
         }
-        cr_assert_eq(simnet_engine(net, r)->called, (uint32_t)(CALLS - BEFORE));
+        cr_assert_eq(simnet_engine(net, r)->root->called, (uint32_t)(CALLS - BEFORE));
         cr_assert_str_empty(simnet_leftover(net, r));
     }
     if (canceled >= 0) {
@@ -97,22 +97,22 @@ Test(engine_numbers, are_told_apart_across)
 {
     simnet *net = simnet_open(&(simnet_opts){.size = SIZE, .seed = 1, .dead_ns = 1000 * WEFT_MS});
     cr_assert_not_null(net);
-    weft_engine *e = simnet_engine(net, 0);
+    weft_context *c = simnet_engine(net, 0)->root;
     wind_on(net, UINT32_MAX);
     const weft_plan nobody = {0};
-    weft_fail_number(e, 0, UINT32_MAX, &(weft_problem){.code = WEFT_ECANCELED, .text = "last"},
+    weft_fail_number(c, 0, UINT32_MAX, &(weft_problem){.code = WEFT_ECANCELED, .text = "last"},
                      &nobody);
-    weft_fail_number(e, 0, 2, &(weft_problem){.code = WEFT_ECANCELED, .text = "second"}, &nobody);
+    weft_fail_number(c, 0, 2, &(weft_problem){.code = WEFT_ECANCELED, .text = "second"}, &nobody);
     for (uint32_t called = 0; called < 6; called++) {
         if (called > 0) {
-            e->called = called;
-            e->calls = (uint64_t)UINT32_MAX + called;
+            c->called = called;
+            c->calls = (uint64_t)UINT32_MAX + called;
         }
         for (uint32_t n = 1; n < 6; n++) {
-            const weft_failure *after = weft_fail_recall(e, n);
-            const weft_failure *before = weft_fail_recall(e, UINT32_MAX - n + 1);
-            cr_assert_eq(after != NULL, n == 2, "called %u, number %u", e->called, n);
-            cr_assert_eq(before != NULL, n == 1, "called %u, number %u", e->called,
+            const weft_failure *after = weft_fail_recall(c, n);
+            const weft_failure *before = weft_fail_recall(c, UINT32_MAX - n + 1);
+            cr_assert_eq(after != NULL, n == 2, "called %u, number %u", c->called, n);
+            cr_assert_eq(before != NULL, n == 1, "called %u, number %u", c->called,
                          UINT32_MAX - n + 1);
         }
     }

@@ -40,6 +40,15 @@ weft_coll simjob_coll(int i)
     return (weft_coll)(i < (int)WEFT_COLL_NEIGHBOR_AVERAGE ? i : i + 1);
 }
 
+bool simjob_knows(weft_coll coll)
+{
+    int i = 0;
+    while (i < SIMJOB_COLLS && simjob_coll(i) != coll) {
+        i++;
+    }
+    return i < SIMJOB_COLLS;
+}
+
 bool simjob_alike(weft_coll coll)
 {
     return coll == WEFT_COLL_ALLREDUCE || coll == WEFT_COLL_BROADCAST ||
@@ -99,10 +108,17 @@ double simjob_input(const simjob *job, const simjob_call *c, int index, int rank
 
 simjob *simjob_open(int size, uint64_t seed)
 {
+    return simjob_open_in(size, NULL, seed, seed);
+}
+
+simjob *simjob_open_in(int size, const int *ranks, uint64_t seed, uint64_t keys)
+{
     simjob *job = simjob_memory(sizeof(*job));
     job->size = size;
     job->seed = seed;
+    job->keys = keys;
     for (int r = 0; r < size; r++) {
+        job->ranks[r] = ranks != NULL ? ranks[r] : r;
         job->groups[r] = (weft_group){
             .rank = r, .size = size, .seed = seed, .timeout_ms = 1000, .costs = weft_costs_default};
         if (weft_plancache_open(&job->groups[r].plans) != WEFT_OK) {
@@ -140,12 +156,16 @@ void simjob_close(simjob **ret)
 void simjob_ended(void *user, int rank, weft_request *r)
 {
     simjob *job = user;
-    for (int i = 0; i < SIMJOB_CALLS; i++) {
-        simjob_part *p = &job->parts[i][rank];
+    int mine = 0;
+    while (mine < job->size && job->ranks[mine] != rank) {
+        mine++;
+    }
+    for (int i = 0; i < SIMJOB_CALLS && mine < job->size; i++) {
+        simjob_part *p = &job->parts[i][mine];
         if (p->request == r) {
             p->ended = true;
             p->times++;
-            weft_request *next = i + 1 < SIMJOB_CALLS ? job->parts[i + 1][rank].request : NULL;
+            weft_request *next = i + 1 < SIMJOB_CALLS ? job->parts[i + 1][mine].request : NULL;
             if (job->chain != NULL && next != NULL) {
                 simnet_call(job->chain, simnet_now(job->chain), rank, next);
             }

@@ -57,7 +57,8 @@ enum { SIMJOB_CALLS = 128 };
 
 typedef struct simjob {
     int size;
-    uint64_t seed;
+    uint64_t seed, keys;     /* of the inputs; of the codecs' random numbers */
+    int ranks[SIMNET_RANKS]; /* in the simulated net, of each rank of this job */
     weft_group groups[SIMNET_RANKS];
     simjob_part parts[SIMJOB_CALLS][SIMNET_RANKS];
     simnet *chain; /* set: a rank makes its next call when the one before it has ended */
@@ -65,9 +66,11 @@ typedef struct simjob {
 } simjob;
 
 simjob *simjob_open(int size, uint64_t seed);
+/* Of a group of some ranks of the net, by rank in the group. */
+simjob *simjob_open_in(int size, const int *ranks, uint64_t seed, uint64_t keys);
 void simjob_close(simjob **job);
 
-/* simnet_opts.ended; user is the job. */
+/* simnet_opts.ended; user is the job, rank that in the net. Requests of others are left alone. */
 void simjob_ended(void *user, int rank, weft_request *r);
 
 /* The request of a rank's call; index counts the rank's calls from 0, and is the operation's number
@@ -87,6 +90,7 @@ const weft_algo *simjob_algo(weft_coll coll, int i);
 /* The collectives of groups without a graph, by number; how many there are. */
 enum { SIMJOB_COLLS = WEFT_COLL_COUNT - 1 };
 weft_coll simjob_coll(int i);
+bool simjob_knows(weft_coll coll); /* it is one of them */
 /* Do all ranks end with the same elements? */
 bool simjob_alike(weft_coll coll);
 

@@ -121,8 +121,10 @@ static const char *check_lossy(simjob *job, const simjob_part *p, int index, int
             const size_t n =
                 (size_t)(c->count - at < q->lane_length ? c->count - at : q->lane_length);
             const weft_stretch s = {.lane_count = n, .count = n};
-            const weft_draw draw = {
-                .seed = job->seed, .member = (uint32_t)r, .draw = p->number, .first = at};
+            const weft_draw draw = {.seed = job->keys,
+                                    .member = (uint32_t)job->ranks[r],
+                                    .draw = p->number,
+                                    .first = at};
             const size_t cap = q->codec->type->bound(q->codec, &s);
             void *bytes_of = simjob_memory(cap);
             size_t len = 0;

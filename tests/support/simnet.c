@@ -88,46 +88,92 @@ void sim_offend(simnet *n, const char *format, ...)
 
 /* ---- what must hold at every moment ---------------------------------------------------------- */
 
+static size_t cost_of(const weft_early *early)
+{
+    return early->message != NULL && (early->frame.flags & WEFT_FLAG_CREDIT) != 0
+               ? weft_credit_cost(early->message->len)
+               : 0;
+}
+
+/* What is kept is what is counted. */
 static void look_at_early(simnet *n, const sim_node *at)
 {
     const weft_engine *e = at->engine;
-    size_t bytes[SIMNET_RANKS] = {0}, frames[SIMNET_RANKS] = {0};
-    for (const weft_early *early = e->early; early != NULL; early = early->next) {
-        bytes[early->rank] += early->message != NULL ? early->message->len : 0;
-        frames[early->rank]++;
+    size_t kept[SIMNET_RANKS] = {0};
+    for (const weft_context *c = e->contexts; c != NULL; c = c->after) {
+        size_t bytes[SIMNET_RANKS] = {0}, frames[SIMNET_RANKS] = {0};
+        for (const weft_early *early = c->early; early != NULL; early = early->next) {
+            const size_t cost = cost_of(early);
+            kept[c->members[early->from].rank] += cost;
+            bytes[early->from] += early->message != NULL && cost == 0 ? early->message->len : 0;
+            frames[early->from] += cost == 0;
+        }
+        for (int i = 0; i < c->size; i++) {
+            if (bytes[i] != c->members[i].early_bytes || frames[i] != c->members[i].early_frames) {
+                sim_offend(n, "rank %d miscounts what it keeps for rank %d", at->rank,
+                           c->members[i].rank);
+            }
+        }
+    }
+    for (size_t i = 0; i < e->tag_buckets; i++) {
+        for (const weft_tag_cell *cell = e->tags[i]; cell != NULL; cell = cell->next) {
+            for (const weft_early *early = cell->early; early != NULL; early = early->next) {
+                kept[early->from] += cost_of(early);
+            }
+        }
     }
     for (int r = 0; r < e->size; r++) {
-        if (bytes[r] != e->peers[r].early_bytes || frames[r] != e->peers[r].early_frames) {
-            sim_offend(n, "rank %d miscounts what it keeps for rank %d", at->rank, r);
+        if (kept[r] != e->peers[r].kept) {
+            sim_offend(n, "rank %d miscounts what it keeps on credit for rank %d", at->rank, r);
         }
     }
 }
 
-static void look(simnet *n, const sim_node *at)
+static int look_at_context(simnet *n, const sim_node *at, const weft_context *c)
 {
-    const weft_engine *e = at->engine;
     const size_t most = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES;
-    for (int r = 0; r < e->size; r++) {
-        const weft_peer *p = &e->peers[r];
-        if (p->early_bytes > most || p->early_frames > WEFT_EARLY_FRAMES) {
+    for (int i = 0; i < c->size; i++) {
+        const weft_member *m = &c->members[i];
+        if (m->early_bytes > most || m->early_frames > WEFT_EARLY_FRAMES) {
             sim_offend(n, "rank %d keeps %zu bytes, %zu frames for rank %d", at->rank,
-                       p->early_bytes, p->early_frames, r);
+                       m->early_bytes, m->early_frames, m->rank);
         }
     }
     int active = 0;
     for (int i = 0; i < WEFT_IN_FLIGHT; i++) {
-        const weft_operation *op = e->ops[i];
+        const weft_operation *op = c->ops[i];
         active += op != NULL;
         if (op != NULL && op->next - op->lowest > WEFT_LANES) {
             sim_offend(n, "rank %d has %llu lanes open", at->rank,
                        (unsigned long long)(op->next - op->lowest));
         }
     }
+    if (active != c->active) {
+        sim_offend(n, "rank %d counts %d operations and has %d", at->rank, c->active, active);
+    }
+    if ((c->broken->code != WEFT_OK || c->engine->broken.code != WEFT_OK) &&
+        (active > 0 || c->queue != NULL)) {
+        sim_offend(n, "rank %d is broken and works on", at->rank);
+    }
+    return active;
+}
+
+static void look(simnet *n, const sim_node *at)
+{
+    const weft_engine *e = at->engine;
+    int active = 0;
+    for (const weft_context *c = e->contexts; c != NULL; c = c->after) {
+        active += look_at_context(n, at, c);
+    }
     if (active != e->active) {
         sim_offend(n, "rank %d counts %d operations and has %d", at->rank, e->active, active);
     }
-    if (e->broken.code != WEFT_OK && (active > 0 || e->queue != NULL)) {
-        sim_offend(n, "rank %d is broken and works on", at->rank);
+    for (int r = 0; r < e->size; r++) {
+        const weft_peer *p = &e->peers[r];
+        if (p->kept > WEFT_CREDIT || p->credit > WEFT_CREDIT) {
+            sim_offend(n, "rank %d keeps %zu bytes on credit for rank %d and has %zu", at->rank,
+                       p->kept, r, p->credit);
+        }
     }
     if (n->events % LOOK_EVERY == 0) {
         look_at_early(n, at);
@@ -425,22 +471,33 @@ const char *simnet_offence(const simnet *n)
     return n->offence;
 }
 
+static bool failed(const weft_engine *e)
+{
+    bool any = false;
+    for (const weft_context *c = e->contexts; c != NULL; c = c->after) {
+        any = any || c->failures != NULL || c->broken->code != WEFT_OK;
+    }
+    return any;
+}
+
 const char *simnet_leftover(simnet *n, int rank)
 {
     const weft_engine *e = n->nodes[rank].engine;
-    const char *what = NULL;
-    size_t waiting = 0;
+    const char *what = e->active != 0            ? "an operation"
+                       : e->ready != NULL        ? "a lane that is ready"
+                       : e->sick.code != WEFT_OK ? "an unsettled failure"
+                                                 : NULL;
     for (int r = 0; r < e->size; r++) {
         const weft_peer *p = &e->peers[r];
-        waiting += p->waiting.head != NULL && (p->state == WEFT_PEER_UP || e->failure_next == 0);
+        if (p->waiting.head != NULL && (p->state == WEFT_PEER_UP || !failed(e))) {
+            what = "a frame that waits for a link";
+        }
     }
-    what = e->active != 0            ? "an operation"
-           : e->queue != NULL        ? "a call in the queue"
-           : e->early != NULL        ? "an early frame"
-           : e->ready != NULL        ? "a lane that is ready"
-           : waiting > 0             ? "a frame that waits for a link"
-           : e->sick.code != WEFT_OK ? "an unsettled failure"
-                                     : NULL;
+    for (const weft_context *c = e->contexts; c != NULL; c = c->after) {
+        what = c->queue != NULL   ? "a call in the queue"
+               : c->early != NULL ? "an early frame"
+                                  : what;
+    }
     if (what == NULL) {
         return "";
     }

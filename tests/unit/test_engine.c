@@ -283,11 +283,11 @@ Test(engine, no_more_is_kept_before_the_call_than_is_granted)
                           .descriptor = weft_hash64("something", 9),
                           .fragment = i},
              body, sizeof(body));
-        cr_assert_leq(b.engine->peers[0].early_bytes,
+        cr_assert_leq(b.engine->root->members[0].early_bytes,
                       WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES);
     }
     check_broken(&b, WEFT_EPROTO, "sent beyond what was granted");
-    cr_assert_null(b.engine->early);
+    cr_assert_null(b.engine->root->early);
     close_bench(&b);
 }
 

@@ -169,10 +169,10 @@ Test(engine_bounds, frames_of_operations_far_ahead_are_kept_within_bounds)
                       .descriptor = weft_hash64(words, strlen(words))},
          NULL, 0);
     cr_assert_eq(b.engine->broken.code, WEFT_OK, "%s", b.engine->broken.text);
-    cr_assert_eq(b.engine->peers[0].early_frames, 2);
+    cr_assert_eq(b.engine->root->members[0].early_frames, 2);
     start(&b, most + 1);
     check_broken(&b, "sent beyond what was granted");
-    cr_assert_null(b.engine->early);
+    cr_assert_null(b.engine->root->early);
     close_bench(&b);
 }
 
@@ -217,7 +217,7 @@ Test(engine_bounds, what_is_canceled_behind_others_ends_at_once_and_uses_up_its_
         weft_engine_cancel(b.engine, 0, r[i]);
     }
     const weft_request *next = call(&b, CALLS);
-    cr_assert_eq(b.engine->called, CALLS + 1);
+    cr_assert_eq(b.engine->root->called, CALLS + 1);
     cr_assert_eq(next->operation->number, CALLS + 1);
     cr_assert_eq(r[CALLS - 2]->operation->number, CALLS - 1);
     cr_assert_eq(b.aborts, 9);
@@ -248,6 +248,6 @@ Test(engine_bounds, a_stopped_engine_forgets_what_was_canceled_behind_others)
         cr_assert_eq(b.job->parts[i][1].times, 1, "call %d", i);
         cr_assert_eq(b.job->parts[i][1].request->problem.code, WEFT_ECANCELED);
     }
-    cr_assert_null(b.engine->queue);
+    cr_assert_null(b.engine->root->queue);
     close_bench(&b);
 }

@@ -187,7 +187,7 @@ Test(frame, fields_out_of_range_are_refused_by_name)
 {
     static const change changes[] = {
         {6, 0, "kind"},        {6, WEFT_FRAME_KINDS, "kind"},
-        {6, 255, "kind"},      {7, 4, "flags"},
+        {6, 255, "kind"},      {7, 8, "flags"},
         {7, 0x83, "flags"},    {52, 5, "body bytes"},
         {55, 1, "body bytes"}, {56, 1, "checksum"},
     };
