@@ -5,6 +5,7 @@
  * A message that arrived is combined in place, gets a new header and travels on; nothing is copied
  * but what a second destination or a fragment needs, and what another thread still reads (mem).
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -34,6 +35,7 @@ static uint64_t block_length(const weft_request *r, const weft_plan *plan, uint3
         return r->count;
     }
     if (weft_plan_crosses(plan)) {
+        assert(r->in_lengths != NULL && r->out_lengths != NULL);
         const uint32_t from = block / (uint32_t)plan->size;
         return from == (uint32_t)plan->rank ? r->in_lengths[block % (uint32_t)plan->size]
                                             : r->out_lengths[from];
