@@ -55,7 +55,7 @@ typedef struct weft_shape {
     const int *order;      /* the rank at each place of the algorithm; NULL: rank i at place i.
                               weft_algo_build() sees to it, builders do not look at it */
     const weft_topology *graph; /* who may talk to whom; NULL: everybody to everybody */
-    const weft_plan_algo *file; /* of algorithm `plan`: the pick's file; else NULL */
+    weft_plan_algo *file;       /* of algorithm `plan`: the pick's file, borrowed; else NULL */
 } weft_shape;
 
 /* Needs of an algorithm. */

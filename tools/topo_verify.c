@@ -8,11 +8,19 @@
 #include <unistd.h>
 
 #include <weft/info.h>
+#include <weft/plan.h>
 
 #include "report.h"
 #include "topo.h"
 
-enum { SPEC_MOST = 128, TEXT_MOST = 400, THREADS_MOST = 256, TOLD = 20, ELEMENTS = 1009 };
+enum {
+    PATH_MOST = 480,
+    SPEC_MOST = 512,
+    TEXT_MOST = 400,
+    THREADS_MOST = 256,
+    TOLD = 20,
+    ELEMENTS = 1009
+};
 
 /* clang-format off */
 static const weft_cli_option options[] = {
@@ -42,6 +50,8 @@ typedef struct task {
 } task;
 
 typedef struct work {
+    int first, last; /* numbers of peers */
+    char sizes[32];  /* the same as asked for */
     task *tasks;
     int count;
     atomic_int next;
@@ -206,9 +216,29 @@ static void do_all(work *w, int threads)
     weft_progress_end();
 }
 
-/* The algorithms asked for. 0, or the exit status after telling. */
-static int choose_rows(const weft_cli *cli, row *rows, int cap, int *ret_count)
+/* A plan file is the only row, and but for -n its number of peers the only size. 0, or the exit
+ * status after telling. */
+static int choose_file(const weft_cli *cli, const char *path, row *ret, work *w)
 {
+    weft_plan_facts f = {.size = sizeof(f)};
+    const int rc = weft_plan_inspect(path, &f);
+    if (rc != WEFT_OK) {
+        (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
+        return weft_exit_of(rc);
+    }
+    *ret = (row){.info = {.name = "plan", .scope = f.collective}};
+    (void)snprintf(ret->spec, sizeof(ret->spec), "plan:path=%.*s", PATH_MOST, path);
+    if (!weft_cli_given(cli, "peers")) {
+        w->first = w->last = f.peers;
+        (void)snprintf(w->sizes, sizeof(w->sizes), "%d", f.peers);
+    }
+    return 0;
+}
+
+/* The algorithms asked for. 0, or the exit status after telling. */
+static int choose_rows(const weft_cli *cli, row *rows, int cap, int *ret_count, work *w)
+{
+    static const char plan[] = "plan:path=";
     const char *collective = weft_cli_text(cli, "collective");
     const char *spec = weft_cli_args(cli)[0];
     const char *names[129] = {NULL};
@@ -216,6 +246,10 @@ static int choose_rows(const weft_cli *cli, row *rows, int cap, int *ret_count)
     weft_info info;
     if (collective != NULL && !weft_topo_collective(cli, collective)) {
         return WEFT_EXIT_USAGE;
+    }
+    if (spec != NULL && strncmp(spec, plan, strlen(plan)) == 0) {
+        *ret_count = 1;
+        return choose_file(cli, spec + strlen(plan), &rows[0], w);
     }
     for (int i = 0; weft_info_get(WEFT_FAMILY_ALGO, i, &info) && count < cap; i++) {
         if (collective != NULL && strcmp(collective, info.scope) != 0) {
@@ -321,14 +355,12 @@ static int report(const weft_cli *cli, const work *w, const row *rows, int count
     (void)fprintf(to,
                   "# -n %s: %llu plans of %llu shapes proved, %llu messages; price = count in all; "
                   "%llu failures\n",
-                  weft_cli_text(cli, "peers"), (unsigned long long)plans,
-                  (unsigned long long)shapes, (unsigned long long)messages,
-                  (unsigned long long)failed);
-    json_t *root =
-        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:o}", "weft", weft_version(), "sizes",
-                  weft_cli_text(cli, "peers"), "rows", list, "plans", (json_int_t)plans, "shapes",
-                  (json_int_t)shapes, "messages", (json_int_t)messages, "failed",
-                  (json_int_t)failed, "failures", failures);
+                  w->sizes, (unsigned long long)plans, (unsigned long long)shapes,
+                  (unsigned long long)messages, (unsigned long long)failed);
+    json_t *root = json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:o}", "weft", weft_version(),
+                             "sizes", w->sizes, "rows", list, "plans", (json_int_t)plans, "shapes",
+                             (json_int_t)shapes, "messages", (json_int_t)messages, "failed",
+                             (json_int_t)failed, "failures", failures);
     if (weft_report_json(path, root, why) != 0) {
         return weft_cli_refuse(cli, "%s", why);
     }
@@ -343,16 +375,18 @@ static int run(const weft_cli *cli)
     const int threads = asked > 0                            ? (int)asked
                         : cores > 0 && cores <= THREADS_MOST ? (int)cores
                                                              : 1;
-    int first = 0, last = 0, count = 0;
+    int count = 0;
+    work w = {0};
     row *rows = calloc(ROWS_MOST, sizeof(*rows));
-    int status = rows != NULL && weft_topo_read_span(cli, "peers", &first, &last)
-                     ? choose_rows(cli, rows, ROWS_MOST, &count)
+    (void)snprintf(w.sizes, sizeof(w.sizes), "%s", weft_cli_text(cli, "peers"));
+    int status = rows != NULL && weft_topo_read_span(cli, "peers", &w.first, &w.last)
+                     ? choose_rows(cli, rows, ROWS_MOST, &count, &w)
                      : WEFT_EXIT_USAGE;
     if (status != 0) {
         free(rows);
         return status;
     }
-    work w = {.count = count * (last - first + 1)};
+    w.count = count * (w.last - w.first + 1);
     w.tasks = calloc((size_t)w.count, sizeof(*w.tasks));
     if (w.tasks == NULL) {
         free(rows);
@@ -360,7 +394,7 @@ static int run(const weft_cli *cli)
     }
     /* The largest first, so that no thread is left with them at the end. */
     for (int i = 0; i < w.count; i++) {
-        w.tasks[i] = (task){.row = &rows[i % count], .peers = last - i / count};
+        w.tasks[i] = (task){.row = &rows[i % count], .peers = w.last - i / count};
     }
     do_all(&w, threads);
     status = report(cli, &w, rows, count);
@@ -376,7 +410,8 @@ const weft_command weft_topo_verify = {
     .about = "In every interleaving: nobody waits for ever, every result holds every contribution "
              "once, all peers\nsum in the same order, in place too; and the price says what is "
              "counted. At each size several counts,\nedges, roots, hosts, orders, lane lengths and "
-             "parameters. Exit status 1 when a proof fails.\n",
+             "parameters. Exit status 1 when a proof fails.\nALGO may be plan:path=FILE, a plan of "
+             "your own; a wrong one is bad input, exit status 2.\n",
     .example = "weft topo verify ring -n 1..64",
     .options = options,
     .args_max = 1,

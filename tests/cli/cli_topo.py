@@ -11,7 +11,7 @@ import xml.etree.ElementTree as tree
 
 from program import check, done, weft
 
-PARTS = ("list", "draw", "verify", "sim", "explain")
+PARTS = ("list", "draw", "verify", "sim", "explain", "export")
 
 
 def data(*words, **more):
