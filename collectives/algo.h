@@ -125,7 +125,7 @@ weft_goal weft_shape_goal(const weft_shape *s);
 /* The same of this algorithm's plans, which its traits may promise more of: rank order. */
 weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
-/* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
+/* Constants of the cost model; weft_costs_default unless the user gave others.
  * The same on every peer. */
 typedef struct weft_costs {
     double round_s;   /* until a message is there */
