@@ -387,7 +387,7 @@ static int run(const weft_cli *cli)
         return status;
     }
     w.count = count * (w.last - w.first + 1);
-    w.tasks = calloc((size_t)w.count, sizeof(*w.tasks));
+    w.tasks = calloc((size_t)w.count + 1, sizeof(*w.tasks)); /* never of none */
     if (w.tasks == NULL) {
         free(rows);
         return weft_cli_refuse(cli, "no memory for %d sizes", w.count);
