@@ -55,7 +55,7 @@ typedef struct weft_shape {
     const int *order;      /* the rank at each place of the algorithm; NULL: rank i at place i.
                               weft_algo_build() sees to it, builders do not look at it */
     const weft_topology *graph; /* who may talk to whom; NULL: everybody to everybody */
-    const weft_plan_algo *file; /* of algorithm `plan`: the pick's file; else NULL */
+    weft_plan_algo *file;       /* of algorithm `plan`: the pick's file, borrowed; else NULL */
 } weft_shape;
 
 /* Needs of an algorithm. */
@@ -125,7 +125,7 @@ weft_goal weft_shape_goal(const weft_shape *s);
 /* The same of this algorithm's plans, which its traits may promise more of: rank order. */
 weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
-/* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
+/* Constants of the cost model; weft_costs_default unless the user gave others.
  * The same on every peer. */
 typedef struct weft_costs {
     double round_s;   /* until a message is there */

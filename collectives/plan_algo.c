@@ -95,8 +95,8 @@ static bool leaves_graph(const weft_shape *s, const weft_plan_file *f, char *why
             const int from = seat(s, rank), to = seat(s, f->steps[i].peer);
             if (f->steps[i].verb == WEFT_VERB_SEND &&
                 weft_topology_edge(s->graph, from, to, NULL, NULL) != WEFT_OK) {
-                snprintf(why, cap, "of file %s sends from %d to %d, no neighbours in the topology",
-                         f->path, from, to);
+                snprintf(why, cap, "sends from %d to %d, no neighbours in the topology (file %s)",
+                         from, to, f->path);
                 return true;
             }
         }
@@ -111,16 +111,16 @@ static bool refuses(const weft_shape *s, char *why, size_t cap)
     if (!f)
         len = snprintf(why, cap, "has no file");
     else if (s->coll != f->coll)
-        len = snprintf(why, cap, "of file %s is of %s", f->path, weft_coll_name(f->coll));
+        len = snprintf(why, cap, "is of %s (file %s)", weft_coll_name(f->coll), f->path);
     else if (s->size != f->peers)
-        len = snprintf(why, cap, "of file %s is for %d peers, here are %d", f->path, f->peers,
-                       s->size);
+        len = snprintf(why, cap, "is for %d peers, here are %d (file %s)", f->peers, s->size,
+                       f->path);
     else if (weft_coll_rooted(f->coll) && s->root != seat(s, f->root))
-        len = snprintf(why, cap, "of file %s has root %d, not %d", f->path, seat(s, f->root),
-                       s->root);
+        len =
+            snprintf(why, cap, "has root %d, not %d (file %s)", seat(s, f->root), s->root, f->path);
     else if (s->ragged && s->coll == WEFT_COLL_ALLTOALL && !s->file->direct)
         len = snprintf(why, cap,
-                       "of file %s passes blocks on through ranks that do not know their lengths",
+                       "passes blocks on through ranks that do not know their lengths (file %s)",
                        f->path);
     else if (s->graph)
         return leaves_graph(s, f, why, cap);

@@ -69,7 +69,7 @@ int weft_plan_file_place(const weft_plan_file *f, const weft_shape *s, weft_plan
  * cuts of the lane for some number of parts; for lanes of other lengths the file cuts evenly too.
  * root: of collectives that have one, else 0. name and note: left out where they are NULL or not
  * UTF-8. *ret_text (weft_free) is the file's. 0; WEFT_ENOTSUP more parts or steps than a file
- * holds; WEFT_ENOMEM. */
+ * holds, or neighbor_average; WEFT_ENOMEM. */
 int weft_plan_file_write(weft_coll coll, int root, const weft_plan *plans, const char *name,
                          const char *note, char **ret_text);
 

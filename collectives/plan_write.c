@@ -185,6 +185,8 @@ int weft_plan_file_write(weft_coll coll, int root, const weft_plan *plans, const
     int rc;
 
     w.parts = plans[0].count ? plans[0].count / w.part : 1;
+    if (coll == WEFT_COLL_NEIGHBOR_AVERAGE)
+        return weft_fail(WEFT_ENOTSUP, "there are no plan files of %s", weft_coll_name(coll));
     if ((rc = check_size(plans, w.parts)))
         return rc;
     snprintf(number, sizeof number, "\",\n \"peers\": %d,\n \"parts\": %zu", peers, w.parts);

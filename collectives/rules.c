@@ -88,11 +88,10 @@ static int check_rule(const rule *r)
 {
     const weft_algo *a;
     char name[WEFT_SPEC_NAME];
-    int rc;
 
     if (strcmp(r->spec, "auto") == 0)
         return WEFT_OK;
-    if ((rc = weft_spec_name(r->spec, name)))
+    if (weft_spec_name(r->spec, name))
         return weft_fail_context("algorithm rule for %s", weft_coll_name(r->coll));
     return weft_algo_find(r->coll, name, &a);
 }

@@ -3,6 +3,7 @@
  * The choice of algorithm and lane: by closed-form cost under one table of constants, so that every
  * peer chooses alike and the next run does too. Never measured at run time.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -130,6 +131,7 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
 {
     const weft_shape s = shape(p, c, (size_t)c->count);
 
+    assert(p->algo);
     text[0] = '\0';
     if ((p->algo->needs & WEFT_NEEDS_MERGE) && !(c->traits & WEFT_CODEC_MERGES))
         snprintf(text, cap, "combines encodings, which this codec cannot do without coding again");
@@ -235,7 +237,7 @@ static int choose(const weft_choice *c, weft_pick *ret)
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
 {
     char objection[160];
-    weft_pick p;
+    weft_pick p = {0};
     int rc;
 
     if (c->size < 1 || c->element_bytes == 0 || !(c->encoded_bytes >= 0))

@@ -15,7 +15,7 @@
 #include "cli.h"
 
 extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft_topo_sim,
-    weft_topo_explain;
+    weft_topo_explain, weft_topo_export;
 
 /* Rows of an option table that weft_topo_query_read() reads. */
 /* clang-format off */

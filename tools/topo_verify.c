@@ -278,7 +278,7 @@ static int choose_plan(const weft_cli *cli, const char *spec, row *ret, int *fir
     const int rc = weft_plan_inspect(spec + strlen(PLAN), &facts);
     if (rc != WEFT_OK) {
         (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
-        return rc == WEFT_EINVAL ? WEFT_EXIT_WRONG : WEFT_EXIT_USAGE; /* the proof failed */
+        return weft_exit_of(rc); /* a wrong file is bad input */
     }
     if (weft_cli_given(cli, "peers") && (*first != facts.peers || *last != facts.peers)) {
         return weft_cli_refuse(cli, "the plan is for %d peers, %s says %s", facts.peers,
@@ -473,7 +473,8 @@ const weft_command weft_topo_verify = {
     .about = "In every interleaving: nobody waits for ever, every result holds every contribution "
              "once, all peers\nsum in the same order, in place too; and the price says what is "
              "counted. At each size several counts,\nedges, roots, hosts, orders, lane lengths, "
-             "topologies and parameters. Exit status 1 when a proof fails.\n",
+             "topologies and parameters. Exit status 1 when a proof fails; a plan file that is wrong is bad "
+             "input.\n",
     .example = "weft topo verify ring -n 1..64",
     .options = options,
     .args_max = 1,

@@ -110,7 +110,8 @@ WEFT_API int weft_reduce_scatter_start(weft_group *group, const void *in, void *
  * Reduce blocks of different lengths: counts[r] elements for rank r.
  *
  * @param in       the blocks, offsets[r] elements from its beginning each.
- * @param out      counts[rank] elements. In place: out == in + offsets[rank] elements.
+ * @param out      counts[rank] elements. In place: out == in + offsets[rank] elements; the blocks
+ *                 must not overlap then.
  * @param counts   size entries, the same on all peers; copied.
  * @param offsets  size entries, this peer's own affair; copied. NULL: one block behind another.
  */
@@ -168,7 +169,8 @@ WEFT_API int weft_gatherv_start(weft_group *group, const void *in, void *out, co
  *
  * @param in   at root size * count elements (weft_scatterv: the blocks, offsets[r] elements from
  *             its beginning each); elsewhere not looked at.
- * @param out  count (counts[rank]) elements. In place at root: out == in + rank * count elements.
+ * @param out  count (counts[rank]) elements. In place at root: out == in + rank * count, or
+ *             offsets[rank], elements; the blocks must not overlap then.
  * counts and offsets as in weft_reduce_scatterv().
  */
 WEFT_API int weft_scatter(weft_group *group, const void *in, void *out, size_t count,
@@ -198,7 +200,8 @@ WEFT_API int weft_alltoall_start(weft_group *group, const void *in, void *out, s
  * Exchange blocks of different lengths.
  *
  * @param in_counts    elements to each rank; what rank o sends rank d must be what rank d expects
- * of rank o, else every peer gets WEFT_EMISMATCH.
+ *                     of rank o, else every peer gets WEFT_EMISMATCH: nobody is through before all
+ *                     lengths were found right, which takes ceil(lg P) short messages more.
  * @param out_counts   elements from each rank.
  * @param in_offsets, out_offsets  where each block begins; NULL: one behind another. The blocks of
  *                     the output must not overlap. Not in place. All four are copied.

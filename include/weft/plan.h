@@ -8,7 +8,9 @@
  * JSON file: for the collective and the number of peers that it was written for. docs/plan_file.md
  * has the format.
  *
- *     weft_plan_export("allreduce", "ring", 4, 0, NULL, "mine.json");    // a start; edit it
+ *     weft_query query = {.size = sizeof(query), .collective = "allreduce", .algo = "ring",
+ *                         .peers = 4, .dtype = WEFT_F32};
+ *     weft_plan_export(&query, "mine.json");                             // a start; edit it
  *     weft_coll_opts opts = {.size = sizeof(opts), .algo = "plan:path=mine.json"};
  *     weft_allreduce(group, in, out, count, WEFT_F32, WEFT_SUM, &opts);
  *
@@ -19,7 +21,7 @@
 #ifndef WEFT_PLAN_H
 #define WEFT_PLAN_H
 
-#include <weft/types.h>
+#include <weft/explain.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,20 +53,17 @@ typedef struct weft_plan_facts {
 WEFT_API int weft_plan_inspect(const char *path, weft_plan_facts *ret);
 
 /**
- * Write an algorithm's plan to a file, as a starting point for another one.
+ * Write the plan that a query leads to (explain.h) to a file, as a starting point for another one.
  *
- * @param collective  "allreduce", as `weft info` lists them.
- * @param algo        SPEC of one of its algorithms, not "auto".
- * @param peers       1 … 65535, as far as a file holds all their steps (2^20).
- * @param root        of collectives that have a root, else 0.
- * @param hosts       peers entries, the number of each peer's host; NULL: all on one.
- * @param path        replaced if it is there.
- * @return 0; WEFT_EINVAL; WEFT_ENOTSUP the algorithm cannot serve so many peers, or its plan does
- * not fit a file; WEFT_EIO it cannot be written; WEFT_ENOMEM. Cost: time and memory grow with the
- * steps of all peers, about 1 KiB each. Threads: any.
+ * @param query  of count and codec only what they decide about the choice matters: the file's plan
+ *               cuts any lane evenly.
+ * @param path   replaced if it is there.
+ * @return 0; WEFT_EINVAL; WEFT_ENOTSUP no algorithm, or not the one named, can serve, or its plan
+ *         does not fit a file (2^20 steps; docs/plan_file.md has all limits); WEFT_EIO it cannot be
+ *         written; WEFT_ENOMEM.
+ * Cost: time and memory grow with the steps of all peers, about 1 KiB each. Threads: any.
  */
-WEFT_API int weft_plan_export(const char *collective, const char *algo, int peers, int root,
-                              const int *hosts, const char *path);
+WEFT_API int weft_plan_export(const weft_query *query, const char *path);
 
 #ifdef __cplusplus
 }

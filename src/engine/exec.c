@@ -33,7 +33,7 @@ static uint64_t block_length(const weft_request *r, const weft_plan *plan, uint3
     if (r->in_lengths == NULL && r->out_lengths == NULL) {
         return r->count;
     }
-    if (weft_plan_crosses(plan)) {
+    if (r->in_lengths != NULL && r->out_lengths != NULL && weft_plan_crosses(plan)) {
         const uint32_t from = block / (uint32_t)plan->size;
         return from == (uint32_t)plan->rank ? r->in_lengths[block % (uint32_t)plan->size]
                                             : r->out_lengths[from];

@@ -26,6 +26,28 @@ check(algos == ["ring", "plan", "plan"], f"the rules' algorithms: {algos}", proc
 weft("bench", "allreduce", "-n", 4, "--link", "mem", "-b", 512, "--algo", f"plan:path={LINE4}", "--codec", "qsgd", status=2,
      says="combines encodings")
 
+# The workbench: proved, drawn, simulated, priced like the built-in ones; a start by export.
+process = weft("topo", "verify", f"plan:path={LINE4}", "--json", "-")
+proof = json.loads(process.stdout)
+check(proof["sizes"] == "4" and proof["failed"] == 0 and proof["plans"] >= 50, f"proved for its size: {proof}", process)
+process = weft("topo", "draw", f"plan:path={LINE4}", "-n", 4)
+check(" 6 rounds, 12 messages" in process.stdout and "0 -> 3" not in process.stdout, "drawn along the row", process)
+rows = json.loads(weft("topo", "sim", f"plan:path={LINE4}", "ring", "-n", 4, "--json", "-").stdout)["rows"]
+check(rows[0]["algo"].startswith("plan(") and rows[0]["seconds"] > 0, f"simulated: {rows}")
+text = weft("topo", "explain", "allreduce", "-n", 4, "--algo", f"plan:path={LINE4}").stdout
+check("runs because it is asked for" in text, text)
+with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / "mine.json"
+    process = weft("topo", "export", "ring", "-n", 3, "-o", path)
+    check(f"{path}: allreduce of 3 peers, 3 parts, 54 steps, plan(" in process.stdout, "what was written", process)
+    weft("bench", "allreduce", "-n", 3, "--link", "mem", "-b", 512, "-i", 1, "--algo", f"plan:path={path}")
+    weft("topo", "export", "tree", "-c", "broadcast", "-n", 5, "-r", 3, "-o", path)
+    check(json.loads(path.read_text())["root"] == 3, "the root")
+weft("topo", "export", "ring", status=2, says="-o FILE is missing")
+weft("topo", "export", "rink", "-o", "/tmp/x", status=2, says="no algorithm \"rink\"")
+weft("topo", "export", "ring", "-o", "/nowhere/x", status=1, says="/nowhere/x: No such file")
+weft("topo", "verify", "plan:path=/nowhere.json", status=1, says="/nowhere.json: No such file")
+
 # Wrong ones.
 plan = json.loads(LINE4.read_text())
 with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,8 @@
 /*
  * Stands before the library (LD_PRELOAD) and spoils one element of the result of an allreduce, a
  * gatherv, a reduce_scatter or an alltoallv on the rank that CORRUPT_RANK names, where the vector
- * is long enough to be a benchmark's: its check must
- * see it. Proofs of plans for CORRUPT_PROOF peers fail.
+ * is long enough to be a benchmark's: its check must see it. Proofs of plans for CORRUPT_PROOF
+ * peers fail.
  */
 #include <dlfcn.h>
 #include <stdlib.h>

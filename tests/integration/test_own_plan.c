@@ -98,7 +98,12 @@ static void write_file(const member *me, const char *name, const char *algo, con
 {
     char path[SPEC - 10], *text = calloc(1, 1 << 16);
     snprintf(path, sizeof(path), "%s/%s-%d", me->folder + strlen("file://"), name, me->rank);
-    MUST_OK(me, weft_plan_export("allreduce", algo, me->size, 0, NULL, path));
+    const weft_query query = {.size = sizeof(query),
+                              .collective = "allreduce",
+                              .algo = algo,
+                              .peers = me->size,
+                              .dtype = WEFT_F32};
+    MUST_OK(me, weft_plan_export(&query, path));
     FILE *file = fopen(path, "rb");
     MUST(me, file != NULL && fread(text, 1, (1 << 16) - 1, file) > 0, "%s", path);
     fclose(file);
@@ -171,6 +176,48 @@ Test(own_plan, a_wrong_one_is_refused_on_every_peer_and_nothing_is_sent)
         t->all = gate_new();
         cluster_run((cluster_link)link, PEERS, wrong_body, t);
     }
+}
+
+/* Each half runs a plan of its own, again and again with others in between. */
+static void halves_body(member *me)
+{
+    weft_group *half = NULL, *whole = me->group;
+    char specs[3][SPEC];
+    MUST_OK(me, weft_group_split(whole, me->rank / 2, 0, &half));
+    me->group = half;
+    const weft_query query = {
+        .size = sizeof(query), .collective = "allreduce", .peers = 2, .dtype = WEFT_F32};
+    static const char *const algos[] = {"ring", "doubling", "gather"};
+    for (int i = 0; i < 3; i++) {
+        weft_query q = query;
+        char path[SPEC - 10];
+        q.algo = algos[i];
+        snprintf(path, sizeof(path), "%s/half-%d-%d", me->folder + strlen("file://"), i, me->rank);
+        snprintf(specs[i], sizeof(specs[i]), "plan:path=%s", path);
+        MUST_OK(me, weft_plan_export(&q, path));
+    }
+    for (int i = 0; i < 9; i++) {
+        float in[100], out[100];
+        for (int k = 0; k < 100; k++) {
+            in[k] = (float)(me->rank + i);
+        }
+        MUST_OK(me, sum(me, specs[(i + me->rank / 2) % 3], 100, WEFT_F32, WEFT_SUM, in, out, NULL));
+        MUST(me, out[99] == (float)(me->rank / 2 * 4 + 1 + 2 * i), "call %d: %g", i,
+             (double)out[99]);
+    }
+    for (int i = 0; i < 3; i++) {
+        drop_file(specs[i]);
+    }
+    float one = 1, all;
+    MUST_END(me, WEFT_ENOTSUP, sum(me, line4, 1, WEFT_F32, WEFT_SUM, &one, &all, NULL));
+    me->group = whole;
+    weft_group_close(&half);
+    right(me, line4, 1000, WEFT_F32, WEFT_SUM, false);
+}
+
+Test(own_plan, groups_that_were_split_off_run_theirs)
+{
+    cluster_run(CLUSTER_TCP, PEERS, halves_body, NULL);
 }
 
 static void other_size_body(member *me)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "collectives/plan_algo.h"
+#include "explain/study.h"
 
 int weft_plan_inspect(const char *path, weft_plan_facts *ret)
 {
@@ -49,17 +50,6 @@ static size_t divisible(int peers)
     return 12 * power * (size_t)peers * (size_t)(peers > 1 ? peers - 1 : 1);
 }
 
-static int find_coll(const char *name, weft_coll *ret)
-{
-    for (int coll = 0; name && coll < WEFT_COLL_COUNT; coll++) {
-        if (strcmp(weft_coll_name((weft_coll)coll), name) == 0) {
-            *ret = (weft_coll)coll;
-            return WEFT_OK;
-        }
-    }
-    return weft_fail(WEFT_EINVAL, "there is no collective \"%.40s\"", name ? name : "");
-}
-
 static int save(const char *path, const char *text)
 {
     FILE *file = fopen(path, "wb");
@@ -72,62 +62,53 @@ static int save(const char *path, const char *text)
     return WEFT_OK;
 }
 
-static int export_plans(const weft_pick *p, const weft_shape *s, weft_plan *plans, const char *path)
+/* What the study picked, in lanes that are cut evenly. */
+static int build_all(const weft_study *s, weft_plan *plans)
 {
-    char note[80], *text = NULL;
+    weft_shape shape = weft_study_shape(s, 0, false);
     int rc = WEFT_OK;
 
-    for (int rank = 0; !rc && rank < s->size; rank++) {
-        weft_shape mine = *s;
-        mine.rank = rank;
-        rc = weft_algo_build(p->algo, &mine, &plans[rank]);
-    }
+    shape.count = divisible(shape.size);
+    shape.block = 1;
+    for (; !rc && shape.rank < shape.size; shape.rank++)
+        rc = weft_algo_build(s->pick.algo, &shape, &plans[shape.rank]);
+    return rc;
+}
+
+static int export_plans(const weft_study *s, weft_plan *plans, const char *path)
+{
+    char note[80], *text = NULL;
+    int rc = build_all(s, plans);
+
     snprintf(note, sizeof note, "%s of %d peers as weft builds it", weft_coll_name(s->coll),
-             s->size);
+             s->query.peers);
     if (!rc)
-        rc = weft_plan_file_write(s->coll, s->root, plans, p->text, note, &text);
+        rc = weft_plan_file_write(s->coll, s->query.root, plans, s->pick.text, note, &text);
     if (!rc)
         rc = save(path, text);
     weft_free(text);
     return rc;
 }
 
-int weft_plan_export(const char *collective, const char *algo, int peers, int root,
-                     const int *hosts, const char *path)
+int weft_plan_export(const weft_query *query, const char *path)
 {
-    weft_choice c = {.size = peers,
-                     .element_bytes = 4,
-                     .encoded_bytes = 4,
-                     .traits = WEFT_CODEC_LOSSLESS | WEFT_CODEC_MERGES,
-                     .root = root,
-                     .host = hosts};
-    weft_pick p;
-    int rc = find_coll(collective, &c.coll);
+    weft_plan *plans = NULL;
+    weft_study s;
+    int rc;
 
-    if (rc)
+    if (!path)
+        return weft_fail(WEFT_EINVAL, "weft_plan_export: name a file");
+    if ((rc = weft_study_open(&s, query)))
         return rc;
-    if (!path || !algo || strcmp(algo, "auto") == 0 || peers < 1 || peers > WEFT_PLAN_FILE_PEERS)
-        return weft_fail(WEFT_EINVAL,
-                         "weft_plan_export: name a file, an algorithm (not \"auto\") "
-                         "and 1 ... %d peers",
-                         WEFT_PLAN_FILE_PEERS);
-    c.count = divisible(peers);
-    if ((rc = weft_algo_select(algo, &c, &p)))
-        return rc;
-    const weft_shape s = {.coll = c.coll,
-                          .size = peers,
-                          .count = (size_t)c.count,
-                          .block = 1,
-                          .root = root,
-                          .spec = &p.spec,
-                          .host = hosts,
-                          .file = p.file};
-    weft_plan *plans = weft_calloc((size_t)peers, sizeof *plans);
-    rc = plans ? export_plans(&p, &s, plans, path)
-               : weft_fail(WEFT_ENOMEM, "weft_plan_export: no memory for %d plans", peers);
-    for (int rank = 0; plans && rank < peers; rank++)
+    if (!(rc = weft_study_pick(&s, query->algo)))
+        plans = weft_calloc((size_t)s.query.peers, sizeof *plans);
+    if (!rc && !plans)
+        rc = weft_fail(WEFT_ENOMEM, "weft_plan_export: no memory for %d plans", s.query.peers);
+    if (!rc)
+        rc = export_plans(&s, plans, path);
+    for (int rank = 0; plans && rank < s.query.peers; rank++)
         weft_plan_free(&plans[rank]);
     weft_free(plans);
-    weft_pick_free(&p);
+    weft_study_close(&s);
     return rc;
 }
