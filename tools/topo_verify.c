@@ -473,7 +473,8 @@ const weft_command weft_topo_verify = {
     .about = "In every interleaving: nobody waits for ever, every result holds every contribution "
              "once, all peers\nsum in the same order, in place too; and the price says what is "
              "counted. At each size several counts,\nedges, roots, hosts, orders, lane lengths, "
-             "topologies and parameters. Exit status 1 when a proof fails; a plan file that is wrong is bad "
+             "topologies and parameters. Exit status 1 when a proof fails; a plan file that is "
+             "wrong is bad "
              "input.\n",
     .example = "weft topo verify ring -n 1..64",
     .options = options,
