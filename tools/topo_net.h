@@ -24,7 +24,7 @@
      .help = "from A to B no faster, with this latency; may be given again"},                      \
     {.name = "lanes", .kind = WEFT_CLI_WHOLE, .metavar = "N", .value = "4", .min = 1, .max = 64,   \
      .help = "at work at a time"},                                                                 \
-    {.name = "net", .kind = WEFT_CLI_TEXT, .metavar = "KEY=X,…",                                   \
+    {.name = "net", .kind = WEFT_CLI_TEXT, .metavar = "KEY=X,...",                                   \
      .help = "other figures of the model: send=20us,ack=0.015 (see docs/topologies.md)"}
 /* clang-format on */
 

@@ -137,7 +137,7 @@ typedef struct weft_schedule weft_schedule; /**< the plans of all peers for one 
 
 /**
  * The plans of an operation. Only one peer's is held at a time, built when it is asked for; the
- * rounds of all messages are worked out once, 4 bytes each.
+ * rounds of all messages are worked out once, 16 bytes each.
  *
  * @return 0; as weft_explain_open(), WEFT_ENOTSUP also when no algorithm, or not the one named, can
  *         serve.
