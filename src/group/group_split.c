@@ -294,6 +294,9 @@ static int split(weft_group *parent, const char *what, int color, int key, weft_
     if (rc == WEFT_OK) {
         rc = check(parent, what, t.all);
     }
+    if (rc == WEFT_OK && (ret == NULL || g == NULL || r == NULL)) {
+        rc = weft_fail(WEFT_EINTERNAL, "%s: the own wish was taken for another", what);
+    }
     if (rc == WEFT_OK && color != WEFT_UNDEFINED) {
         rc = found(g, r, parent, &t, call, ret);
     } else {
