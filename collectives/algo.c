@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 
 #define X(name) extern const weft_algo weft_algo_##name;
 #include "collectives/collectives.def"
@@ -42,6 +43,10 @@ int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret)
 {
     char names[240];
 
+    if (name && strcmp(name, "plan") == 0) {
+        *ret = weft_plan_algo_blank(coll);
+        return WEFT_OK;
+    }
     for (int i = 0; name && i < ROWS; i++) {
         if (rows[i]->coll == coll && strcmp(rows[i]->name, name) == 0) {
             *ret = rows[i];
@@ -49,7 +54,7 @@ int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret)
         }
     }
     list_names(coll, names, sizeof names);
-    return weft_fail(WEFT_EINVAL, "%s: no algorithm \"%s\"; there are auto, %s",
+    return weft_fail(WEFT_EINVAL, "%s: no algorithm \"%s\"; there are auto, %s, plan:path=FILE",
                      weft_coll_name(coll), name ? name : "", names);
 }
 
@@ -82,25 +87,44 @@ int weft_parts_size(const weft_shape *s)
     return s->size;
 }
 
-/* Ranks of the plan are places of the order: put the ranks there. */
+/* The block of a rank, or of two, where there are such. */
+static uint32_t moved(uint32_t block, uint32_t blocks, uint32_t size, const int *order)
+{
+    if (blocks > size)
+        return (uint32_t)order[block / size] * size + (uint32_t)order[block % size];
+    return blocks > 1 ? (uint32_t)order[block] : block;
+}
+
+/* Ranks of the plan are places of the order: put the ranks there. Spans that the check fills it
+ * fills anew. */
 static void seat(weft_plan *p, const int *order, int rank)
 {
-    const uint32_t size = (uint32_t)p->size;
-    const bool crosses = weft_plan_crosses(p);
+    const uint32_t size = (uint32_t)p->size, ins = p->in_blocks, outs = p->out_blocks;
+    const uint32_t travel = weft_plan_crosses(p) ? ins * outs : ins > outs ? ins : outs;
 
     p->rank = rank;
     for (size_t i = 0; i < p->step_count; i++) {
         weft_step *s = &p->steps[i];
-        const bool in = s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD;
-        const bool travels = s->verb == WEFT_VERB_RECV;
-        const uint32_t blocks = in ? p->in_blocks : p->out_blocks;
-        if (s->verb == WEFT_VERB_SEND || s->verb == WEFT_VERB_RECV)
+        switch (s->verb) {
+        case WEFT_VERB_PACK:
+        case WEFT_VERB_FOLD:
+            s->span.block = moved(s->span.block, ins, size, order);
+            break;
+        case WEFT_VERB_UNPACK:
+        case WEFT_VERB_ADD:
+        case WEFT_VERB_REPLY:
+            s->span.block = moved(s->span.block, outs, size, order);
+            break;
+        case WEFT_VERB_RECV:
+            s->span.block = moved(s->span.block, travel, size, order);
             s->peer = order[s->peer];
-        if (travels && crosses)
-            s->span.block = (uint32_t)order[s->span.block / size] * size +
-                            (uint32_t)order[s->span.block % size];
-        else if (travels ? p->in_blocks > 1 || p->out_blocks > 1 : blocks > 1)
-            s->span.block = (uint32_t)order[s->span.block];
+            break;
+        case WEFT_VERB_SEND:
+            s->peer = order[s->peer];
+            break;
+        default:
+            break;
+        }
     }
 }
 

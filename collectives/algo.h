@@ -37,7 +37,9 @@ bool weft_coll_rooted(weft_coll coll);      /* one rank has the input or the out
 int weft_coll_in_blocks(weft_coll coll, int size);
 int weft_coll_out_blocks(weft_coll coll, int size);
 
-typedef struct weft_topology weft_topology; /* topology/topology.h */
+typedef struct weft_topology weft_topology;     /* topology/topology.h */
+typedef struct weft_plan_algo weft_plan_algo;   /* plan_algo.h */
+typedef struct weft_plan_files weft_plan_files; /* plan_algo.h */
 
 /* What a builder may look at. */
 typedef struct weft_shape {
@@ -54,6 +56,7 @@ typedef struct weft_shape {
     const int *order;      /* the rank at each place of the algorithm; NULL: rank i at place i.
                               weft_algo_build() sees to it, builders do not look at it */
     const weft_topology *graph; /* who may talk to whom; NULL: everybody to everybody */
+    weft_plan_algo *file;       /* of algorithm `plan`: the pick's file, borrowed; else NULL */
 } weft_shape;
 
 /* Needs of an algorithm. */
@@ -123,7 +126,7 @@ weft_goal weft_shape_goal(const weft_shape *s);
 /* The same of this algorithm's plans, which its traits may promise more of: rank order. */
 weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
-/* Constants of the cost model; weft_costs_default unless the user gave others (weft bench --tune).
+/* Constants of the cost model; weft_costs_default unless the user gave others.
  * The same on every peer. */
 typedef struct weft_costs {
     double round_s;   /* until a message is there */
@@ -140,7 +143,8 @@ int weft_costs_parse(const char *text, weft_costs *ret);
 
 /* Row of the table by position, NULL behind the last. */
 const weft_algo *weft_algo_at(int index);
-/* By collective and name. 0; WEFT_EINVAL that lists the names there are. */
+/* By collective and name; "plan" gives a row that is of use when a file is open (plan_algo.h). 0;
+ * WEFT_EINVAL that lists the names there are. */
 int weft_algo_find(weft_coll coll, const char *name, const weft_algo **ret);
 
 /* What the choice depends on: nothing else, so that every peer chooses alike. */
@@ -157,15 +161,23 @@ typedef struct weft_choice {
     const int *host;            /* as in weft_shape */
     const weft_topology *graph; /* as in weft_shape */
     const weft_costs *costs;    /* NULL: weft_costs_default */
+    weft_plan_files *files;     /* where the files of algorithm `plan` stay open; NULL: a pick opens
+                                   its own */
 } weft_choice;
 
 /* What was chosen. */
 typedef struct weft_pick {
     const weft_algo *algo;
     weft_spec spec;            /* its parameters */
-    char text[WEFT_SPEC_TEXT]; /* the same in words: "ring", "tree:arity=2" */
+    char text[WEFT_SPEC_TEXT]; /* the same in words: "ring", "tree:arity=2"; equal on all peers that
+                                  do the same: "plan(0f1e...)" wherever the file lies */
     double seconds;            /* that the operation is thought to take */
+    weft_plan_algo *file;      /* of algorithm `plan`, held until weft_pick_free(); else NULL. A
+                                  shape made of the pick has spec and file of it */
 } weft_pick;
+
+/* What a pick holds; for picks of any algorithm, once. */
+void weft_pick_free(weft_pick *p);
 
 /* What the seconds are made of. Lanes overlap: only one waits its rounds. */
 typedef struct weft_price {
@@ -174,10 +186,12 @@ typedef struct weft_price {
 } weft_price;
 
 void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret);
-/* The algorithm that a SPEC names, whether it fits or not, without a price. 0 or WEFT_EINVAL. */
-int weft_algo_read(const char *spec, weft_coll coll, weft_pick *ret);
-/* Resolve a SPEC ("auto" or NULL: the cheapest that fits). 0; WEFT_EINVAL no such algorithm or
- * parameter; WEFT_ENOTSUP it does not fit, with the reason. */
+/* The algorithm that a SPEC names, its file read and proved if it has one, whether it fits or not;
+ * of c only coll and files are looked at. 0; WEFT_EINVAL no such algorithm or parameter; of a file
+ * what weft_plan_algo_open() says. */
+int weft_algo_read(const char *spec, const weft_choice *c, weft_pick *ret);
+/* Resolve a SPEC ("auto" or NULL: the cheapest that fits, never one from a file). 0; as
+ * weft_algo_read(); WEFT_ENOTSUP it does not fit, with the reason. */
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret);
 /* Why the algorithm cannot serve, in words; "": it can. */
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap);

@@ -23,6 +23,8 @@
  * not commute: Sanders, Speck & Träff, Two-tree algorithms for full bandwidth broadcast, reduction
  * and scan, Parallel Computing 35 (2009).
  */
+#include <assert.h>
+
 #include "collectives/partition.h"
 
 enum { ARITY_MOST = 16 };
@@ -61,6 +63,7 @@ static int on_left(int count, int k)
 static run below(run whole, int k, int i)
 {
     const int n = children(whole.count, k), others = whole.count - 1;
+    assert(n > i);
     const int each = others / n, more = others % n, larger = i < more ? i : more;
     const int root = i >= on_left(whole.count, k);
 

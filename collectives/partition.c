@@ -52,6 +52,27 @@ weft_span weft_cuts_part(const weft_cuts *c, int index)
                        .count = weft_cuts_run(c, index, 1)};
 }
 
+static int put_run(weft_cut_run *runs, int used, size_t to, size_t count)
+{
+    if (to > (used ? (size_t)runs[used - 1].to : 0))
+        runs[used++] = (weft_cut_run){.to = (int)to, .count = count};
+    return used;
+}
+
+int weft_cut_runs(const weft_shape *s, int parts, weft_cut_run ret[WEFT_CUT_RUNS])
+{
+    const weft_cuts c = weft_cuts_of(s, weft_whole(s, 0), parts);
+    const size_t filled = c.each ? (size_t)parts : c.more; /* parts that have an edge */
+    const size_t missing = c.edges * c.edge - s->count;    /* of the last of them */
+    const size_t last = filled ? filled - 1 : 0, more = c.more < last ? c.more : last;
+    const size_t longest = (c.each + (last < c.more)) * c.edge; /* the last if it were whole */
+    int used = put_run(ret, 0, more, (c.each + 1) * c.edge);
+
+    used = put_run(ret, used, last, c.each * c.edge);
+    used = put_run(ret, used, filled, longest - missing);
+    return put_run(ret, used, (size_t)parts, 0);
+}
+
 weft_span weft_whole(const weft_shape *s, uint32_t b)
 {
     return (weft_span){.block = b, .count = s->count};

@@ -32,6 +32,17 @@ weft_span weft_cuts_part(const weft_cuts *c, int index);
 /* Elements of so many parts in a row. */
 size_t weft_cuts_run(const weft_cuts *c, int first, int count);
 
+/* Neighbouring parts of equal length: as many as lie before `to` and behind the run before. */
+typedef struct weft_cut_run {
+    int to;
+    size_t count; /* elements of each */
+} weft_cut_run;
+
+enum { WEFT_CUT_RUNS = 4 };
+
+/* The lengths of all parts that weft_cut() makes of the lane, as runs. Returns how many. */
+int weft_cut_runs(const weft_shape *s, int parts, weft_cut_run ret[WEFT_CUT_RUNS]);
+
 /* The whole lane, of block b. */
 weft_span weft_whole(const weft_shape *s, uint32_t b);
 

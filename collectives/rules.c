@@ -88,29 +88,27 @@ static int check_rule(const rule *r)
 {
     const weft_algo *a;
     char name[WEFT_SPEC_NAME];
-    int rc;
 
     if (strcmp(r->spec, "auto") == 0)
         return WEFT_OK;
-    if ((rc = weft_spec_name(r->spec, name)))
+    if (weft_spec_name(r->spec, name))
         return weft_fail_context("algorithm rule for %s", weft_coll_name(r->coll));
     return weft_algo_find(r->coll, name, &a);
 }
 
 int weft_rules_check(const char *rules)
 {
-    int rc = WEFT_OK;
     rule r;
 
-    for (const char *at = rules; rc == WEFT_OK; at++) {
+    for (const char *at = rules;; at++) {
         const size_t len = strcspn(at, ";");
-        if ((rc = read_rule(at, len, &r)) == WEFT_OK)
+        int rc = read_rule(at, len, &r);
+        if (!rc)
             rc = check_rule(&r);
         at += len;
-        if (*at == '\0')
-            break;
+        if (rc || *at == '\0')
+            return rc;
     }
-    return rc;
 }
 
 bool weft_rules_find(const char *rules, weft_coll coll, uint64_t bytes, char out[WEFT_SPEC_TEXT])

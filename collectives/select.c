@@ -3,11 +3,12 @@
  * The choice of algorithm and lane: by closed-form cost under one table of constants, so that every
  * peer chooses alike and the next run does too. Never measured at run time.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/status.h"
-#include "collectives/algo.h"
+#include "collectives/plan_algo.h"
 
 /* Bytes of a message, and of what a neighbour sends in a lane. */
 static const double message_least = 65536, message_most = 262144, lane_most = 4194304;
@@ -31,7 +32,8 @@ static weft_shape shape(const weft_pick *p, const weft_choice *c, size_t count)
                         .ragged = c->ragged,
                         .spec = &p->spec,
                         .host = c->host,
-                        .graph = c->graph};
+                        .graph = c->graph,
+                        .file = p->file};
 }
 
 /* Most bytes that an element takes in any message. */
@@ -129,6 +131,7 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
 {
     const weft_shape s = shape(p, c, (size_t)c->count);
 
+    assert(p->algo);
     text[0] = '\0';
     if ((p->algo->needs & WEFT_NEEDS_MERGE) && !(c->traits & WEFT_CODEC_MERGES))
         snprintf(text, cap, "combines encodings, which this codec cannot do without coding again");
@@ -138,7 +141,7 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
         snprintf(
             text, cap,
             "combines in another order than that of ranks, and the operation does not commute");
-    else if (c->graph && !(p->algo->traits & WEFT_ALGO_GRAPH))
+    else if (c->graph && !(p->algo->traits & WEFT_ALGO_GRAPH) && !p->file) /* a file looks itself */
         snprintf(text, cap, "talks to peers that are no neighbours in the topology");
     else if (p->algo->refuses)
         p->algo->refuses(&s, text, cap);
@@ -150,22 +153,44 @@ static int pick(const weft_algo *a, const char *spec, weft_pick *ret)
     int rc;
 
     ret->algo = a;
+    ret->file = NULL;
     if ((rc = weft_spec_parse(weft_coll_name(a->coll), spec, params, &ret->spec)))
         return rc;
     weft_spec_format(&ret->spec, params, ret->text, sizeof ret->text);
     return WEFT_OK;
 }
 
-int weft_algo_read(const char *spec, weft_coll coll, weft_pick *ret)
+void weft_pick_free(weft_pick *p)
+{
+    weft_plan_algo_unref(p->file);
+    p->file = NULL;
+}
+
+static int open_file(const weft_choice *c, weft_pick *p)
+{
+    const int rc = weft_plan_algo_open(c->files, weft_spec_text(&p->spec, 0), &p->file);
+
+    if (rc)
+        return weft_fail_context("%s", weft_coll_name(c->coll));
+    p->algo = weft_plan_algo_row(p->file);
+    weft_plan_algo_name(p->file, p->text, sizeof p->text);
+    return WEFT_OK;
+}
+
+int weft_algo_read(const char *spec, const weft_choice *c, weft_pick *ret)
 {
     char name[WEFT_SPEC_NAME];
     weft_pick p = {0};
     int rc = weft_spec_name(spec, name);
 
-    if (rc)
-        return weft_fail_context("%s: algorithm", weft_coll_name(coll));
-    if ((rc = weft_algo_find(coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)))
+    if (rc) {
+        (void)weft_fail_context("%s: algorithm", weft_coll_name(c->coll));
         return rc;
+    }
+    if ((rc = weft_algo_find(c->coll, name, &p.algo)) || (rc = pick(p.algo, spec, &p)) ||
+        (p.algo == weft_plan_algo_blank(c->coll) && (rc = open_file(c, &p))))
+        return rc;
+    p.seconds = -1;
     *ret = p;
     return WEFT_OK;
 }
@@ -212,7 +237,7 @@ static int choose(const weft_choice *c, weft_pick *ret)
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
 {
     char objection[160];
-    weft_pick p;
+    weft_pick p = {0};
     int rc;
 
     if (c->size < 1 || c->element_bytes == 0 || !(c->encoded_bytes >= 0))
@@ -224,12 +249,14 @@ int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret)
         *ret = p;
         return WEFT_OK;
     }
-    if ((rc = weft_algo_read(spec, c->coll, &p)))
+    if ((rc = weft_algo_read(spec, c, &p)))
         return rc;
     weft_algo_objection(&p, c, objection, sizeof objection);
-    if (objection[0])
+    if (objection[0]) {
+        weft_pick_free(&p);
         return weft_fail(WEFT_ENOTSUP, "%s: algorithm %s %s", weft_coll_name(c->coll), p.text,
                          objection);
+    }
     p.seconds = price(&p, c);
     *ret = p;
     return WEFT_OK;

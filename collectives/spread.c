@@ -89,7 +89,7 @@ void weft_spread_close(weft_spread *t)
 bool weft_spread_refuses(const weft_shape *s, char *why, size_t cap)
 {
     if (!s->graph)
-        snprintf(why, cap, "goes along the edges of a topology, and none is given");
+        snprintf(why, cap, "needs a topology along whose edges it goes");
     return !s->graph;
 }
 

@@ -14,27 +14,12 @@
 enum { ITERS_LEAST = 5, ITERS_MOST = 20000, ALIGNMENT = 64 };
 static const double seconds_wanted = 0.3;
 
-double weft_bench_bus_factor(weft_bench_kind kind, int size)
-{
-    const double n = size;
-    switch (kind) {
-    case WEFT_BENCH_ALLREDUCE:
-        return 2.0 * (n - 1.0) / n;
-    case WEFT_BENCH_ALLGATHER:
-    case WEFT_BENCH_REDUCE_SCATTER:
-        return (n - 1.0) / n;
-    default:
-        return 1.0;
-    }
-}
-
 void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft_bench_row *row)
 {
-    const bool blocks = s->kind == WEFT_BENCH_ALLGATHER || s->kind == WEFT_BENCH_REDUCE_SCATTER;
-    const size_t cell = weft_dtype_bytes(s->dtype) * (blocks ? (size_t)size : 1);
-    /* At least one element: times of nothing say nothing. */
-    row->count = s->kind == WEFT_BENCH_BARRIER ? 0 : bytes < cell ? 1 : bytes / cell;
-    row->bytes = row->count * cell;
+    const size_t cell = weft_dtype_bytes(s->dtype);
+    row->blocks = weft_bench_blocks_of(s->kind, size, bytes / cell);
+    row->count = weft_bench_longest(&row->blocks);
+    row->bytes = weft_bench_all_elements(&row->blocks) * cell;
 }
 
 /* A buffer whose pages are all there. */
@@ -76,22 +61,35 @@ static bool reset_peak(void)
     return file != NULL && fclose(file) == 0 && written;
 }
 
+/* Bytes that a side may take at the largest size; in place the other's own block lies in it. */
+static size_t side_bytes(const weft_bench_peer *b, bool input)
+{
+    weft_bench_row largest = {0};
+    weft_bench_shape(b->s, b->peer->size, b->s->end, &largest);
+    const size_t elements = weft_bench_side_length(&largest.blocks, input, b->peer->rank);
+    const size_t bytes = elements * weft_dtype_bytes(b->s->dtype);
+    return bytes > 0 ? bytes : 1;
+}
+
 int weft_bench_prepare(weft_bench_peer *b)
 {
     const weft_bench_settings *s = b->s;
     weft_peer *peer = b->peer;
+    const bool in = weft_kind_has_in(s->kind, peer->rank, s->root) && !s->kind->one_buffer;
+    const bool out = weft_kind_has_out(s->kind, peer->rank, s->root);
+    const size_t ins = side_bytes(b, true), outs = side_bytes(b, false);
     b->times_cap = s->iters > 0 ? (size_t)s->iters : ITERS_MOST;
-    weft_bench_row largest = {0};
-    weft_bench_shape(s, peer->size, s->end, &largest);
-    const size_t most = largest.bytes > 0 ? largest.bytes : 1;
     b->times = touched(b->times_cap * sizeof(*b->times));
     b->data = calloc(1, sizeof(*b->data));
-    b->in = touched(most);
-    b->out = s->kind == WEFT_BENCH_BROADCAST ? NULL : touched(most);
-    b->own = s->lossy ? touched(most) : NULL;
-    if (b->times == NULL || b->data == NULL || b->in == NULL ||
-        (b->out == NULL && s->kind != WEFT_BENCH_BROADCAST) || (s->lossy && b->own == NULL)) {
-        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for buffers of %zu bytes", most);
+    b->in_counts = calloc((size_t)peer->size, sizeof(*b->in_counts));
+    b->out_counts = calloc((size_t)peer->size, sizeof(*b->out_counts));
+    b->in = in ? touched(ins) : NULL;
+    b->out = out ? touched(outs) : NULL;
+    b->own = s->lossy ? touched(outs) : NULL;
+    if (b->times == NULL || b->data == NULL || b->in_counts == NULL || b->out_counts == NULL ||
+        (in && b->in == NULL) || (out && b->out == NULL) || (s->lossy && b->own == NULL)) {
+        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for buffers of %zu bytes",
+                              ins > outs ? ins : outs);
     }
     weft_bench_data_init(b->data, s->dtype, s->op, peer->size, s->lossy);
     if (s->rss && (!reset_peak() || !read_status("VmRSS", &b->rss_base))) {
@@ -105,51 +103,50 @@ void weft_bench_release(weft_bench_peer *b)
 {
     free(b->times);
     free(b->data);
+    free(b->in_counts);
+    free(b->out_counts);
     free(b->in);
     free(b->out);
     free(b->own);
+}
+
+/* Where input and output of the call begin. In place one lies in the other; a rank that has one
+ * side only has no other way. */
+static unsigned char *side_at(const weft_bench_peer *b, const weft_bench_row *row, bool inplace,
+                              bool input)
+{
+    const weft_kind *k = b->s->kind;
+    const int rank = b->peer->rank;
+    const bool larger = input ? k->in_blocks && !k->out_blocks : k->out_blocks || !k->in_blocks;
+    unsigned char *own = input ? b->in : b->out, *other = input ? b->out : b->in;
+    if (!inplace || larger || own == NULL || other == NULL) {
+        return own;
+    }
+    /* The own block of the other side, where that has more of them. */
+    const bool within = (input ? k->out_blocks : k->in_blocks) && k->in_blocks != k->out_blocks;
+    const size_t before = within ? weft_bench_block_offset(&row->blocks, !input, rank, rank) : 0;
+    return other + before * weft_dtype_bytes(b->s->dtype);
 }
 
 /* Put the known values where the call reads, and what cannot be right where it writes. */
 static void set_buffers(weft_bench_peer *b, const weft_bench_row *row, bool inplace)
 {
     const weft_bench_settings *s = b->s;
-    const size_t rank = (size_t)b->peer->rank, size = (size_t)b->peer->size;
-    const size_t cell = weft_dtype_bytes(s->dtype), n = row->count;
-    switch (s->kind) {
-    case WEFT_BENCH_ALLREDUCE:
-        weft_bench_fill(b->data, (int)rank, 0, n, inplace ? b->out : b->in);
-        if (!inplace) {
-            (void)memset(b->out, 0x5a, n * cell);
-        }
-        break;
-    case WEFT_BENCH_ALLGATHER:
-        (void)memset(b->out, 0x5a, n * size * cell);
-        weft_bench_fill(b->data, (int)rank, 0, n, inplace ? b->out + rank * n * cell : b->in);
-        break;
-    case WEFT_BENCH_REDUCE_SCATTER:
-        weft_bench_fill(b->data, (int)rank, 0, n * size, b->in);
-        if (!inplace) {
-            (void)memset(b->out, 0x5a, n * cell);
-        }
-        break;
-    case WEFT_BENCH_BROADCAST:
-        if ((int)rank == s->root) {
-            weft_bench_fill(b->data, s->root, 0, n, b->in);
-        } else {
-            (void)memset(b->in, 0x5a, n * cell);
-        }
-        break;
-    case WEFT_BENCH_BARRIER:
-        break;
+    const int rank = b->peer->rank;
+    const size_t cell = weft_dtype_bytes(s->dtype);
+    const bool reads = weft_kind_has_in(s->kind, rank, s->root);
+    unsigned char *from = side_at(b, row, inplace, !s->kind->one_buffer);
+    if (b->out != NULL) {
+        (void)memset(b->out, 0x5a, weft_bench_side_length(&row->blocks, false, rank) * cell);
+    }
+    if (reads && from != NULL) {
+        weft_bench_fill(b->data, rank, 0, weft_bench_side_length(&row->blocks, true, rank), from);
     }
 }
 
 static int call(weft_bench_peer *b, weft_bench_row *row, bool inplace, float *own)
 {
     const weft_bench_settings *s = b->s;
-    weft_group *group = b->peer->group;
-    const size_t block = (size_t)b->peer->rank * row->count * weft_dtype_bytes(s->dtype);
     /* One draw for all iterations: their results must be equal bit for bit. */
     weft_coll_opts opts = {.size = sizeof(opts),
                            .algo = s->algo,
@@ -157,39 +154,36 @@ static int call(weft_bench_peer *b, weft_bench_row *row, bool inplace, float *ow
                            .own = own,
                            .draw = 1,
                            .receipt = &row->receipt};
+    const weft_kind_args args = {.in = side_at(b, row, inplace, true),
+                                 .out = side_at(b, row, inplace, false),
+                                 .count = row->count,
+                                 .in_counts = b->in_counts,
+                                 .out_counts = b->out_counts,
+                                 .dtype = s->dtype,
+                                 .op = s->op,
+                                 .root = s->root,
+                                 .opts = &opts};
     row->receipt.size = sizeof(row->receipt);
-    switch (s->kind) {
-    case WEFT_BENCH_ALLREDUCE:
-        return weft_allreduce(group, inplace ? b->out : b->in, b->out, row->count, s->dtype, s->op,
-                              &opts);
-    case WEFT_BENCH_ALLGATHER:
-        return weft_allgather(group, inplace ? b->out + block : b->in, b->out, row->count, s->dtype,
-                              &opts);
-    case WEFT_BENCH_REDUCE_SCATTER:
-        return weft_reduce_scatter(group, b->in, inplace ? b->in + block : b->out, row->count,
-                                   s->dtype, s->op, &opts);
-    case WEFT_BENCH_BROADCAST:
-        return weft_broadcast(group, b->in, row->count, s->dtype, s->root, &opts);
-    default:
-        return weft_barrier(group, &opts);
-    }
+    return s->kind->call(b->peer->group, &args);
 }
 
-/* Where the result lies. */
-static const void *result(const weft_bench_peer *b, const weft_bench_row *row, bool inplace)
+/* The lengths of the row's blocks, as the calls take them. */
+static void set_counts(weft_bench_peer *b, const weft_bench_row *row)
 {
-    if (b->s->kind == WEFT_BENCH_REDUCE_SCATTER && inplace) {
-        return b->in + (size_t)b->peer->rank * row->count * weft_dtype_bytes(b->s->dtype);
+    for (int side = 0; side < 2; side++) {
+        size_t *counts = side == 0 ? b->in_counts : b->out_counts;
+        for (int i = 0; i < weft_bench_block_count(&row->blocks, side == 0); i++) {
+            counts[i] = weft_bench_block_length(&row->blocks, side == 0, b->peer->rank, i);
+        }
     }
-    return b->s->kind == WEFT_BENCH_BROADCAST ? b->in : b->out;
 }
 
 /* Iterations first … last - 1, each between barriers. Buffers are set before each one that would
  * not find its input as it was, and before the last, whose result is checked. */
 static int iterate(weft_bench_peer *b, weft_bench_row *row, bool inplace, size_t first, size_t last)
 {
-    const bool eats_input =
-        inplace && (b->s->kind == WEFT_BENCH_ALLREDUCE || b->s->kind == WEFT_BENCH_REDUCE_SCATTER);
+    const weft_kind *k = b->s->kind;
+    const bool eats_input = inplace && (k->reduces || k->in_blocks == k->out_blocks);
     for (size_t i = first; i < last; i++) {
         if (eats_input || i == first || i + 1 == last) {
             set_buffers(b, row, inplace);
@@ -199,7 +193,7 @@ static int iterate(weft_bench_peer *b, weft_bench_row *row, bool inplace, size_t
         }
         const double start = weft_seconds();
         if (call(b, row, inplace, NULL) != WEFT_OK) {
-            return weft_peer_error(b->peer, b->s->kind_name);
+            return weft_peer_error(b->peer, b->s->kind->name);
         }
         b->times[i] = weft_seconds() - start;
     }
@@ -232,11 +226,12 @@ static int time_it(weft_bench_peer *b, weft_bench_row *row, bool inplace, weft_b
     for (int64_t i = 0; i < s->warmup; i++) {
         set_buffers(b, row, inplace);
         if (call(b, row, inplace, NULL) != WEFT_OK) {
-            return weft_peer_error(b->peer, s->kind_name);
+            return weft_peer_error(b->peer, s->kind->name);
         }
     }
     if (b->peer->rank == 0) {
-        weft_progress("%s of %zu bytes%s …", s->kind_name, row->bytes, inplace ? ", in place" : "");
+        weft_progress("%s of %zu bytes%s …", s->kind->name, row->bytes,
+                      inplace ? ", in place" : "");
     }
     int bad = iterate(b, row, inplace, 0, n);
     if (bad == 0 && s->iters == 0) {
@@ -290,7 +285,7 @@ static int collect(weft_bench_peer *b, weft_bench_row *row)
 static int check(weft_bench_peer *b, weft_bench_row *row, bool inplace, uint64_t *ret)
 {
     const weft_bench_settings *s = b->s;
-    const void *got = result(b, row, inplace);
+    const void *got = side_at(b, row, inplace, false);
     uint64_t wrong = 0;
     int bad = 0;
     if (!s->lossy) {
@@ -301,7 +296,7 @@ static int check(weft_bench_peer *b, weft_bench_row *row, bool inplace, uint64_t
         weft_bench_row again = *row;
         set_buffers(b, row, inplace);
         if (call(b, &again, inplace, b->own) != WEFT_OK) {
-            return weft_peer_error(b->peer, s->kind_name);
+            return weft_peer_error(b->peer, s->kind->name);
         }
         if (weft_bench_hash(got, len) != timed) {
             wrong = row->count; /* the same draw gave other bits */
@@ -317,6 +312,7 @@ static int check(weft_bench_peer *b, weft_bench_row *row, bool inplace, uint64_t
 
 int weft_bench_measure(weft_bench_peer *b, weft_bench_row *row)
 {
+    set_counts(b, row);
     int bad = time_it(b, row, false, &row->out_of_place);
     bad = bad != 0 ? bad : collect(b, row);
     bad = bad != 0 ? bad : check(b, row, false, &row->out_of_place.wrong);

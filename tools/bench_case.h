@@ -9,21 +9,13 @@
 
 #include <weft/collective.h>
 
+#include "bench_blocks.h"
 #include "bench_data.h"
 #include "peers.h"
 
-typedef enum weft_bench_kind {
-    WEFT_BENCH_ALLREDUCE,
-    WEFT_BENCH_ALLGATHER,
-    WEFT_BENCH_REDUCE_SCATTER,
-    WEFT_BENCH_BROADCAST,
-    WEFT_BENCH_BARRIER
-} weft_bench_kind;
-
 typedef struct weft_bench_settings {
     const weft_cli *cli;
-    weft_bench_kind kind;
-    const char *kind_name;
+    const weft_kind *kind;
     weft_dtype dtype;
     weft_op op;
     int root;
@@ -40,9 +32,10 @@ typedef struct weft_bench_peer {
     weft_peer *peer;
     const weft_bench_settings *s;
     weft_bench_data *data;
-    unsigned char *in, *out; /* broadcast: in only */
+    unsigned char *in, *out; /* each is there where the rank has that side; broadcast: out only */
     float *own;              /* lossy codecs */
-    double *times;           /* seconds of each timed call, the slowest peer's */
+    size_t *in_counts, *out_counts; /* of blocks with lengths of their own */
+    double *times;                  /* seconds of each timed call, the slowest peer's */
     size_t times_cap;
     uint64_t rss_base; /* bytes resident once buffers were touched */
 } weft_bench_peer;
@@ -55,7 +48,8 @@ typedef struct weft_bench_timing {
 } weft_bench_timing;
 
 typedef struct weft_bench_row {
-    size_t bytes, count; /* the size of nccl-tests, and the call's count */
+    size_t bytes, count; /* the size of nccl-tests, and elements of the longest block */
+    weft_bench_blocks blocks;
     weft_bench_timing out_of_place, in_place;
     weft_receipt receipt;                      /* of this peer's last call */
     double encoded_mean, body_mean, wire_mean; /* bytes a peer, mean */
@@ -65,9 +59,6 @@ typedef struct weft_bench_row {
 
 /* Count and real size for a wished size: whole elements, one at least. */
 void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft_bench_row *row);
-/* What busbw is as a multiple of algbw (nccl-tests, PERFORMANCE.md). */
-double weft_bench_bus_factor(weft_bench_kind kind, int size);
-
 /* Make and touch the buffers. 0, or the exit status after telling. */
 int weft_bench_prepare(weft_bench_peer *b);
 /* Time and check one size. 0, or the exit status after telling; wrong results are no error here. */

@@ -11,27 +11,39 @@ enum { SLICE = 65536 };
 /* E|Q(v)-v|^2 <= omega |v|^2 holds in the mean; one draw of a short vector may lie above. */
 static const double omega_slack = 4.0;
 
+/* Of copies: the block's elements are those of some rank's input, from some place on. */
+static uint64_t wrong_copies(const weft_bench_peer *b, const weft_bench_row *row, const void *got)
+{
+    const weft_bench_blocks *all = &row->blocks;
+    const weft_kind *k = b->s->kind;
+    const size_t cell = weft_dtype_bytes(b->s->dtype);
+    const int rank = b->peer->rank;
+    const unsigned char *at = got;
+    uint64_t wrong = 0;
+    for (int i = 0; i < weft_bench_block_count(all, false); i++) {
+        const int from = k->in_of_root ? b->s->root : i;
+        const size_t first = k->in_blocks ? weft_bench_block_offset(all, true, from, rank) : 0;
+        const size_t count = weft_bench_block_length(all, false, rank, i);
+        wrong += weft_bench_wrong_copy(b->data, from, first, count, at);
+        at += count * cell;
+    }
+    return wrong;
+}
+
 uint64_t weft_bench_wrong_dense(const weft_bench_peer *b, const weft_bench_row *row,
                                 const void *got)
 {
-    const size_t cell = weft_dtype_bytes(b->s->dtype), n = row->count;
-    uint64_t wrong = 0;
-    switch (b->s->kind) {
-    case WEFT_BENCH_ALLREDUCE:
-        return weft_bench_wrong_reduced(b->data, 0, n, got);
-    case WEFT_BENCH_REDUCE_SCATTER:
-        return weft_bench_wrong_reduced(b->data, (size_t)b->peer->rank * n, n, got);
-    case WEFT_BENCH_ALLGATHER:
-        for (int r = 0; r < b->peer->size; r++) {
-            const unsigned char *block = (const unsigned char *)got + (size_t)r * n * cell;
-            wrong += weft_bench_wrong_copy(b->data, r, 0, n, block);
-        }
-        return wrong;
-    case WEFT_BENCH_BROADCAST:
-        return weft_bench_wrong_copy(b->data, b->s->root, 0, n, got);
-    default:
+    const weft_kind *k = b->s->kind;
+    const int rank = b->peer->rank;
+    if (k->empty || !weft_kind_has_out(k, rank, b->s->root)) {
         return 0;
     }
+    if (!k->reduces) {
+        return wrong_copies(b, row, got);
+    }
+    const size_t first = k->in_blocks ? weft_bench_block_offset(&row->blocks, true, rank, rank) : 0;
+    return weft_bench_wrong_reduced(b->data, first,
+                                    weft_bench_side_length(&row->blocks, false, rank), got);
 }
 
 /* Elements of one slice that are not rank 0's. */

@@ -4,37 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <weft/collective.h>
-
+#include "call_data.h"
 #include "cli.h"
-#include "peers.h"
 #include "rankfile.h"
 #include "rehearse.h"
 #include "report.h"
 #include "type_words.h"
-
-typedef enum call_kind { ALLREDUCE, ALLGATHER, REDUCE_SCATTER, BROADCAST, BARRIER } call_kind;
-static const char *const kind_names[] = {"allreduce", "allgather", "reduce_scatter",
-                                         "broadcast", "barrier",   NULL};
-
-typedef struct call_settings {
-    const weft_cli *cli;
-    call_kind kind;
-    weft_dtype dtype;
-    weft_op op;
-    int root;
-    size_t element;
-    const char *in, *out, *residual_in, *residual_out, *own_out; /* patterns or NULL */
-} call_settings;
-
-/* Everything one peer holds. */
-typedef struct call_data {
-    void *in, *out;
-    float *residual, *own;
-    size_t in_count, out_count, count; /* elements of in and out, and the call's count */
-    weft_receipt receipt;
-    uint64_t wire_received;
-} call_data;
 
 /* clang-format off */
 static const weft_cli_option options[] = {
@@ -46,7 +21,9 @@ static const weft_cli_option options[] = {
     {.name = "op", .kind = WEFT_CLI_TEXT, .metavar = "O", .value = "sum",
      .choices = WEFT_OP_CHOICES, .help = "reduction"},
     {.name = "root", .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0", .min = 0,
-     .max = 65534, .help = "root of broadcast"},
+     .max = 65534, .help = "root, of collectives that have one"},
+    {.name = "counts", .kind = WEFT_CLI_TEXT, .metavar = "N,N,…",
+     .help = "elements of each rank's block, of scatterv, reduce_scatterv and alltoallv"},
     {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",
      .help = "how contributions are encoded"},
     {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
@@ -69,120 +46,7 @@ static const weft_cli_option options[] = {
     {0}};
 /* clang-format on */
 
-/* Read one rank's file for a purpose. 0, or the exit status. */
-static int read_file(weft_peer *peer, const char *pattern, size_t element, void **ret,
-                     size_t *ret_count)
-{
-    char path[WEFT_PATH_TEXT], why[WEFT_WHY_TEXT];
-    if (!weft_pattern_name(pattern, peer->rank, path)) {
-        return weft_peer_fail(peer, WEFT_EXIT_USAGE, "'%s' is too long", pattern);
-    }
-    if (weft_rankfile_read(path, element, ret, ret_count, why) != 0) {
-        return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
-    }
-    return 0;
-}
-
-static int write_file(weft_peer *peer, const char *pattern, const void *bytes, size_t len)
-{
-    char path[WEFT_PATH_TEXT], why[WEFT_WHY_TEXT];
-    if (pattern == NULL) {
-        return 0;
-    }
-    if (!weft_pattern_name(pattern, peer->rank, path)) {
-        return weft_peer_fail(peer, WEFT_EXIT_USAGE, "'%s' is too long", pattern);
-    }
-    if (weft_rankfile_write(path, bytes, len, why) != 0) {
-        return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
-    }
-    return 0;
-}
-
-/* Only root has the vector of a broadcast: the others learn its length first. */
-static int learn_count(weft_peer *peer, const call_settings *s, call_data *d)
-{
-    uint64_t count = d->in_count;
-    if (weft_broadcast(peer->group, &count, 1, WEFT_U64, s->root, NULL) != WEFT_OK) {
-        return weft_peer_error(peer, "broadcast of the length");
-    }
-    if (peer->rank != s->root) {
-        d->in = count < SIZE_MAX / s->element ? malloc((size_t)count * s->element + 1) : NULL;
-        if (d->in == NULL) {
-            return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for %llu elements",
-                                  (unsigned long long)count);
-        }
-    }
-    d->in_count = (size_t)count;
-    return 0;
-}
-
-static int load_residual(weft_peer *peer, const call_settings *s, call_data *d)
-{
-    size_t count = d->in_count;
-    if (s->residual_in != NULL) {
-        void *bytes = NULL;
-        const int bad = read_file(peer, s->residual_in, sizeof(float), &bytes, &count);
-        if (bad != 0) {
-            return bad;
-        }
-        d->residual = bytes;
-    } else if (s->residual_out != NULL) {
-        d->residual = calloc(count + 1, sizeof(float));
-        if (d->residual == NULL) {
-            return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
-        }
-    }
-    if (count != d->in_count) {
-        return weft_peer_fail(peer, WEFT_EXIT_USAGE, "the residual has %zu elements, the input %zu",
-                              count, d->in_count);
-    }
-    return 0;
-}
-
-static int load(weft_peer *peer, const call_settings *s, call_data *d)
-{
-    int bad = 0;
-    if (s->kind == BARRIER) {
-        return 0;
-    }
-    if (s->kind != BROADCAST || peer->rank == s->root) {
-        bad = read_file(peer, s->in, s->element, &d->in, &d->in_count);
-    }
-    if (bad == 0 && s->kind == BROADCAST) {
-        bad = learn_count(peer, s, d);
-    }
-    if (bad == 0) {
-        bad = load_residual(peer, s, d);
-    }
-    if (bad != 0) {
-        return bad;
-    }
-    const size_t size = (size_t)peer->size;
-    d->count = d->out_count = d->in_count;
-    if (s->kind == ALLGATHER) {
-        if (d->count > SIZE_MAX / s->element / size) {
-            return weft_peer_fail(peer, WEFT_EXIT_USAGE, "the result is too long");
-        }
-        d->out_count = d->count * size;
-    } else if (s->kind == REDUCE_SCATTER) {
-        if (d->count % size != 0) {
-            return weft_peer_fail(peer, WEFT_EXIT_USAGE,
-                                  "reduce_scatter over %zu peers needs a multiple of %zu elements; "
-                                  "the input has %zu",
-                                  size, size, d->count);
-        }
-        d->count /= size;
-        d->out_count = d->count;
-    }
-    d->out = malloc(d->out_count * s->element + 1);
-    d->own = s->own_out != NULL ? calloc(d->in_count + 1, sizeof(float)) : NULL;
-    if (d->out == NULL || (s->own_out != NULL && d->own == NULL)) {
-        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
-    }
-    return 0;
-}
-
-static int operate(weft_peer *peer, const call_settings *s, call_data *d)
+static int operate(weft_peer *peer, const weft_call_settings *s, weft_call_data *d)
 {
     weft_group_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
     weft_coll_opts opts = {.size = sizeof(opts),
@@ -193,28 +57,20 @@ static int operate(weft_peer *peer, const call_settings *s, call_data *d)
                            .draw = (uint64_t)weft_cli_whole(s->cli, "draw"),
                            .tensor = (uint32_t)weft_cli_whole(s->cli, "tensor"),
                            .receipt = &d->receipt};
-    int code = WEFT_EINTERNAL;
+    const weft_kind_args args = {.in = d->in,
+                                 .out = d->out,
+                                 .count = d->count,
+                                 .in_counts = d->in_counts,
+                                 .out_counts = d->out_counts,
+                                 .dtype = s->dtype,
+                                 .op = s->op,
+                                 .root = s->root,
+                                 .opts = &opts};
     d->receipt = (weft_receipt){.size = sizeof(d->receipt)};
     (void)weft_group_get_stats(peer->group, &before);
-    switch (s->kind) {
-    case ALLREDUCE:
-        code = weft_allreduce(peer->group, d->in, d->out, d->count, s->dtype, s->op, &opts);
-        break;
-    case ALLGATHER:
-        code = weft_allgather(peer->group, d->in, d->out, d->count, s->dtype, &opts);
-        break;
-    case REDUCE_SCATTER:
-        code = weft_reduce_scatter(peer->group, d->in, d->out, d->count, s->dtype, s->op, &opts);
-        break;
-    case BROADCAST:
-        code = weft_broadcast(peer->group, d->in, d->count, s->dtype, s->root, &opts);
-        break;
-    case BARRIER:
-        code = weft_barrier(peer->group, &opts);
-        break;
-    }
+    const int code = s->kind->call(peer->group, &args);
     if (code != WEFT_OK) {
-        const int status = weft_peer_error(peer, kind_names[s->kind]);
+        const int status = weft_peer_error(peer, s->kind->name);
         /* Peers that disagree all learn of it, and the next operation works: nobody leaves before
          * the slowest has heard. */
         if (code == WEFT_EMISMATCH) {
@@ -228,7 +84,7 @@ static int operate(weft_peer *peer, const call_settings *s, call_data *d)
 }
 
 /* Gather what every rank sent; rank 0 writes it down. */
-static int tell_sent(weft_peer *peer, const call_settings *s, const call_data *d)
+static int tell_sent(weft_peer *peer, const weft_call_settings *s, const weft_call_data *d)
 {
     enum { FIGURES = 6 };
     const char *path = weft_cli_text(s->cli, "sent");
@@ -261,10 +117,10 @@ static int tell_sent(weft_peer *peer, const call_settings *s, const call_data *d
                                  (json_int_t)f[5]));
         }
         json_t *root = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:o}", "weft",
-                                 weft_version(), "collective", kind_names[s->kind], "peers",
-                                 peer->size, "count", (json_int_t)d->count, "dtype",
-                                 weft_dtype_name(s->dtype), "op", weft_op_name(s->op), "codec",
-                                 weft_cli_text(s->cli, "codec"), "algo", r->algo, "ranks", ranks);
+                                 weft_version(), "collective", s->kind->name, "peers", peer->size,
+                                 "count", (json_int_t)d->count, "dtype", weft_dtype_name(s->dtype),
+                                 "op", weft_op_name(s->op), "codec", weft_cli_text(s->cli, "codec"),
+                                 "algo", r->algo, "ranks", ranks);
         if (weft_report_json(path, root, why) != 0) {
             status = weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
         }
@@ -276,40 +132,25 @@ out:
 
 static int body(weft_peer *peer, void *user)
 {
-    const call_settings *s = user;
-    call_data d = {0};
+    const weft_call_settings *s = user;
+    weft_call_data d = {0};
     int status = 0;
     if (s->root >= peer->size) {
         return weft_peer_fail(peer, WEFT_EXIT_USAGE, "root %d is not among %d peers", s->root,
                               peer->size);
     }
-    status = load(peer, s, &d);
+    status = weft_call_load(peer, s, &d);
     status = status != 0 ? status : operate(peer, s, &d);
     status = status != 0 ? status : tell_sent(peer, s, &d);
-    if (status == 0 && s->kind != BARRIER) {
-        status =
-            write_file(peer, s->out, s->kind == BROADCAST ? d.in : d.out, d.out_count * s->element);
-    }
-    if (status == 0) {
-        status = write_file(peer, s->residual_out, d.residual, d.in_count * sizeof(float));
-    }
-    if (status == 0) {
-        status = write_file(peer, s->own_out, d.own, d.in_count * sizeof(float));
-    }
-    free(d.in);
-    free(d.out);
-    free(d.residual);
-    free(d.own);
+    status = status != 0 ? status : weft_call_save(peer, s, &d);
+    weft_call_release(&d);
     return status;
 }
 
-/* Check one file option: its pattern, and for inputs that each rank's file is there. */
-static int check_files(const weft_cli *cli, const char *option, bool reads, int peers,
-                       size_t element)
+/* A pattern of files: how it is written. */
+static int check_pattern(const weft_cli *cli, const char *option, bool for_each, int peers)
 {
     const char *pattern = weft_cli_text(cli, option);
-    char path[WEFT_PATH_TEXT], why[WEFT_WHY_TEXT];
-    size_t count = 0;
     if (pattern == NULL) {
         return 0;
     }
@@ -317,56 +158,110 @@ static int check_files(const weft_cli *cli, const char *option, bool reads, int 
         return weft_cli_refuse(cli, "--%s '%s': at most one %%d, and %%%% for a percent sign",
                                option, pattern);
     }
-    if (!reads && peers != 1 && !weft_pattern_has_rank(pattern)) {
+    if (for_each && peers != 1 && !weft_pattern_has_rank(pattern)) {
         return weft_cli_refuse(cli, "--%s '%s' names one file for all ranks; put %%d into it",
                                option, pattern);
-    }
-    for (int rank = 0; reads && rank < peers; rank++) {
-        if (!weft_pattern_name(pattern, rank, path)) {
-            return weft_cli_refuse(cli, "--%s '%s' is too long", option, pattern);
-        }
-        if (weft_rankfile_count(path, element, &count, why) != 0) {
-            return weft_cli_refuse(cli, "--%s, rank %d: %s", option, rank, why);
-        }
     }
     return 0;
 }
 
-static int settle(const weft_cli *cli, const weft_launch *launch, call_settings *s)
+/* A file that a rank here will read. */
+static int check_file(const weft_cli *cli, const char *option, int rank, size_t element,
+                      size_t *ret_count)
 {
-    const char *word = weft_cli_args(cli)[0];
-    int kind = 0;
-    while (kind_names[kind] != NULL && strcmp(kind_names[kind], word) != 0) {
-        kind++;
+    const char *pattern = weft_cli_text(cli, option);
+    char path[WEFT_PATH_TEXT], why[WEFT_WHY_TEXT];
+    if (!weft_pattern_name(pattern, rank, path)) {
+        return weft_cli_refuse(cli, "--%s '%s' is too long", option, pattern);
     }
-    if (kind_names[kind] == NULL) {
-        return weft_cli_refuse(cli, "unknown collective '%s'; nearest: %s", word,
-                               weft_cli_nearest(word, kind_names));
+    if (weft_rankfile_count(path, element, ret_count, why) != 0) {
+        return weft_cli_refuse(cli, "--%s, rank %d: %s", option, rank, why);
     }
-    *s = (call_settings){.cli = cli,
-                         .kind = (call_kind)kind,
-                         .root = (int)weft_cli_whole(cli, "root"),
-                         .in = weft_cli_text(cli, "in"),
-                         .out = weft_cli_text(cli, "out"),
-                         .residual_in = weft_cli_text(cli, "residual-in"),
-                         .residual_out = weft_cli_text(cli, "residual-out"),
-                         .own_out = weft_cli_text(cli, "own-out")};
-    if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &s->dtype) != WEFT_OK ||
-        weft_op_parse(weft_cli_text(cli, "op"), &s->op) != WEFT_OK) {
-        return weft_cli_refuse(cli, "%s", weft_last_error()->message);
+    return 0;
+}
+
+static int check_files(const weft_cli *cli, const weft_launch *launch, const weft_call_settings *s)
+{
+    const int peers = launch->peers;
+    const weft_kind *k = s->kind;
+    size_t count = 0;
+    int bad = check_pattern(cli, "in", false, peers);
+    bad = bad != 0 ? bad : check_pattern(cli, "residual-in", false, peers);
+    bad = bad != 0 ? bad : check_pattern(cli, "out", !k->out_of_root, peers);
+    bad = bad != 0 ? bad : check_pattern(cli, "residual-out", true, peers);
+    bad = bad != 0 ? bad : check_pattern(cli, "own-out", true, peers);
+    for (int rank = 0; rank < peers && bad == 0; rank++) {
+        if (s->in != NULL && weft_kind_has_in(k, rank, s->root)) {
+            bad = check_file(cli, "in", rank, s->element, &count);
+            if (bad == 0 && s->counts != NULL && weft_call_given(s, peers, rank) != count) {
+                bad = weft_cli_refuse(cli,
+                                      "--counts of rank %d's blocks sum up to %zu, its file "
+                                      "has %zu elements",
+                                      rank, weft_call_given(s, peers, rank), count);
+            }
+        }
+        if (bad == 0 && s->residual_in != NULL) {
+            bad = check_file(cli, "residual-in", rank, sizeof(float), &count);
+        }
     }
-    s->element = weft_dtype_bytes(s->dtype);
-    if (s->kind != BARRIER && s->in == NULL) {
-        return weft_cli_refuse(cli, "%s needs --in PATTERN", word);
+    return bad;
+}
+
+/* --counts: numbers with commas between them. */
+static int read_counts(const weft_cli *cli, const weft_launch *launch, weft_call_settings *s)
+{
+    const char *text = weft_cli_text(cli, "counts");
+    const bool wanted = s->kind->lengths && s->kind->in_blocks;
+    if (text == NULL || !wanted) {
+        return text == NULL && wanted
+                   ? weft_cli_refuse(cli, "%s needs --counts N,N,…", s->kind->name)
+               : text != NULL
+                   ? weft_cli_refuse(cli, "--counts: %s has no use for it", s->kind->name)
+                   : 0;
     }
-    if (s->kind != BARRIER && s->out == NULL && weft_cli_text(cli, "sent") == NULL) {
+    s->counts = calloc(strlen(text) / 2 + 1, sizeof(*s->counts));
+    if (s->counts == NULL) {
+        return weft_cli_refuse(cli, "out of memory");
+    }
+    for (const char *at = text;; at++) {
+        const size_t len = strcspn(at, ",");
+        char word[24];
+        int64_t number = 0;
+        (void)snprintf(word, sizeof(word), "%.*s", (int)(len < 23 ? len : 23), at);
+        if (!weft_cli_read_whole(word, 0, 0x1p40, &number)) {
+            return weft_cli_refuse(cli, "--counts '%s': '%s' is not a whole number in 0 … 2^40",
+                                   text, word);
+        }
+        s->counts[s->given++] = (size_t)number;
+        at += len;
+        if (*at == '\0') {
+            break;
+        }
+    }
+    const size_t peers = (size_t)launch->peers;
+    if (peers > 0 && s->given != peers && (!s->kind->out_blocks || s->given != peers * peers)) {
+        return weft_cli_refuse(cli, "--counts has %zu numbers for %zu peers%s", s->given, peers,
+                               s->kind->out_blocks ? "; a row of them for each peer will do" : "");
+    }
+    return 0;
+}
+
+/* Options that do not go with the collective. */
+static int check_options(const weft_cli *cli, const weft_launch *launch,
+                         const weft_call_settings *s)
+{
+    const weft_kind *k = s->kind;
+    if (!k->empty && s->in == NULL) {
+        return weft_cli_refuse(cli, "%s needs --in PATTERN", k->name);
+    }
+    if (!k->empty && s->out == NULL && weft_cli_text(cli, "sent") == NULL) {
         return weft_cli_refuse(cli, "%s needs --out PATTERN (or --sent FILE, for its bytes alone)",
-                               word);
+                               k->name);
     }
-    if (s->kind == BARRIER && (s->in != NULL || s->out != NULL)) {
+    if (k->empty && (s->in != NULL || s->out != NULL)) {
         return weft_cli_refuse(cli, "barrier takes no files");
     }
-    if (s->kind != ALLREDUCE &&
+    if (strcmp(k->name, "allreduce") != 0 &&
         (s->residual_in != NULL || s->residual_out != NULL || s->own_out != NULL)) {
         return weft_cli_refuse(cli,
                                "--residual-in, --residual-out and --own-out go with allreduce");
@@ -374,30 +269,54 @@ static int settle(const weft_cli *cli, const weft_launch *launch, call_settings 
     if (launch->peers > 0 && s->root >= launch->peers) {
         return weft_cli_refuse(cli, "--root %d is not among %d peers", s->root, launch->peers);
     }
-    if (weft_cli_given(cli, "op") && s->kind != ALLREDUCE && s->kind != REDUCE_SCATTER) {
-        return weft_cli_refuse(cli, "--op: %s reduces nothing", word);
+    if (weft_cli_given(cli, "op") && !k->reduces) {
+        return weft_cli_refuse(cli, "--op: %s reduces nothing", k->name);
     }
-    if (weft_cli_given(cli, "root") && s->kind != BROADCAST) {
-        return weft_cli_refuse(cli, "--root: %s has no root", word);
+    if (weft_cli_given(cli, "root") && !weft_kind_rooted(k)) {
+        return weft_cli_refuse(cli, "--root: %s has no root", k->name);
     }
-    int bad = weft_check_algo(cli, "--algo", word, weft_cli_text(cli, "algo"));
-    bad = bad != 0 ? bad
-                   : weft_rehearse_call(cli, word, s->dtype, s->op, weft_cli_text(cli, "codec"),
-                                        weft_cli_text(cli, "algo"));
-    bad = bad != 0 ? bad : check_files(cli, "in", s->kind != BROADCAST, launch->peers, s->element);
-    bad = bad != 0 ? bad : check_files(cli, "residual-in", true, launch->peers, sizeof(float));
-    bad = bad != 0 ? bad : check_files(cli, "out", false, launch->peers, 1);
-    bad = bad != 0 ? bad : check_files(cli, "residual-out", false, launch->peers, 1);
-    return bad != 0 ? bad : check_files(cli, "own-out", false, launch->peers, 1);
+    return 0;
+}
+
+static int settle(const weft_cli *cli, const weft_launch *launch, weft_call_settings *s)
+{
+    const char *word = weft_cli_args(cli)[0], *names[WEFT_KIND_NAMES];
+    const weft_kind *kind = weft_kind_find(word);
+    if (kind == NULL) {
+        weft_kind_names(names);
+        return weft_cli_refuse(cli, "unknown collective '%s'; nearest: %s", word,
+                               weft_cli_nearest(word, names));
+    }
+    *s = (weft_call_settings){.cli = cli,
+                              .kind = kind,
+                              .root = (int)weft_cli_whole(cli, "root"),
+                              .in = weft_cli_text(cli, "in"),
+                              .out = weft_cli_text(cli, "out"),
+                              .residual_in = weft_cli_text(cli, "residual-in"),
+                              .residual_out = weft_cli_text(cli, "residual-out"),
+                              .own_out = weft_cli_text(cli, "own-out")};
+    if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &s->dtype) != WEFT_OK ||
+        weft_op_parse(weft_cli_text(cli, "op"), &s->op) != WEFT_OK) {
+        return weft_cli_refuse(cli, "%s", weft_last_error()->message);
+    }
+    s->element = weft_dtype_bytes(s->dtype);
+    const char *codec = weft_cli_text(cli, "codec"), *algo = weft_cli_text(cli, "algo");
+    int bad = check_options(cli, launch, s);
+    bad = bad != 0 ? bad : weft_check_algo(cli, "--algo", kind->family, algo);
+    bad = bad != 0 ? bad : weft_rehearse_call(cli, kind, s->dtype, s->op, codec, algo);
+    bad = bad != 0 ? bad : read_counts(cli, launch, s);
+    return bad != 0 ? bad : check_files(cli, launch, s);
 }
 
 static int run(const weft_cli *cli)
 {
     weft_launch launch;
-    call_settings settings;
+    weft_call_settings settings = {0};
     int bad = weft_launch_from(cli, &launch);
     bad = bad != 0 ? bad : settle(cli, &launch, &settings);
-    return bad != 0 ? bad : weft_launch_run(&launch, body, &settings);
+    bad = bad != 0 ? bad : weft_launch_run(&launch, body, &settings);
+    free(settings.counts);
+    return bad;
 }
 
 const weft_command weft_cmd_call = {
@@ -405,9 +324,15 @@ const weft_command weft_cmd_call = {
     .summary = "run one collective on files",
     .usage = "COLLECTIVE [-n N] --in PATTERN --out PATTERN [OPTIONS]",
     .about =
-        "COLLECTIVE is allreduce, allgather, reduce_scatter, broadcast or barrier. Files hold\n"
-        "raw little-endian elements; %d in a pattern is the rank. Input files of different\n"
-        "lengths are a mismatch, which every rank is told (exit 2).\n",
+        "COLLECTIVE is allreduce, reduce, broadcast, allgather, gather, scatter, reduce_scatter,\n"
+        "alltoall or barrier; with blocks of different lengths allgatherv and gatherv (as the "
+        "input\n"
+        "files are), scatterv, reduce_scatterv and alltoallv (--counts: the elements for each "
+        "rank;\n"
+        "of alltoallv from every rank, or a row of them for each rank). Files hold raw\n"
+        "little-endian elements; %d in a pattern is the rank; of a side that only the root has\n"
+        "there is only its file. Input files that do not go together are a mismatch, which every\n"
+        "rank is told (exit 2).\n",
     .example = "weft call allreduce -n 3 --in 'in%d.f32' --out 'out%d.f32' --codec qsgd:levels=7",
     .options = options,
     .args_min = 1,

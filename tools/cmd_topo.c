@@ -5,8 +5,8 @@
 
 #include "topo.h"
 
-static const weft_command *const parts[] = {&weft_topo_list, &weft_topo_draw, &weft_topo_verify,
-                                            &weft_topo_sim, &weft_topo_explain};
+static const weft_command *const parts[] = {&weft_topo_list, &weft_topo_draw,    &weft_topo_verify,
+                                            &weft_topo_sim,  &weft_topo_explain, &weft_topo_export};
 enum { PART_COUNT = sizeof(parts) / sizeof(*parts) };
 
 static const weft_cli_option options[] = {{0}};
@@ -49,12 +49,13 @@ static int run(const weft_cli *cli)
 const weft_command weft_cmd_topo = {
     .name = "topo",
     .summary = "list, draw, prove, simulate and explain algorithms",
-    .usage = "list | draw | verify | sim | explain [OPTIONS]",
+    .usage = "list | draw | verify | sim | explain | export [OPTIONS]",
     .about = "  list     algorithms and topologies, what they need and what they cost\n"
-             "  draw     an algorithm's messages round by round, as a picture\n"
+             "  draw     an algorithm's messages round by round, or a topology, as a picture\n"
              "  verify   prove the plans of every size in a range\n"
              "  sim      time, bytes and the busiest link of a network that you describe\n"
              "  explain  what would run, why, and what the alternatives would cost\n"
+             "  export   an algorithm's plan as a file, to make one of your own of it\n"
              "\nweft topo WORD --help tells the options of each.\n",
     .example = "weft topo explain allreduce -n 8 --bytes 16M",
     .options = options,

@@ -59,9 +59,10 @@ static double place_subtree(int at, int n, const int *parent, const int *depth, 
 static bool place_tree(const double *weight, int n, int root, const weft_places_box *box,
                        weft_place *ret)
 {
-    int *parent = calloc((size_t)n * 3, sizeof(*parent));
-    double *x = calloc((size_t)n, sizeof(*x)), leaves = 0.0;
-    bool good = parent != NULL && x != NULL && n > 2;
+    const size_t count = n > 2 ? (size_t)n : 0;
+    int *parent = calloc(count * 3 + 1, sizeof(*parent));
+    double *x = calloc(count + 1, sizeof(*x)), leaves = 0.0;
+    bool good = parent != NULL && x != NULL && count > 0;
     int deepest = 1;
     good = good && find_tree(weight, n, root, parent, parent + n, parent + 2 * n);
     if (good) {
@@ -133,11 +134,38 @@ static bool place_torus(const double *weight, int n, const weft_places_box *box,
     return true;
 }
 
+/* One in the middle who talks to all, who talk to nobody else. */
+static bool place_star(const double *weight, int n, const weft_places_box *box, weft_place *ret)
+{
+    const double radius = box->width / 2 - box->radius - 2;
+    int pairs = 0, middle = -1;
+    for (int a = 0; a < n; a++) {
+        int degree = 0;
+        for (int b = 0; b < n; b++) {
+            degree += a != b && joined(weight, n, a, b);
+        }
+        pairs += degree;
+        middle = degree == n - 1 ? a : middle;
+    }
+    if (n < 5 || middle < 0 || pairs != 2 * (n - 1)) {
+        return false;
+    }
+    for (int r = 0; r < n; r++) {
+        const int at = r - (r > middle);
+        const double angle = 2.0 * M_PI * at / (n - 1) - M_PI / 2;
+        const double reach = r == middle ? 0.0 : radius;
+        ret[r].x = box->x + box->width / 2 + reach * cos(angle);
+        ret[r].y = box->y + box->height / 2 + reach * sin(angle);
+    }
+    return true;
+}
+
 void weft_places_find(const double *weight, int peers, int root, const weft_places_box *box,
                       weft_place *ret)
 {
     const double radius = box->width / 2 - box->radius - 2;
-    if (place_tree(weight, peers, root, box, ret) || place_torus(weight, peers, box, ret)) {
+    if (place_star(weight, peers, box, ret) || place_tree(weight, peers, root, box, ret) ||
+        place_torus(weight, peers, box, ret)) {
         return;
     }
     for (int r = 0; r < peers; r++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers on a plane: a tree from its root down, a torus in rows and columns, anything else around a
- * circle. */
+/* Peers on a plane: a star, a tree from its root down, a torus in rows and columns, anything else
+ * around a circle. */
 #ifndef WEFT_TOOLS_DRAW_PLACES_H
 #define WEFT_TOOLS_DRAW_PLACES_H
 

@@ -103,7 +103,7 @@ static void lay_out(weft_stage *s)
         s->layout = weft_stage_is(s, sides[i]) ? WEFT_STAGE_SIDE : s->layout;
     }
     s->reduces = weft_stage_is(s, "allreduce") || weft_stage_is(s, "reduce") ||
-                 weft_stage_is(s, "reduce_scatter");
+                 weft_stage_is(s, "reduce_scatter") || weft_stage_is(s, "neighbor_average");
     s->blocks = s->layout == WEFT_STAGE_BOTH   ? s->size * s->size
                 : s->layout == WEFT_STAGE_SIDE ? s->size
                                                : 1;

@@ -3,12 +3,18 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weft/info.h>
 #include <weft/status.h>
 
 enum { NAMES = 64 };
+
+const char *weft_rehearsed_algo(const char *algo)
+{
+    return algo != NULL && strncmp(algo, "plan:", 5) == 0 ? "auto" : algo;
+}
 
 int weft_check_algo(const weft_cli *cli, const char *origin, const char *collective,
                     const char *algo)
@@ -17,7 +23,7 @@ int weft_check_algo(const weft_cli *cli, const char *origin, const char *collect
     size_t n = 1;
     weft_info info;
     const size_t length = algo != NULL ? strcspn(algo, ":") : 0;
-    if (algo == NULL || strcmp(algo, "auto") == 0) {
+    if (algo == NULL || strcmp(weft_rehearsed_algo(algo), "auto") == 0) {
         return 0;
     }
     for (int i = 0; n <= NAMES && weft_info_get(WEFT_FAMILY_ALGO, i, &info); i++) {
@@ -46,6 +52,10 @@ int weft_alone_open(const weft_cli *cli, weft_alone *ret)
     opts.link = "mem";
     opts.peers = 1;
     opts.rank = 0;
+    const char *rules = getenv("WEFT_ALGO");
+    if (rules != NULL && strstr(rules, "plan:") != NULL) {
+        opts.algo = "auto"; /* as weft_rehearsed_algo() */
+    }
     if (weft_hub_open(&ret->hub, 1) == WEFT_OK) {
         opts.hub = ret->hub;
         if (weft_group_open(&ret->group, &opts) == WEFT_OK) {
@@ -62,28 +72,25 @@ void weft_alone_close(weft_alone *alone)
     weft_hub_close(&alone->hub);
 }
 
-int weft_rehearse_call(const weft_cli *cli, const char *collective, weft_dtype dtype, weft_op op,
+int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dtype, weft_op op,
                        const char *codec, const char *algo)
 {
-    const weft_coll_opts opts = {.size = sizeof(opts), .codec = codec, .algo = algo};
+    const weft_coll_opts opts = {
+        .size = sizeof(opts), .codec = codec, .algo = weft_rehearsed_algo(algo)};
     const uint64_t in = 0; /* room for an element of any type */
     uint64_t out = 0;
+    const size_t count = 1;
+    const weft_kind_args args = {.in = &in,
+                                 .out = &out,
+                                 .count = count,
+                                 .in_counts = &count,
+                                 .out_counts = &count,
+                                 .dtype = dtype,
+                                 .op = op,
+                                 .opts = &opts};
     weft_alone alone;
-    int code = WEFT_OK;
     const int bad = weft_alone_open(cli, &alone);
-    if (bad == 0) {
-        if (strcmp(collective, "allreduce") == 0) {
-            code = weft_allreduce(alone.group, &in, &out, 1, dtype, op, &opts);
-        } else if (strcmp(collective, "allgather") == 0) {
-            code = weft_allgather(alone.group, &in, &out, 1, dtype, &opts);
-        } else if (strcmp(collective, "reduce_scatter") == 0) {
-            code = weft_reduce_scatter(alone.group, &in, &out, 1, dtype, op, &opts);
-        } else if (strcmp(collective, "broadcast") == 0) {
-            code = weft_broadcast(alone.group, &out, 1, dtype, 0, &opts);
-        } else {
-            code = weft_barrier(alone.group, &opts);
-        }
-    }
+    const int code = bad == 0 ? kind->call(alone.group, &args) : WEFT_OK;
     if (code != WEFT_OK) {
         (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
     }

@@ -10,11 +10,16 @@
 #include <weft/group.h>
 
 #include "cli.h"
+#include "kinds.h"
 
 /* Is algo an algorithm of the collective ("allreduce")? NULL is: the automatic choice. 0, or the
  * exit status after telling the nearest name. origin: "--algo", "run 'x'". */
 int weft_check_algo(const weft_cli *cli, const char *origin, const char *collective,
                     const char *algo);
+
+/* What a group of one can be asked for: "auto" in place of a plan file, which is for a number of
+ * peers. They judge it themselves, before they send anything. */
+const char *weft_rehearsed_algo(const char *algo);
 
 /* A group of this thread alone, over a hub. */
 typedef struct weft_alone {
@@ -27,7 +32,7 @@ int weft_alone_open(const weft_cli *cli, weft_alone *ret);
 void weft_alone_close(weft_alone *alone);
 
 /* One call of the collective on one element. 0, or the exit status after telling. */
-int weft_rehearse_call(const weft_cli *cli, const char *collective, weft_dtype dtype, weft_op op,
+int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dtype, weft_op op,
                        const char *codec, const char *algo);
 
 #endif

@@ -9,11 +9,13 @@
 
 #include <jansson.h>
 #include <weft/explain.h>
+#include <weft/info.h>
+#include <weft/topology.h>
 
 #include "cli.h"
 
 extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft_topo_sim,
-    weft_topo_explain;
+    weft_topo_explain, weft_topo_export;
 
 /* Rows of an option table that weft_topo_query_read() reads. */
 /* clang-format off */
@@ -29,8 +31,13 @@ extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft
      .min = 0, .max = 65534, .help = "of collectives that have one"},                              \
     {.name = "hosts", .kind = WEFT_CLI_TEXT, .metavar = "HxP",                                     \
      .help = "H hosts of P peers each, or a comma list of every peer's host"},                     \
+    {.name = "topology", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",                                 \
+     .help = "who may talk to whom; else everybody to everybody"},                                 \
+    {.name = "links", .kind = WEFT_CLI_TEXT, .metavar = "FILE",                                    \
+     .help = "rate and latency of all pairs (weft/topology.h tells the form)"},                    \
     {.name = "order", .kind = WEFT_CLI_TEXT, .metavar = "RANKS",                                   \
-     .help = "comma list: the rank at each place of the algorithm"},                               \
+     .help = "of rings and trees, the rank at each place: a comma list; or ring, tree or tree:K,\n" \
+             "                            worked out from --links"},                               \
     {.name = "lane", .kind = WEFT_CLI_SIZE, .metavar = "BYTES", .value = "0", .min = 0,            \
      .max = 0x1p40, .help = "elements of a lane, in bytes; 0: as weft cuts it"}
 /* clang-format on */
@@ -39,6 +46,8 @@ extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft
 typedef struct weft_topo_query {
     weft_query q;
     int *hosts, *order;
+    weft_topology *topology;
+    weft_links *links;
 } weft_topo_query;
 
 /* Read the rows above. collective: one that there is (weft_topo_collective). false: told, nothing
@@ -59,6 +68,13 @@ const char *weft_topo_collective_at(int index);
 /* Is it one? If not, told with the nearest. */
 bool weft_topo_collective(const weft_cli *cli, const char *name);
 
+/* What an algorithm of the table needs, as queries of its collective tell. Static storage. */
+const char *weft_topo_needs(const weft_info *info);
+/* Does it keep to the edges of a topology? */
+bool weft_topo_needs_topology(const weft_info *info);
+/* The index-th topology of this build. false: there is none. */
+bool weft_topo_topology_at(int index, weft_info *ret);
+
 /* "100mbit" (bits per second, powers of 1000), "1GB" (bytes per second), plain: bits per second;
  * "50us", "0.01". false: neither, or out of range. */
 bool weft_topo_read_rate(const char *text, double *ret);
@@ -68,6 +84,8 @@ bool weft_topo_read_link(const weft_cli *cli, const char *option, double *ret_ra
                          double *ret_latency);
 /* "RANK:TEXT" into the rank and where the text begins. false: it is not that. */
 bool weft_topo_read_rank(const char *text, int peers, int *ret_rank, const char **ret_rest);
+/* The default of a parameter and its values: "arity=2 (1 … 65535)". */
+void weft_topo_param_text(const weft_param *p, char *ret, size_t cap);
 /* "3" or "1..64". false: told. */
 bool weft_topo_read_span(const weft_cli *cli, const char *option, int *ret_first, int *ret_last);
 

@@ -88,9 +88,9 @@ static const weft_candidate *chosen(const answer *a)
 
 static void print_table(FILE *to, const answer *a)
 {
-    static const char *const heads[] = {"<",        "<algorithm", "takes", "times",   "rounds",
-                                        "messages", "most/peer",  "lanes", "waiting", "messages",
-                                        "bytes",    "combining",  NULL};
+    static const char *const heads[] = {
+        "<",     "<algorithm", "takes",      "times",   "rounds",      "messages", "most/peer",
+        "lanes", "= waiting",  "+ messages", "+ bytes", "+ combining", NULL};
     weft_table *table = weft_table_new(heads);
     const double least = a->fits > 0 ? a->all[0].seconds : 0.0;
     for (int i = 0; i < a->fits; i++) {

@@ -16,45 +16,17 @@ static const weft_cli_option options[] = {
     {0}};
 /* clang-format on */
 
-/* "arity=2 (1 … 65535)", more with commas; "": none. */
+/* All with commas; "": none. */
 static void params_text(const weft_param *params, char *ret, size_t cap)
 {
     size_t len = 0;
     ret[0] = '\0';
     for (const weft_param *p = params; p->key != NULL && len < cap; p++) {
-        int got;
-        if (p->choices != NULL) {
-            got = snprintf(ret + len, cap - len, "%s%s=%s (%s)", len > 0 ? ", " : "", p->key,
-                           p->value != NULL ? p->value : "", p->choices);
-        } else {
-            got = snprintf(ret + len, cap - len, "%s%s=%s (%.10g … %.10g)", len > 0 ? ", " : "",
-                           p->key, p->value != NULL ? p->value : "", p->min, p->max);
-        }
+        char one[160];
+        weft_topo_param_text(p, one, sizeof(one));
+        const int got = snprintf(ret + len, cap - len, "%s%s", len > 0 ? ", " : "", one);
         len += got > 0 ? (size_t)got : 0;
     }
-}
-
-/* What an algorithm needs, as a query of its collective tells. Static storage. */
-static const char *needs_of(const weft_info *info)
-{
-    const weft_query q = {.size = sizeof(q),
-                          .collective = info->scope,
-                          .peers = 4,
-                          .count = strcmp(info->scope, "barrier") == 0 ? 0 : 1000,
-                          .dtype = WEFT_F32};
-    weft_candidate c = {.size = sizeof(c)};
-    weft_explain *e = NULL;
-    const char *needs = "";
-    if (weft_explain_open(&e, &q) == WEFT_OK) {
-        for (int i = 0; weft_explain_get(e, i, &c); i++) {
-            const size_t len = strcspn(c.algo, ":");
-            if (strlen(info->name) == len && strncmp(c.algo, info->name, len) == 0) {
-                needs = c.needs;
-            }
-        }
-        weft_explain_close(&e);
-    }
-    return needs;
 }
 
 static json_t *params_json(const weft_param *params)
@@ -86,7 +58,7 @@ static void list_algorithms(const char *collective, FILE *to, json_t *root)
         if (collective != NULL && strcmp(collective, info.scope) != 0) {
             continue;
         }
-        const char *needs = needs_of(&info);
+        const char *needs = weft_topo_needs(&info);
         params_text(info.params, params, sizeof(params));
         weft_table_cell(table, "%s", info.scope);
         weft_table_cell(table, "%s%s%s", info.name, params[0] != '\0' ? ":" : "", params);
@@ -107,30 +79,24 @@ static void list_algorithms(const char *collective, FILE *to, json_t *root)
     (void)json_object_set_new(root, "algorithms", all);
 }
 
-/* Where this build has them. */
 static void list_topologies(FILE *to, json_t *root)
 {
-    static const char *const heads[] = {"<topology", "<size", "<what it is", NULL};
-    for (int f = 0; f < WEFT_FAMILY_COUNT; f++) {
-        weft_info info;
-        if (strcmp(weft_family_name((weft_family)f), "topologies") != 0) {
-            continue;
-        }
-        weft_table *table = weft_table_new(heads);
-        json_t *all = json_array();
-        for (int i = 0; weft_info_get((weft_family)f, i, &info); i++) {
-            char params[256];
-            params_text(info.params, params, sizeof(params));
-            weft_table_cell(table, "%s%s%s", info.name, params[0] != '\0' ? ":" : "", params);
-            weft_table_cell(table, "%s", info.cost);
-            weft_table_cell(table, "%s", info.summary);
-            (void)json_array_append_new(all, info_json(&info));
-        }
-        (void)fputc('\n', to);
-        weft_table_print(table, to);
-        weft_table_free(table);
-        (void)json_object_set_new(root, "topologies", all);
+    static const char *const heads[] = {"<topology", "<degree and diameter", "<what it is", NULL};
+    weft_table *table = weft_table_new(heads);
+    json_t *all = json_array();
+    weft_info info;
+    for (int i = 0; weft_topo_topology_at(i, &info); i++) {
+        char params[256];
+        params_text(info.params, params, sizeof(params));
+        weft_table_cell(table, "%s%s%s", info.name, params[0] != '\0' ? ":" : "", params);
+        weft_table_cell(table, "%s", info.cost);
+        weft_table_cell(table, "%s", info.summary);
+        (void)json_array_append_new(all, info_json(&info));
     }
+    (void)fputc('\n', to);
+    weft_table_print(table, to);
+    weft_table_free(table);
+    (void)json_object_set_new(root, "topologies", all);
 }
 
 static int run(const weft_cli *cli)

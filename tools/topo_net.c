@@ -144,11 +144,61 @@ static bool read_edge(const char *text, int peers, weft_edge_link *ret)
     return true;
 }
 
-static bool read_edges(const weft_cli *cli, int peers, weft_topo_net *net)
+/* Has one of the command line's edges this direction? */
+static bool is_given(const weft_topo_net *net, size_t given, int from, int to)
 {
-    const int count = weft_cli_list_count(cli, "edge");
-    net->edges = calloc((size_t)count + 1, sizeof(*net->edges));
-    for (int i = 0; net->edges != NULL && i < count; i++) {
+    for (size_t i = 0; i < given; i++) {
+        if (net->edges[i].from == from && net->edges[i].to == to) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Every pair of the matrix. */
+static void take_links(const weft_links *links, size_t given, weft_topo_net *net)
+{
+    const int size = weft_links_size(links);
+    for (int from = 0; from < size; from++) {
+        for (int to = 0; to < size; to++) {
+            weft_edge_link e = {.from = from, .to = to};
+            if (from != to && !is_given(net, given, from, to) &&
+                weft_links_get(links, from, to, &e.rate, &e.latency_s) == WEFT_OK) {
+                net->edges[net->n.edge_count++] = e;
+            }
+        }
+    }
+}
+
+/* Every edge that tells a rate or a latency, both ways. */
+static void take_topology(const weft_topology *topology, size_t given, weft_topo_net *net)
+{
+    for (int from = 0; from < weft_topology_size(topology); from++) {
+        int count = 0;
+        const int *peers = weft_topology_neighbors(topology, from, &count);
+        for (int i = 0; i < count; i++) {
+            weft_edge_link e = {.from = from, .to = peers[i]};
+            if (weft_topology_edge(topology, from, peers[i], &e.rate, &e.latency_s) == WEFT_OK &&
+                (e.rate > 0.0 || e.latency_s > 0.0) && !is_given(net, given, from, peers[i])) {
+                e.latency_s = e.latency_s > 0.0 ? e.latency_s : -1.0;
+                net->edges[net->n.edge_count++] = e;
+            }
+        }
+    }
+}
+
+static bool read_edges(const weft_cli *cli, const weft_topo_query *query, weft_topo_net *net)
+{
+    const int peers = query->q.peers, count = weft_cli_list_count(cli, "edge");
+    size_t most = (size_t)count + 1;
+    most += query->links != NULL ? (size_t)peers * (size_t)peers : 0;
+    most += query->topology != NULL ? 2 * weft_topology_edges(query->topology) : 0;
+    net->edges = calloc(most, sizeof(*net->edges));
+    if (net->edges == NULL) {
+        (void)weft_cli_refuse(cli, "no memory for %zu edges", most);
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
         const char *text = weft_cli_list_get(cli, "edge", i);
         if (!read_edge(text, peers, &net->edges[i])) {
             (void)weft_cli_refuse(cli,
@@ -159,12 +209,26 @@ static bool read_edges(const weft_cli *cli, int peers, weft_topo_net *net)
         }
         net->n.edge_count++;
     }
+    if (query->links != NULL) {
+        take_links(query->links, (size_t)count, net);
+    } else if (query->topology != NULL) {
+        take_topology(query->topology, (size_t)count, net);
+    }
+    bool rates = false;
+    for (size_t i = (size_t)count; i < net->n.edge_count; i++) {
+        rates = rates || net->edges[i].rate > 0.0;
+    }
+    if (rates && !weft_cli_given(cli, "link")) {
+        net->n.rate = 0.0;
+    }
     net->n.edges = net->edges;
-    return net->edges != NULL;
+    return true;
 }
 
-bool weft_topo_net_read(const weft_cli *cli, int peers, bool hosts, weft_topo_net *ret)
+bool weft_topo_net_read(const weft_cli *cli, const weft_topo_query *query, weft_topo_net *ret)
 {
+    const int peers = query->q.peers;
+    const bool hosts = query->hosts != NULL;
     weft_topo_net net = {.peers = NULL};
     weft_network_default(&net.n);
     net.n.lanes = (int)weft_cli_whole(cli, "lanes");
@@ -187,7 +251,7 @@ bool weft_topo_net_read(const weft_cli *cli, int peers, bool hosts, weft_topo_ne
         }
     }
     if (good && read_figures(cli, &net.n) && read_peers(cli, peers, &net) &&
-        read_edges(cli, peers, &net)) {
+        read_edges(cli, query, &net)) {
         *ret = net;
         return true;
     }
@@ -216,10 +280,16 @@ json_t *weft_topo_net_json(const weft_topo_net *net)
 
 void weft_topo_net_print(const weft_topo_net *net, bool hosts, FILE *to)
 {
-    char rate[32], latency[32], text[32];
-    weft_topo_rate_text(net->n.rate, rate);
+    char rate[32] = "as fast as its edges", latency[32], text[32];
+    if (net->n.rate > 0.0) {
+        weft_topo_rate_text(net->n.rate, rate);
+    }
     weft_topo_seconds_text(net->n.latency_s, latency);
-    (void)fprintf(to, "# each peer %s each way, latency %s", rate, latency);
+    (void)fprintf(to, "# each peer %s%s, latency %s", rate, net->n.rate > 0.0 ? " each way" : "",
+                  latency);
+    if (net->n.edge_count > 0) {
+        (void)fprintf(to, ", %zu directions of their own", net->n.edge_count);
+    }
     if (net->n.burst > 0.0) {
         weft_topo_bytes_text(net->n.burst, text);
         (void)fprintf(to, ", bursts of %s", text);

@@ -71,6 +71,35 @@ double weft_topo_bus_factor(const char *collective, int peers)
     return weft_topo_has_blocks(collective) ? (n - 1.0) / n : 1.0;
 }
 
+bool weft_topo_topology_at(int index, weft_info *ret)
+{
+    return weft_info_get(WEFT_FAMILY_TOPOLOGY, index, ret) != 0;
+}
+
+const char *weft_topo_needs(const weft_info *info)
+{
+    const weft_query q = {
+        .size = sizeof(q), .collective = info->scope, .peers = 4, .dtype = WEFT_F32};
+    weft_candidate c = {.size = sizeof(c)};
+    weft_explain *e = NULL;
+    const char *needs = "";
+    if (weft_explain_open(&e, &q) == WEFT_OK) {
+        for (int i = 0; weft_explain_get(e, i, &c); i++) {
+            const size_t len = strcspn(c.algo, ":");
+            if (strlen(info->name) == len && strncmp(c.algo, info->name, len) == 0) {
+                needs = c.needs;
+            }
+        }
+        weft_explain_close(&e);
+    }
+    return needs;
+}
+
+bool weft_topo_needs_topology(const weft_info *info)
+{
+    return strstr(weft_topo_needs(info), "topology") != NULL;
+}
+
 /* "0,2,1,3": `count` numbers in 0 … most. */
 static bool read_list(const weft_cli *cli, const char *option, int count, int most, int **ret)
 {
@@ -126,9 +155,10 @@ static bool read_hosts(const weft_cli *cli, weft_topo_query *ret)
     if (!read_grid(text, &hosts, &each)) {
         return read_list(cli, "hosts", ret->q.peers, ret->q.peers - 1, &ret->hosts);
     }
-    if (weft_cli_given(cli, "peers") && ret->q.peers != hosts * each) {
-        (void)weft_cli_refuse(cli, "--hosts %s is %d peers, %s says %d", text, hosts * each,
-                              weft_cli_name(cli, "peers"), ret->q.peers);
+    const bool said = weft_cli_given(cli, "peers") || ret->links != NULL || ret->topology != NULL;
+    if (said && ret->q.peers != hosts * each) {
+        (void)weft_cli_refuse(cli, "--hosts %s is %d peers, there are %d", text, hosts * each,
+                              ret->q.peers);
         return false;
     }
     ret->q.peers = hosts * each;
@@ -140,6 +170,69 @@ static bool read_hosts(const weft_cli *cli, weft_topo_query *ret)
         (void)weft_cli_refuse(cli, "no memory for %d peers", ret->q.peers);
     }
     return ret->hosts != NULL;
+}
+
+/* "ring", "tree", "tree:2": from the links. */
+static bool work_out_order(const weft_cli *cli, const char *text, weft_topo_query *ret)
+{
+    int64_t arity = 0;
+    const bool ring = strcmp(text, "ring") == 0;
+    if (!ring && strcmp(text, "tree") != 0 &&
+        (strncmp(text, "tree:", 5) != 0 || !weft_cli_read_whole(text + 5, 1, 65535, &arity))) {
+        return read_list(cli, "order", ret->q.peers, ret->q.peers - 1, &ret->order);
+    }
+    if (ret->links == NULL) {
+        (void)weft_cli_refuse(cli, "--order %s is worked out from --links, which is not given",
+                              text);
+        return false;
+    }
+    ret->order = calloc((size_t)ret->q.peers, sizeof(*ret->order));
+    /* A message of 64 KiB, the least that a long vector is cut into. */
+    const int rc = ret->order == NULL ? WEFT_ENOMEM
+                   : ring             ? weft_order_ring(ret->links, 65536, ret->order)
+                                      : weft_order_tree(ret->links, (int)arity, 65536, ret->order);
+    if (rc != WEFT_OK) {
+        (void)weft_cli_refuse(cli, "--order %s: %s", text, weft_last_error()->message);
+    }
+    return rc == WEFT_OK;
+}
+
+static bool read_links(const weft_cli *cli, weft_topo_query *ret)
+{
+    const char *path = weft_cli_text(cli, "links");
+    if (path == NULL) {
+        return true;
+    }
+    if (weft_links_open(&ret->links, path) != WEFT_OK) {
+        (void)weft_cli_refuse(cli, "--links: %s", weft_last_error()->message);
+        return false;
+    }
+    const int size = weft_links_size(ret->links);
+    if (weft_cli_given(cli, "peers") && size != ret->q.peers) {
+        (void)weft_cli_refuse(cli, "--links %s has %d peers, %s says %d", path, size,
+                              weft_cli_name(cli, "peers"), ret->q.peers);
+        return false;
+    }
+    ret->q.peers = size;
+    return true;
+}
+
+/* A file says how many peers there are where nobody else does. */
+static bool read_topology(const weft_cli *cli, weft_topo_query *ret)
+{
+    const char *spec = weft_cli_text(cli, "topology");
+    const bool given = weft_cli_given(cli, "peers") || ret->links != NULL;
+    if (spec == NULL) {
+        return true;
+    }
+    const int size = !given && strncmp(spec, "file", 4) == 0 ? 0 : ret->q.peers;
+    if (weft_topology_open(&ret->topology, spec, size) != WEFT_OK) {
+        (void)weft_cli_refuse(cli, "--topology: %s", weft_last_error()->message);
+        return false;
+    }
+    ret->q.peers = weft_topology_size(ret->topology);
+    ret->q.topology = ret->topology;
+    return true;
 }
 
 bool weft_topo_query_read(const weft_cli *cli, const char *collective, weft_topo_query *ret)
@@ -156,8 +249,8 @@ bool weft_topo_query_read(const weft_cli *cli, const char *collective, weft_topo
     const size_t lane = weft_cli_size(cli, "lane");
     const size_t width = weft_dtype_bytes(t.q.dtype);
     t.q.lane = lane == 0 ? 0 : lane < width ? 1 : lane / width;
-    if (!read_hosts(cli, &t) || (weft_cli_given(cli, "order") &&
-                                 !read_list(cli, "order", t.q.peers, t.q.peers - 1, &t.order))) {
+    if (!read_links(cli, &t) || !read_topology(cli, &t) || !read_hosts(cli, &t) ||
+        (weft_cli_given(cli, "order") && !work_out_order(cli, weft_cli_text(cli, "order"), &t))) {
         weft_topo_query_free(&t);
         return false;
     }
@@ -173,4 +266,6 @@ void weft_topo_query_free(weft_topo_query *query)
     free(query->order);
     query->hosts = NULL;
     query->order = NULL;
+    weft_topology_close(&query->topology);
+    weft_links_close(&query->links);
 }

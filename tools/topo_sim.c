@@ -75,13 +75,15 @@ static bool read_sweep(const weft_cli *cli, sim_job *job)
         (void)weft_cli_refuse(cli, "--sweep '%s': not FROM:TO, like 1K:64M", text);
         return false;
     }
-    for (double bytes = (double)from; bytes <= (double)to; bytes *= factor) {
+    double bytes = (double)from;
+    while (bytes <= (double)to) {
         if (job->size_count == SIZES_MOST) {
             (void)weft_cli_refuse(cli, "--sweep %s with --factor %g is more than %d sizes", text,
                                   factor, SIZES_MOST);
             return false;
         }
         job->sizes[job->size_count++] = (size_t)bytes;
+        bytes *= factor;
     }
     return true;
 }
@@ -129,7 +131,11 @@ static void print_rows(const sim_job *job, FILE *to)
         weft_table_cell(table, "%s", text);
         weft_table_cell(table, "%.4g", r->algbw * 1e-9);
         weft_table_cell(table, "%.4g", r->busbw * 1e-9);
-        weft_table_cell(table, "%.1f%%", r->share * 100.0);
+        if (job->net->n.rate > 0.0) {
+            weft_table_cell(table, "%.1f%%", r->share * 100.0);
+        } else {
+            weft_table_cell(table, "-");
+        }
         weft_table_cell(table, "%llu", (unsigned long long)r->s.messages);
         weft_topo_bytes_text((double)r->s.body_most, text);
         weft_table_cell(table, "%s", text);
@@ -171,10 +177,11 @@ static json_t *job_json(const sim_job *job)
     for (int i = 0; i < job->row_count; i++) {
         (void)json_array_append_new(rows, row_json(job, &job->rows[i]));
     }
-    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:o}", "weft", weft_version(), "collective",
-                     job->q.collective, "peers", job->q.peers, "dtype",
-                     weft_dtype_name(job->q.dtype), "codec", job->q.codec, "network",
-                     weft_topo_net_json(job->net), "rows", rows);
+    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:o, s:o}", "weft", weft_version(),
+                     "collective", job->q.collective, "peers", job->q.peers, "dtype",
+                     weft_dtype_name(job->q.dtype), "codec", job->q.codec, "topology",
+                     job->q.topology != NULL ? weft_topology_spec(job->q.topology) : NULL,
+                     "network", weft_topo_net_json(job->net), "rows", rows);
 }
 
 /* SPECs hold commas. */
@@ -238,7 +245,7 @@ static int simulate_all(sim_job *job)
     char *const *algos = weft_cli_args(job->cli);
     const int count = weft_cli_arg_count(job->cli);
     int status = 0;
-    job->rows = calloc((size_t)count * (size_t)job->size_count, sizeof(*job->rows));
+    job->rows = calloc((size_t)count * (size_t)job->size_count + 1, sizeof(*job->rows));
     if (job->rows == NULL) {
         return weft_cli_refuse(job->cli, "no memory for %d simulations", count * job->size_count);
     }
@@ -275,7 +282,7 @@ static int run(const weft_cli *cli)
         !weft_topo_query_read(cli, collective, &t)) {
         return WEFT_EXIT_USAGE;
     }
-    if (!weft_topo_net_read(cli, t.q.peers, t.hosts != NULL, &net)) {
+    if (!weft_topo_net_read(cli, &t, &net)) {
         weft_topo_query_free(&t);
         return WEFT_EXIT_USAGE;
     }

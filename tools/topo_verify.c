@@ -8,11 +8,21 @@
 #include <unistd.h>
 
 #include <weft/info.h>
+#include <weft/plan.h>
 
 #include "report.h"
 #include "topo.h"
 
-enum { SPEC_MOST = 128, TEXT_MOST = 400, THREADS_MOST = 256, TOLD = 20, ELEMENTS = 1009 };
+enum {
+    PEERS_MOST = 1024,
+    SPEC_MOST = 600,
+    TEXT_MOST = 400,
+    THREADS_MOST = 256,
+    TOLD = 20,
+    ELEMENTS = 1009
+};
+
+#define PLAN "plan:path="
 
 /* clang-format off */
 static const weft_cli_option options[] = {
@@ -30,6 +40,9 @@ static const weft_cli_option options[] = {
 typedef struct row {
     weft_info info;
     char spec[SPEC_MOST]; /* what was asked for; "": its defaults and variants of them */
+    bool graph;           /* keeps to a topology */
+    bool plan;            /* a plan file, for one root */
+    int root;
 } row;
 
 /* One algorithm at one size. */
@@ -63,6 +76,9 @@ static void prove(task *t, const weft_query *q)
     }
 }
 
+static const uint64_t all_blocks[] = {1, 8, 64};
+enum { BLOCKS = sizeof(all_blocks) / sizeof(*all_blocks) };
+
 static bool rooted(const char *collective)
 {
     return strcmp(collective, "broadcast") == 0 || strcmp(collective, "reduce") == 0 ||
@@ -74,7 +90,6 @@ static void prove_shapes(task *t, weft_query q)
 {
     const uint64_t n = (uint64_t)q.peers;
     const uint64_t counts[] = {0, 1, n - 1, n, n + 1, ELEMENTS};
-    const uint64_t blocks[] = {1, 8, 64};
     const int roots[] = {0, q.peers / 2, q.peers - 1};
     const bool none = strcmp(q.collective, "barrier") == 0;
     for (size_t c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
@@ -82,14 +97,14 @@ static void prove_shapes(task *t, weft_query q)
         for (size_t k = 0; k < c && !known; k++) {
             known = counts[k] == counts[c];
         }
-        for (size_t b = 0; !known && b < (none ? 1 : sizeof(blocks) / sizeof(*blocks)); b++) {
+        for (size_t b = 0; !known && b < (none ? 1 : BLOCKS); b++) {
             for (int r = 0; r < 3; r++) {
                 if (r > 0 && (!rooted(q.collective) || roots[r] == roots[r - 1])) {
                     continue;
                 }
                 q.count = counts[c];
                 q.lane = q.count > 0 ? q.count : 1;
-                q.block = blocks[b];
+                q.block = all_blocks[b];
                 q.root = roots[r];
                 prove(t, &q);
             }
@@ -162,6 +177,52 @@ static void prove_parameters(task *t, weft_query q)
     }
 }
 
+/* Along every topology that there is of this size. */
+static void prove_topologies(task *t, weft_query q)
+{
+    const uint64_t counts[] = {0, (uint64_t)q.peers + 1, ELEMENTS};
+    const int roots[] = {0, q.peers / 2, q.peers - 1};
+    const bool none = strcmp(q.collective, "barrier") == 0;
+    weft_info info;
+    for (int i = 0; weft_topo_topology_at(i, &info); i++) {
+        weft_topology *topology = NULL;
+        if (weft_topology_open(&topology, info.name, q.peers) != WEFT_OK) {
+            continue; /* a file, or no such graph of this size */
+        }
+        q.topology = topology;
+        q.block = 8;
+        for (int c = 0; c < (none ? 1 : 3); c++) {
+            for (int r = 0; r < 3; r++) {
+                if (r == 0 || (rooted(q.collective) && roots[r] != roots[r - 1])) {
+                    q.count = counts[c];
+                    q.lane = q.count > 0 ? q.count : 1;
+                    q.root = roots[r];
+                    prove(t, &q);
+                }
+            }
+        }
+        weft_topology_close(&topology);
+    }
+}
+
+/* A file's plan: for its own root, in one lane and in several. */
+static void prove_plan(task *t, weft_query q)
+{
+    const uint64_t counts[] = {0, 1, (uint64_t)q.peers + 1, ELEMENTS};
+    const bool none = strcmp(q.collective, "barrier") == 0;
+    q.root = t->row->root;
+    for (int c = 0; c < (none ? 1 : 4); c++) {
+        for (size_t b = 0; b < (none ? 1 : BLOCKS); b++) {
+            q.count = counts[c];
+            q.block = all_blocks[b];
+            q.lane = q.count > 0 ? q.count : 1;
+            prove(t, &q);
+        }
+    }
+    q.lane = none ? 1 : ELEMENTS / 2;
+    prove(t, &q);
+}
+
 static void do_task(task *t)
 {
     const row *r = t->row;
@@ -170,6 +231,10 @@ static void do_task(task *t)
                           .algo = r->spec[0] != '\0' ? r->spec : r->info.name,
                           .peers = t->peers,
                           .dtype = WEFT_F32};
+    if (r->plan || r->graph) {
+        (r->plan ? prove_plan : prove_topologies)(t, q);
+        return;
+    }
     prove_shapes(t, q);
     if (strcmp(q.collective, "barrier") != 0) {
         prove_settings(t, q);
@@ -206,6 +271,27 @@ static void do_all(work *w, int threads)
     weft_progress_end();
 }
 
+/* A plan file: for one collective and number of peers. 0, or the exit status after telling. */
+static int choose_plan(const weft_cli *cli, const char *spec, row *ret, int *first, int *last)
+{
+    weft_plan_facts facts = {.size = sizeof(facts)};
+    const int rc = weft_plan_inspect(spec + strlen(PLAN), &facts);
+    if (rc != WEFT_OK) {
+        (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
+        return weft_exit_of(rc); /* a wrong file is bad input */
+    }
+    if (weft_cli_given(cli, "peers") && (*first != facts.peers || *last != facts.peers)) {
+        return weft_cli_refuse(cli, "the plan is for %d peers, %s says %s", facts.peers,
+                               weft_cli_name(cli, "peers"), weft_cli_text(cli, "peers"));
+    }
+    ret->info = (weft_info){.name = "plan", .scope = facts.collective};
+    ret->plan = true;
+    ret->root = facts.root >= 0 ? facts.root : 0;
+    (void)snprintf(ret->spec, sizeof(ret->spec), "%s", spec);
+    *first = *last = facts.peers;
+    return 0;
+}
+
 /* The algorithms asked for. 0, or the exit status after telling. */
 static int choose_rows(const weft_cli *cli, row *rows, int cap, int *ret_count)
 {
@@ -228,6 +314,7 @@ static int choose_rows(const weft_cli *cli, row *rows, int cap, int *ret_count)
             continue;
         }
         rows[count].info = info;
+        rows[count].graph = weft_topo_needs_topology(&info);
         (void)snprintf(rows[count].spec, sizeof(rows[count].spec), "%s",
                        spec != NULL && spec[len] == ':' ? spec : "");
         count++;
@@ -293,6 +380,7 @@ static uint64_t tell_failures(const work *w, FILE *to, json_t *all)
 
 static int report(const weft_cli *cli, const work *w, const row *rows, int count)
 {
+    const int last = w->tasks[0].peers, first = w->tasks[w->count - 1].peers;
     static const char *const heads[] = {"<collective", "<algorithm", "shapes", "plans",
                                         "messages",    "refused",    "failed", NULL};
     const char *path = weft_cli_text(cli, "json");
@@ -300,7 +388,9 @@ static int report(const weft_cli *cli, const work *w, const row *rows, int count
     weft_table *table = weft_table_new(heads);
     json_t *list = json_array(), *failures = json_array();
     uint64_t plans = 0, shapes = 0, messages = 0;
-    char why[256];
+    char why[256], sizes[32];
+    (void)snprintf(sizes, sizeof(sizes), "%d..%d", first, last);
+    sizes[first == last ? strcspn(sizes, ".") : strlen(sizes)] = '\0';
     for (int i = 0; i < count; i++) {
         const task t = total(w, &rows[i]);
         weft_table_cell(table, "%s", rows[i].info.scope);
@@ -321,14 +411,12 @@ static int report(const weft_cli *cli, const work *w, const row *rows, int count
     (void)fprintf(to,
                   "# -n %s: %llu plans of %llu shapes proved, %llu messages; price = count in all; "
                   "%llu failures\n",
-                  weft_cli_text(cli, "peers"), (unsigned long long)plans,
-                  (unsigned long long)shapes, (unsigned long long)messages,
-                  (unsigned long long)failed);
-    json_t *root =
-        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:o}", "weft", weft_version(), "sizes",
-                  weft_cli_text(cli, "peers"), "rows", list, "plans", (json_int_t)plans, "shapes",
-                  (json_int_t)shapes, "messages", (json_int_t)messages, "failed",
-                  (json_int_t)failed, "failures", failures);
+                  sizes, (unsigned long long)plans, (unsigned long long)shapes,
+                  (unsigned long long)messages, (unsigned long long)failed);
+    json_t *root = json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:o}", "weft", weft_version(),
+                             "sizes", sizes, "rows", list, "plans", (json_int_t)plans, "shapes",
+                             (json_int_t)shapes, "messages", (json_int_t)messages, "failed",
+                             (json_int_t)failed, "failures", failures);
     if (weft_report_json(path, root, why) != 0) {
         return weft_cli_refuse(cli, "%s", why);
     }
@@ -345,15 +433,24 @@ static int run(const weft_cli *cli)
                                                              : 1;
     int first = 0, last = 0, count = 0;
     row *rows = calloc(ROWS_MOST, sizeof(*rows));
-    int status = rows != NULL && weft_topo_read_span(cli, "peers", &first, &last)
-                     ? choose_rows(cli, rows, ROWS_MOST, &count)
-                     : WEFT_EXIT_USAGE;
+    const char *spec = weft_cli_args(cli)[0];
+    int status =
+        rows != NULL && weft_topo_read_span(cli, "peers", &first, &last) ? 0 : WEFT_EXIT_USAGE;
+    if (status == 0 && last > PEERS_MOST) {
+        status =
+            weft_cli_refuse(cli, "%s %s: plans of %d peers are the most that is proved",
+                            weft_cli_name(cli, "peers"), weft_cli_text(cli, "peers"), PEERS_MOST);
+    } else if (status == 0 && spec != NULL && strncmp(spec, PLAN, strlen(PLAN)) == 0) {
+        status = choose_plan(cli, spec, &rows[count++], &first, &last);
+    } else if (status == 0) {
+        status = choose_rows(cli, rows, ROWS_MOST, &count);
+    }
     if (status != 0) {
         free(rows);
         return status;
     }
     work w = {.count = count * (last - first + 1)};
-    w.tasks = calloc((size_t)w.count, sizeof(*w.tasks));
+    w.tasks = calloc((size_t)w.count + 1, sizeof(*w.tasks));
     if (w.tasks == NULL) {
         free(rows);
         return weft_cli_refuse(cli, "no memory for %d sizes", w.count);
@@ -372,11 +469,13 @@ static int run(const weft_cli *cli)
 const weft_command weft_topo_verify = {
     .name = "topo verify",
     .summary = "prove the plans of every size in a range",
-    .usage = "[ALGO] [OPTIONS]",
+    .usage = "[ALGO | plan:path=FILE] [OPTIONS]",
     .about = "In every interleaving: nobody waits for ever, every result holds every contribution "
              "once, all peers\nsum in the same order, in place too; and the price says what is "
-             "counted. At each size several counts,\nedges, roots, hosts, orders, lane lengths and "
-             "parameters. Exit status 1 when a proof fails.\n",
+             "counted. At each size several counts,\nedges, roots, hosts, orders, lane lengths, "
+             "topologies and parameters. Exit status 1 when a proof fails; a plan file that is "
+             "wrong is bad "
+             "input.\n",
     .example = "weft topo verify ring -n 1..64",
     .options = options,
     .args_max = 1,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Words of `weft topo`: rates, times, ranks, and the same for people to read. */
 #include <ctype.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static bool read_with_unit(const char *text, const unit *units, double min, doub
         return false;
     }
     (void)snprintf(number, sizeof(number), "%.*s", (int)len, text);
-    if (!weft_cli_read_real(number, -INFINITY, INFINITY, &value)) {
+    if (!weft_cli_read_real(number, -DBL_MAX, DBL_MAX, &value)) {
         return false;
     }
     for (const unit *u = units; u->name != NULL; u++) {
@@ -99,6 +100,18 @@ bool weft_topo_read_rank(const char *text, int peers, int *ret_rank, const char 
     *ret_rank = (int)rank;
     *ret_rest = text + len + 1;
     return true;
+}
+
+void weft_topo_param_text(const weft_param *p, char *ret, size_t cap)
+{
+    const char *value = p->value != NULL ? p->value : "";
+    if (p->text) {
+        (void)snprintf(ret, cap, "%s=%s (a text)", p->key, value);
+    } else if (p->choices != NULL) {
+        (void)snprintf(ret, cap, "%s=%s (%s)", p->key, value, p->choices);
+    } else {
+        (void)snprintf(ret, cap, "%s=%s (%.10g … %.10g)", p->key, value, p->min, p->max);
+    }
 }
 
 bool weft_topo_read_span(const weft_cli *cli, const char *option, int *ret_first, int *ret_last)

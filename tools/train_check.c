@@ -60,7 +60,7 @@ static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_tra
         .size = sizeof(opts),
         .lr = run->lr,
         .codec = run->codec,
-        .algo = run->algo,
+        .algo = weft_rehearsed_algo(run->algo),
         .l1 = s->l1,
         .smoothness = {.L = 1, .Lmax = 1, .Lrow = 1, .mu = 0.01, .minibatch = run->batch > 0}};
     weft_optim *optim = NULL;

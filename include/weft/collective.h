@@ -19,9 +19,9 @@
  *    why); WEFT_EMISMATCH; WEFT_ECODEC a peer sent a malformed encoding; WEFT_ENONFINITE a lossy
  *    codec met NaN or infinity; WEFT_ETIMEDOUT no progress in timeout_ms (the text names the rank
  *    that was waited for); WEFT_EPEER a peer died, or left the group (rank says who); WEFT_EBROKEN
- *    the group broke in an earlier operation; WEFT_ENOMEM. A peer that died, or broke the protocol,
- *    breaks every group over the same links (group.h), whether it is in it or not: rank is -1 where
- *    it is not. Where a rank is another one in the group that was opened, the text names both.
+ *    the group broke in an earlier operation; WEFT_EIO a plan file cannot be read; WEFT_ENOMEM. A
+ *    peer that died, or broke the protocol, breaks every group over the same links (group.h),
+ *    whether it is in it or not: rank is -1 where it is not. Where a rank is another one in the group that was opened, the text names both.
  *  - Threads: any; two threads that start operations on one group must agree on the order
  *    themselves.
  */
@@ -50,7 +50,8 @@ typedef struct weft_receipt {
 /** Options of one call. NULL, or zeroed with size set, means the defaults. */
 typedef struct weft_coll_opts {
     size_t size;       /**< sizeof(weft_coll_opts) */
-    const char *algo;  /**< algorithm SPEC, "ring"; NULL: WEFT_ALGO, else "auto" */
+    const char *algo;  /**< algorithm SPEC, "ring", or "plan:path=FILE" for a plan of your own
+                            (plan.h); NULL: WEFT_ALGO, else "auto" */
     const char *codec; /**< codec SPEC, "qsgd:levels=7,bucket=512"; NULL: "raw" */
     float *own;        /**< out, count floats: the decoded value of this peer's contribution, bit
                             for bit what the others decoded (DIANA's message); NULL: not wanted */
@@ -111,7 +112,8 @@ WEFT_API int weft_reduce_scatter_start(weft_group *group, const void *in, void *
  * Reduce blocks of different lengths: counts[r] elements for rank r.
  *
  * @param in       the blocks, offsets[r] elements from its beginning each.
- * @param out      counts[rank] elements. In place: out == in + offsets[rank] elements.
+ * @param out      counts[rank] elements. In place: out == in + offsets[rank] elements; the blocks
+ *                 must not overlap then.
  * @param counts   size entries, the same on all peers; copied.
  * @param offsets  size entries, this peer's own affair; copied. NULL: one block behind another.
  */
@@ -169,7 +171,8 @@ WEFT_API int weft_gatherv_start(weft_group *group, const void *in, void *out, co
  *
  * @param in   at root size * count elements (weft_scatterv: the blocks, offsets[r] elements from
  *             its beginning each); elsewhere not looked at.
- * @param out  count (counts[rank]) elements. In place at root: out == in + rank * count elements.
+ * @param out  count (counts[rank]) elements. In place at root: out == in + rank * count, or
+ *             offsets[rank], elements; the blocks must not overlap then.
  * counts and offsets as in weft_reduce_scatterv().
  */
 WEFT_API int weft_scatter(weft_group *group, const void *in, void *out, size_t count,
@@ -199,7 +202,8 @@ WEFT_API int weft_alltoall_start(weft_group *group, const void *in, void *out, s
  * Exchange blocks of different lengths.
  *
  * @param in_counts    elements to each rank; what rank o sends rank d must be what rank d expects
- * of rank o, else every peer gets WEFT_EMISMATCH.
+ *                     of rank o, else every peer gets WEFT_EMISMATCH: nobody is through before all
+ *                     lengths were found right, which takes ceil(lg P) short messages more.
  * @param out_counts   elements from each rank.
  * @param in_offsets, out_offsets  where each block begins; NULL: one behind another. The blocks of
  *                     the output must not overlap. Not in place. All four are copied.

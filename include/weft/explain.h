@@ -53,8 +53,8 @@ typedef struct weft_query {
                             on one */
     const weft_topology *topology; /**< who may talk to whom; used until what the query opens is
                                         closed. NULL: everybody to everybody */
-    const int *order; /**< peers entries: the rank at each place of the algorithm. NULL: rank i
-                           at place i */
+    const int *order; /**< peers entries: the rank at each place of algorithms that are rings or
+                           trees (others keep their ranks). NULL: rank i at place i */
 } weft_query;
 
 /** An algorithm that could serve a query. */
@@ -137,7 +137,7 @@ typedef struct weft_schedule weft_schedule; /**< the plans of all peers for one 
 
 /**
  * The plans of an operation. Only one peer's is held at a time, built when it is asked for; the
- * rounds of all messages are worked out once, 4 bytes each.
+ * rounds of all messages are worked out once, 16 bytes each.
  *
  * @return 0; as weft_explain_open(), WEFT_ENOTSUP also when no algorithm, or not the one named, can
  *         serve.

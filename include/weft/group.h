@@ -59,10 +59,10 @@ typedef struct weft_group_opts {
                                   else everybody to everybody */
     const char *order;       /**< how ranks sit in rings and trees, the same on all peers: a list of
                                   all ranks, "0,3,1,2", or "links:path=FILE,bytes=65536" to work out
-                                  good ones from a matrix of rates and latencies (`weft bench matrix`
-                                  prints one); NULL: WEFT_ORDER, else in their own order */
+                                  good ones from a matrix of rates and latencies (its form: topology.h);
+                                NULL: WEFT_ORDER, else in their own order */
     const char *costs;    /**< the constants that automatic choice goes by, the same on all peers,
-                               "round=40e-6,byte=1e-9" (`weft bench --tune` prints them); NULL:
+                               "round=40e-6,byte=1e-9"; NULL:
                                WEFT_COSTS, else built in */
     const char *checksum; /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
                                WEFT_CHECKSUM, else "auto" */

@@ -46,7 +46,8 @@ typedef struct weft_links weft_links;       /**< rates and latencies of all pair
  * @return 0; WEFT_EINVAL malformed SPEC (the text names the valid keys), no such graph of that size
  *         (the text says which sizes fit), malformed file (the text names file and line); WEFT_EIO
  *         cannot read the file; WEFT_ENOTSUP more than 8 388 608 edges; WEFT_ENOMEM.
- * Cost: time and memory proportional to the edges, about 16 bytes for each (48 with rates).
+ * Cost: time proportional to the edges; 8 bytes for each, 40 with rates, and while it is made three
+ *         times that.
  */
 WEFT_API int weft_topology_open(weft_topology **ret, const char *spec, int size);
 /** Free it. NULL-safe, sets *topology to NULL. */
@@ -72,8 +73,8 @@ WEFT_API void weft_topology_degree(const weft_topology *topology, int *ret_min, 
 /**
  * The most edges between two ranks on a shortest way.
  *
- * @return 0; WEFT_ENOTSUP for more than 4096 peers; WEFT_ENOMEM. Cost: at most edges × peers / 64
- *         times a small number of steps, a second for the largest.
+ * @return 0; WEFT_ENOTSUP for more than 4096 peers; WEFT_ENOMEM.
+ * Cost: about (peers × diameter + edges × a few) × peers / 64 steps: a second at most.
  */
 WEFT_API int weft_topology_diameter(const weft_topology *topology, int *ret);
 /**
@@ -156,13 +157,13 @@ WEFT_API int weft_links_get(const weft_links *links, int from, int to, double *r
  *
  * because a hop carries one message after the other while a message must pass all hops. The order
  * makes that small, then the sum. Heuristic: nearest neighbour tours from several starts, improved
- * by 2-opt and Or-opt moves and a few kicks (Croes 1958; Or 1976; Martin, Otto & Felten 1991).
+ * by 2-opt and Or-opt moves and kicks (Croes 1958; Or 1976; Martin, Otto & Felten 1991).
  *
  * @param bytes      of one message: of a ring allreduce its vector / size.
  * @param ret_order  room for size ranks; order[i] sends to order[i + 1], the last to the first.
  *                   Begins with rank 0, and its second rank is below its last.
  * @return 0 or WEFT_ENOMEM. The same on every peer for the same links.
- * Cost: at most about size^3 steps; under a second for 512 peers.
+ * Cost: 4 size + 256 kicks of some multiple of size steps; a second or two for 512 peers.
  */
 WEFT_API int weft_order_ring(const weft_links *links, size_t bytes, int *ret_order);
 /** Seconds of one turn (above) of a ring in this order.
@@ -174,20 +175,21 @@ WEFT_API int weft_order_ring_cost(const weft_links *links, size_t bytes, const i
  * An order of the peers in which a broadcast or reduction tree is fast.
  *
  * Position 0 is the root. arity 0 is the binomial tree: position v hears from v without its lowest
- * bit, and serves v + m for the powers of two m below that bit, largest first. arity k >= 1:
- * position v hears from (v - 1) / k, and serves k v + 1 … k v + k in that order. A peer serves one
- * child after the other, bytes / rate each, and the child has it latency later, in the slower
- * direction; the cost is the time until the last peer has it (a reduction is the mirror image). The
- * order makes that small, then the sum over all hops. Heuristic: a greedy tree for every root,
- * where the position that can be served first takes the peer that it reaches fastest; and the ring
- * order laid along the tree in depth first order, at every rotation, which keeps peers that are
- * near each other in one subtree; the best of both are improved by exchanges of two peers.
+ * bit, and serves v + m for the powers of two m below that bit (the root: all), largest first.
+ * arity k >= 1: position v hears from (v - 1) / k, and serves k v + 1 … k v + k in that order. A
+ * peer serves one child after the other, bytes / rate each, and the child has it latency later, in
+ * the slower direction; the cost is the time until the last peer has it (a reduction is the mirror
+ * image). The order makes that small, then the sum over all hops. Heuristic: a greedy tree for
+ * every root, where the position that can be served first takes the peer that it reaches fastest;
+ * and the ring order laid along the tree in depth first order, at every rotation, which keeps peers
+ * that are near each other in one subtree; the best of both are improved by exchanges of two peers.
  *
  * @param arity      0, or 1 … 65535.
  * @param bytes      of the message.
  * @param ret_order  room for size ranks: order[position] = rank.
  * @return 0; WEFT_EINVAL arity out of range; WEFT_ENOMEM. The same on every peer for the same
- * links. Cost: at most about size^3 steps; a few seconds for 512 peers.
+ *         links.
+ * Cost: at most about 3 size^3 steps; a few seconds for 512 peers, eight times that for 1024.
  */
 WEFT_API int weft_order_tree(const weft_links *links, int arity, size_t bytes, int *ret_order);
 /** Seconds until the last peer has it (above) in this order.

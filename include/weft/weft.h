@@ -39,6 +39,7 @@
 #include <weft/info.h>
 #include <weft/optim.h>
 #include <weft/p2p.h>
+#include <weft/plan.h>
 #include <weft/request.h>
 #include <weft/status.h>
 #include <weft/topology.h>

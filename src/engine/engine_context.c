@@ -111,7 +111,7 @@ static void take_off_turns(weft_engine *e, weft_context *c)
     while (*at != NULL && *at != c) {
         at = &(*at)->next_turn;
     }
-    if (*at == c) {
+    if (*at != NULL) {
         *at = c->next_turn;
         c->turning = false;
         if (*at == NULL) {

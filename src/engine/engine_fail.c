@@ -40,7 +40,9 @@ static void send_abort(weft_engine *e, int64_t now, int rank, const weft_frame *
     f.kind = WEFT_FRAME_ABORT;
     put32(body, (uint32_t)code);
     put32(body + 4, (uint32_t)about);
-    memcpy(body + HEAD, text, len);
+    for (size_t i = 0; i < len; i++) { /* no NUL at its end: the body has a length */
+        body[HEAD + i] = (uint8_t)text[i];
+    }
     weft_send_control(e, now, rank, &f, body, HEAD + len);
 }
 

@@ -33,7 +33,7 @@ static uint64_t block_length(const weft_request *r, const weft_plan *plan, uint3
     if (r->in_lengths == NULL && r->out_lengths == NULL) {
         return r->count;
     }
-    if (weft_plan_crosses(plan)) {
+    if (r->in_lengths != NULL && r->out_lengths != NULL && weft_plan_crosses(plan)) {
         const uint32_t from = block / (uint32_t)plan->size;
         return from == (uint32_t)plan->rank ? r->in_lengths[block % (uint32_t)plan->size]
                                             : r->out_lengths[from];
@@ -420,12 +420,15 @@ static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *pla
         return false;
     }
     lane->fed = true;
+    if (plan->count == 0) {
+        return true; /* there may be no input */
+    }
     const float *in = r->in;
     if (op->acc != NULL) {
         weft_kernel_add(op->acc + at, in + at, r->residual + at, plan->count);
         in = op->acc;
     }
-    if (op->own != NULL && lossless(r) && plan->count > 0) {
+    if (op->own != NULL && lossless(r)) {
         memcpy(op->own + at, in + at, plan->count * sizeof(float));
     }
     return true;

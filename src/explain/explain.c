@@ -63,12 +63,16 @@ static int keep(weft_explain *e, const weft_study *s, const weft_pick *p)
 static int keep_named(weft_explain *e, const weft_study *s, const char *spec)
 {
     weft_pick p, other;
-    int rc = weft_algo_read(spec, s->coll, &p);
+    int rc = weft_algo_read(spec, &s->choice, &p);
 
-    for (int i = 0; !rc && weft_algo_candidate(i, &s->choice, &other); i++)
+    if (rc)
+        return rc;
+    for (int i = 0; weft_algo_candidate(i, &s->choice, &other); i++)
         if (strcmp(p.text, other.text) == 0)
             return WEFT_OK;
-    return rc ? rc : keep(e, s, &p);
+    rc = keep(e, s, &p);
+    weft_pick_free(&p);
+    return rc;
 }
 
 static void mark(const weft_explain *e, const weft_pick *p)
@@ -89,8 +93,10 @@ static int fill(weft_explain *e, const weft_study *s, const char *spec)
     if (rc)
         return rc;
     rc = weft_algo_select(spec, &s->choice, &p);
-    if (!rc)
+    if (!rc) {
         mark(e, &p);
+        weft_pick_free(&p);
+    }
     return rc == WEFT_ENOTSUP ? WEFT_OK : rc;
 }
 

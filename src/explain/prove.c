@@ -69,11 +69,6 @@ static int compare(const char *what, double counted, double said)
                      said);
 }
 
-static void raise_to(double *most, double one)
-{
-    *most = one > *most ? one : *most;
-}
-
 /* Of each figure the most that any rank has; of messages and bytes, sent or received. */
 static int check_price(const set *all, const weft_sim_count *counts)
 {
@@ -82,19 +77,22 @@ static int check_price(const set *all, const weft_sim_count *counts)
     weft_cost most = {0};
     int rc;
 
-    shape.order = NULL;
-    shape.root = s->choice.root;
-    shape.host = s->choice.host;
+    /* Where an order seats the ranks, the root has a place. */
+    for (int i = 0; shape.order && i < shape.size; i++)
+        if (shape.order[i] == s->query.root)
+            shape.root = i;
     const weft_cost c = s->pick.algo->cost(&shape, ENCODED, RAW);
     for (int i = 0; i < all->size; i++) {
         const weft_sim_count *n = &counts[i];
-        raise_to(&most.rounds, (double)n->rounds);
-        raise_to(&most.peers, (double)n->peers);
-        raise_to(&most.messages, (double)n->messages);
-        raise_to(&most.messages, (double)n->received_messages);
-        raise_to(&most.bytes, (double)n->bytes);
-        raise_to(&most.bytes, (double)n->received_bytes);
-        raise_to(&most.reduced_bytes, (double)n->reduced_bytes);
+        const weft_cost sent = {.rounds = n->rounds,
+                                .messages = (double)n->messages,
+                                .bytes = (double)n->bytes,
+                                .reduced_bytes = (double)n->reduced_bytes,
+                                .peers = n->peers};
+        const weft_cost received = {.messages = (double)n->received_messages,
+                                    .bytes = (double)n->received_bytes};
+        weft_cost_most(&most, &sent);
+        weft_cost_most(&most, &received);
     }
     if ((rc = compare("rounds", most.rounds, c.rounds)) ||
         (rc = compare("messages", most.messages, c.messages)) ||

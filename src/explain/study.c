@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 
 #define COUNT_MOST (UINT64_C(1) << 40)
 enum { PEERS_MOST = 65535, STRUCT_MOST = 4096 };
@@ -129,44 +130,33 @@ static int take_codec(weft_study *s)
     return WEFT_OK;
 }
 
-/* The algorithm is asked in its own terms: the root's place, the host at each place. */
-static int place(weft_study *s)
+/* Blocks whose lengths only the two ranks know between which they go: one lane, and nothing that
+ * others do not know chooses. */
+static bool lone_lane(const weft_study *s)
 {
-    const size_t peers = (size_t)s->query.peers;
-
-    s->placed_root = s->query.root;
-    if (!s->order)
-        return WEFT_OK;
-    if (s->hosts && !(s->placed_hosts = weft_calloc(peers, sizeof *s->placed_hosts)))
-        return weft_fail(WEFT_ENOMEM, "query: no memory for %zu peers", peers);
-    for (size_t i = 0; i < peers; i++) {
-        if (s->order[i] == s->query.root)
-            s->placed_root = (int)i;
-        if (s->hosts)
-            s->placed_hosts[i] = s->hosts[s->order[i]];
-    }
-    return WEFT_OK;
+    return s->query.ragged && s->coll == WEFT_COLL_ALLTOALL;
 }
 
 static void make_choice(weft_study *s)
 {
     const weft_query *q = &s->query;
-    const size_t width = weft_dtype_bytes(q->dtype), count = (size_t)q->count;
+    const size_t width = weft_dtype_bytes(q->dtype);
+    const size_t count = lone_lane(s) ? 0 : (size_t)q->count;
 
     s->choice = (weft_choice){
         .coll = s->coll,
         .size = q->peers,
-        .count = q->count,
+        .count = count,
         .element_bytes = width,
         .encoded_bytes =
             count ? (double)weft_codec_bound(s->codec, count) / (double)count : (double)width,
         .traits = s->codec->type->traits,
         .ragged = q->ragged != 0,
-        /* Along a topology ranks keep their places. */
-        .root = q->topology ? q->root : s->placed_root,
-        .host = s->placed_hosts && !q->topology ? s->placed_hosts : s->hosts,
+        .root = q->root,
+        .host = s->hosts,
         .graph = q->topology,
         .costs = &s->costs,
+        .files = s->files,
     };
 }
 
@@ -188,9 +178,9 @@ int weft_study_open(weft_study *ret, const weft_query *query)
     if (!rc)
         rc = take_order(&s);
     if (!rc)
-        rc = place(&s);
-    if (!rc)
         rc = take_codec(&s);
+    if (!rc)
+        rc = weft_plan_files_open(&s.files);
     if (rc) {
         weft_study_close(&s);
         return rc;
@@ -203,11 +193,12 @@ int weft_study_open(weft_study *ret, const weft_query *query)
 
 void weft_study_close(weft_study *s)
 {
+    weft_pick_free(&s->pick);
+    weft_plan_files_close(&s->files);
     weft_codec_close(&s->codec);
     weft_codec_close(&s->raw);
     weft_free(s->hosts);
     weft_free(s->order);
-    weft_free(s->placed_hosts);
     *s = (weft_study){0};
 }
 
@@ -217,7 +208,7 @@ void weft_study_lanes(const weft_study *s, const weft_pick *p, uint64_t *ret_lan
     const weft_query *q = &s->query;
     uint64_t lane = q->lane ? q->lane : weft_lane_length(p, &s->choice, s->block);
 
-    if (q->ragged && s->coll == WEFT_COLL_ALLTOALL) /* each pair knows its own length only */
+    if (lone_lane(s))
         lane = q->count ? q->count : 1;
     *ret_lane = lane;
     *ret_lanes = q->count ? (q->count - 1) / lane + 1 : 1;
@@ -245,6 +236,7 @@ weft_shape weft_study_shape(const weft_study *s, int rank, bool last)
     const uint64_t count = s->query.count;
     const uint64_t most = count < s->lane ? count : s->lane;
     const bool rest = last && weft_study_has_rest(s);
+    const bool seated = s->pick.algo && s->pick.algo->traits & (WEFT_ALGO_RING | WEFT_ALGO_TREE);
 
     return (weft_shape){.coll = s->coll,
                         .rank = rank,
@@ -255,8 +247,9 @@ weft_shape weft_study_shape(const weft_study *s, int rank, bool last)
                         .ragged = s->query.ragged != 0,
                         .spec = &s->pick.spec,
                         .host = s->hosts,
-                        .order = s->order,
-                        .graph = s->query.topology};
+                        .order = seated ? s->order : NULL,
+                        .graph = s->query.topology,
+                        .file = s->pick.file};
 }
 
 int weft_study_build(void *user, int rank, bool last, weft_plan *ret)

@@ -16,9 +16,9 @@ typedef struct weft_study {
     weft_codec *codec, *raw;
     weft_costs costs;
     weft_choice choice;
-    int *hosts, *order; /* NULL: none */
+    weft_plan_files *files; /* that were named */
+    int *hosts, *order;     /* NULL: none */
     int host_count;
-    int placed_root, *placed_hosts; /* where there is an order: by place, else NULL */
     size_t block;
     /* from weft_study_pick() */
     weft_pick pick;

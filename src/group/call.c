@@ -68,6 +68,42 @@ static bool ordered(const weft_codec *codec)
     return codec->op == WEFT_USER && codec->user_op.commutative == 0;
 }
 
+/* Lanes, plans and words of an algorithm that was picked. */
+static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
+                  const weft_pick *pick, weft_request *r)
+{
+    int rc = cut_lanes(c, pick, choice, r);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    if (strlen(pick->text) >= sizeof(r->algo)) {
+        return weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s", weft_call_name(c),
+                         pick->text);
+    }
+    memcpy(r->algo, pick->text, strlen(pick->text) + 1);
+    weft_shape shape = {.coll = c->coll,
+                        .rank = g->rank,
+                        .size = g->size,
+                        .count = (size_t)(r->count < r->lane_length ? r->count : r->lane_length),
+                        .block = r->codec->type->block(r->codec),
+                        .root = c->root,
+                        .ragged = c->lengths,
+                        .spec = &pick->spec,
+                        .host = g->host,
+                        .order = order_for(g, pick, choice->ordered),
+                        .graph = choice->graph,
+                        .file = pick->file};
+    if (lone_lane(c)) {
+        shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
+    }
+    r->seated = shape.order != NULL;
+    rc = weft_plancache_get(g->plans, pick->algo, &shape, &r->plan);
+    if (rc == WEFT_OK && !c->lengths) {
+        shape.count = (size_t)(r->count - (r->lane_count - 1) * r->lane_length);
+    }
+    return rc == WEFT_OK ? weft_plancache_get(g->plans, pick->algo, &shape, &r->tail) : rc;
+}
+
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const size_t width = weft_dtype_bytes(c->dtype);
@@ -88,6 +124,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
         .host = g->host,
         .graph = c->topology != NULL ? c->topology : g->topology,
         .costs = &g->costs,
+        .files = g->files,
     };
     weft_pick pick;
     char rule[WEFT_SPEC_TEXT];
@@ -95,34 +132,11 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
                        : weft_rules_find(g->algo, c->coll, count * width, rule) ? rule
                                                                                 : NULL;
     int rc = weft_algo_select(name, &choice, &pick);
-    if (rc != WEFT_OK || (rc = cut_lanes(c, &pick, &choice, r)) != WEFT_OK) {
-        return rc;
+    if (rc == WEFT_OK) {
+        rc = follow(g, c, &choice, &pick, r);
+        weft_pick_free(&pick); /* its file stays open in the group, like the plans made of it */
     }
-    if (strlen(pick.text) >= sizeof(r->algo)) {
-        return weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s", weft_call_name(c),
-                         pick.text);
-    }
-    memcpy(r->algo, pick.text, strlen(pick.text) + 1);
-    weft_shape shape = {.coll = c->coll,
-                        .rank = g->rank,
-                        .size = g->size,
-                        .count = (size_t)(r->count < r->lane_length ? r->count : r->lane_length),
-                        .block = r->codec->type->block(r->codec),
-                        .root = c->root,
-                        .ragged = c->lengths,
-                        .spec = &pick.spec,
-                        .host = g->host,
-                        .order = order_for(g, &pick, choice.ordered),
-                        .graph = choice.graph};
-    if (lone_lane(c)) {
-        shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
-    }
-    r->seated = shape.order != NULL;
-    rc = weft_plancache_get(g->plans, pick.algo, &shape, &r->plan);
-    if (rc == WEFT_OK && !c->lengths) {
-        shape.count = (size_t)(r->count - (r->lane_count - 1) * r->lane_length);
-    }
-    return rc == WEFT_OK ? weft_plancache_get(g->plans, pick.algo, &shape, &r->tail) : rc;
+    return rc;
 }
 
 /* What all peers must say alike of the blocks' lengths. */

@@ -97,8 +97,8 @@ static uint64_t own_offset(const weft_group *g, const weft_call *c, const size_t
 static bool in_place(const weft_group *g, const weft_call *c)
 {
     const uint64_t width = weft_dtype_bytes(c->dtype);
-    const int ins = weft_coll_in_blocks(c->coll, g->size);
-    const int outs = weft_coll_out_blocks(c->coll, g->size);
+    const int ins = weft_coll_in_blocks(c->coll, 2); /* alone a rank has one of each, too */
+    const int outs = weft_coll_out_blocks(c->coll, 2);
     const char *in = c->in, *out = c->out;
     if (ins < outs) {
         return in == out + own_offset(g, c, c->out_counts, c->out_offsets) * width;

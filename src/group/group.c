@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 #include "group/call.h"
 
 #define SPIN_NS WEFT_MS
@@ -26,6 +27,7 @@ void weft_group_free(weft_group *g)
     }
     weft_roster_free(&g->roster);
     weft_plancache_close(&g->plans);
+    weft_plan_files_close(&g->files);
     weft_free(g->where);
     weft_free(g->dial);
     weft_free(g->sum);
@@ -133,6 +135,9 @@ int weft_group_open(weft_group **ret, const weft_group_opts *opts)
     }
     if (rc == WEFT_OK) {
         rc = weft_plancache_open(&g->plans);
+    }
+    if (rc == WEFT_OK) {
+        rc = weft_plan_files_open(&g->files);
     }
     if (rc == WEFT_OK) {
         rc = start(g, &s);

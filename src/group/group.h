@@ -49,6 +49,7 @@ struct weft_group {
     const char **dial;                 /* per rank: where, as a list for the engine */
     bool *sum;                         /* per rank: body checksums */
     weft_plancache *plans;
+    weft_plan_files *files; /* that algorithm `plan` named */
     weft_loop *loop;
     weft_group *opened;    /* this one, or the one it was made from in the end */
     atomic_int handles;    /* of an opened group: groups over its engine that are not closed */

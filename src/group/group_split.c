@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 #include "group/call.h"
 #include "topology/topology.h"
 
@@ -61,7 +62,7 @@ static weft_group *prepare(const weft_group *parent)
     if (g->ranks == NULL || g->context == NULL || g->leave == NULL || g->host == NULL ||
         (parent->algo != NULL && g->algo == NULL) ||
         (parent->orders.ring != NULL && (g->orders.ring == NULL || g->orders.tree == NULL)) ||
-        weft_plancache_open(&g->plans) != WEFT_OK) {
+        weft_plancache_open(&g->plans) != WEFT_OK || weft_plan_files_open(&g->files) != WEFT_OK) {
         weft_context_discard(g->context);
         weft_group_free(g);
         return NULL;
@@ -270,6 +271,9 @@ static int split(weft_group *parent, const char *what, int color, int key, weft_
                            : gather(parent, what, &mine, t.all, &call);
     if (rc == WEFT_OK) {
         rc = check(parent, what, t.all);
+    }
+    if (rc == WEFT_OK && (ret == NULL || g == NULL || r == NULL)) {
+        rc = weft_fail(WEFT_EINTERNAL, "%s: the own wish was taken for another", what);
     }
     if (rc == WEFT_OK && color != WEFT_UNDEFINED) {
         rc = found(g, r, parent, &t, call, ret);

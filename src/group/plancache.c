@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "collectives/plan_algo.h"
 #include <weft/topology.h>
 
 enum { CELLS = 32 };
@@ -44,6 +45,7 @@ void weft_plancache_close(weft_plancache **cache)
     }
     for (int i = 0; i < CELLS; i++) {
         weft_shared_plan_unref(c->cells[i].plan);
+        weft_plan_algo_unref(c->cells[i].shape.file);
     }
     pthread_mutex_destroy(&c->lock);
     weft_free(c);
@@ -105,12 +107,17 @@ int weft_plancache_get(weft_plancache *cache, const weft_algo *algo, const weft_
         rc = build(algo, shape, &plan);
         if (rc == WEFT_OK) {
             weft_shared_plan_unref(oldest->plan);
+            weft_plan_algo_unref(oldest->shape.file);
             *oldest = (cell){.algo = algo,
                              .shape = *shape,
                              .spec = *shape->spec,
                              .graph = graph_of(shape),
                              .plan = plan};
             oldest->shape.spec = &oldest->spec;
+            if (shape->file !=
+                NULL) { /* algo is a part of it: nothing else may come to lie there */
+                oldest->shape.file = weft_plan_algo_ref(shape->file);
+            }
             found = oldest;
         }
     }

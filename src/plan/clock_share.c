@@ -37,7 +37,7 @@ int weft_clock_share_open(weft_clock_share *s, weft_clock_heap *heap, int ports,
         return weft_fail(WEFT_ENOMEM, "clock: no memory for %d links of %d pairs", ports, streams);
     }
     for (int i = 0; i < ports; i++)
-        s->ports[i] = (weft_port){.rate = INFINITY, .back = -1, .first = -1};
+        s->ports[i] = (weft_port){.rate = (double)INFINITY, .back = -1, .first = -1};
     return WEFT_OK;
 }
 

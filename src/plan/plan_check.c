@@ -27,6 +27,10 @@ typedef struct walk {
     slot_state *slots;
     weft_span *spans; /* outputs replied */
     size_t span_count, index, fences;
+    /* found by the first walk, so that others need not be: */
+    size_t talks;                 /* sends and receives */
+    size_t read_end, first_write; /* behind the last read of the input; the first write of output */
+    bool replies;
 } walk;
 
 static int wrong(const walk *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -224,6 +228,31 @@ static int check_step(walk *w, weft_step *s)
     }
 }
 
+static bool writes(weft_verb verb)
+{
+    return verb == WEFT_VERB_UNPACK || verb == WEFT_VERB_ADD || verb == WEFT_VERB_REPLY;
+}
+
+static bool reads(const weft_step *s)
+{
+    return (s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD) && s->span.count > 0;
+}
+
+static bool talks(const weft_step *s)
+{
+    return s->verb == WEFT_VERB_SEND || s->verb == WEFT_VERB_RECV;
+}
+
+static void note(walk *w, const weft_step *s)
+{
+    w->talks += talks(s);
+    w->replies = w->replies || s->verb == WEFT_VERB_REPLY;
+    if (reads(s))
+        w->read_end = w->index + 1;
+    if (writes(s->verb) && w->index < w->first_write)
+        w->first_write = w->index;
+}
+
 static int await_fence(walk *w, int slot)
 {
     w->index = w->slots[slot].filler;
@@ -235,22 +264,19 @@ static int check_slots(walk *w)
     weft_plan *p = w->plan;
     int rc;
 
-    for (w->index = 0; w->index < p->step_count; w->index++)
+    w->first_write = p->step_count;
+    for (w->index = 0; w->index < p->step_count; w->index++) {
         p->steps[w->index].last = false;
-    for (w->index = 0; w->index < p->step_count; w->index++)
         if ((rc = check_step(w, &p->steps[w->index])))
             return rc;
+        note(w, &p->steps[w->index]);
+    }
     for (int slot = 0; slot < p->slot_count; slot++) {
         if (w->slots[slot].filled && w->slots[slot].fence > w->fences)
             return await_fence(w, slot);
         retire(w, slot);
     }
     return WEFT_OK;
-}
-
-static bool writes(weft_verb verb)
-{
-    return verb == WEFT_VERB_UNPACK || verb == WEFT_VERB_ADD || verb == WEFT_VERB_REPLY;
 }
 
 /* Where a span lies in memory when input and output share theirs: at its block, or the only block
@@ -295,11 +321,6 @@ static size_t find_mark(const mark *marks, size_t count, size_t last, mark place
     return low > 0 ? low - 1 : 0;
 }
 
-static bool reads(const weft_step *s)
-{
-    return (s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD) && s->span.count > 0;
-}
-
 /* Marks around every input that is read, in order, with the step that reads it last. */
 static size_t mark_inputs(const weft_plan *p, mark *marks)
 {
@@ -337,9 +358,11 @@ static size_t mark_inputs(const weft_plan *p, mark *marks)
 static int check_inputs(walk *w)
 {
     const weft_plan *p = w->plan;
-    mark *marks = weft_alloc(2 * p->step_count * sizeof *marks); /* fewer bytes than steps */
     int rc = WEFT_OK;
 
+    if (w->read_end <= w->first_write) /* all is read before anything is written */
+        return WEFT_OK;
+    mark *marks = weft_alloc(2 * p->step_count * sizeof *marks); /* fewer bytes than steps */
     if (!marks)
         return weft_fail(WEFT_ENOMEM, "plan: no memory to check %zu steps", p->step_count);
     const size_t count = mark_inputs(p, marks);
@@ -368,9 +391,9 @@ static int check_replies(walk *w)
 {
     weft_plan *p = w->plan;
 
-    p->replies = false;
+    p->replies = w->replies;
     w->span_count = 0;
-    for (w->index = 0; w->index < p->step_count; w->index++) {
+    for (w->index = w->replies ? 0 : p->step_count; w->index < p->step_count; w->index++) {
         const weft_step *s = &p->steps[w->index];
         if (!writes(s->verb))
             continue;
@@ -378,10 +401,8 @@ static int check_replies(walk *w)
             if (overlap(s->span, w->spans[i]))
                 return wrong(w, "the output's elements %zu+%zu were replied above", s->span.off,
                              s->span.count);
-        if (s->verb == WEFT_VERB_REPLY) {
+        if (s->verb == WEFT_VERB_REPLY)
             w->spans[w->span_count++] = s->span;
-            p->replies = true;
-        }
     }
     return WEFT_OK;
 }
@@ -392,11 +413,6 @@ static int by_rank(const void *a, const void *b)
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-static bool talks(const weft_step *s)
-{
-    return s->verb == WEFT_VERB_SEND || s->verb == WEFT_VERB_RECV;
-}
-
 static weft_plan_peer *find(weft_plan *p, int rank)
 {
     const weft_plan_peer key = {.rank = rank};
@@ -404,17 +420,14 @@ static weft_plan_peer *find(weft_plan *p, int rank)
 }
 
 /* The ranks talked to, ascending, each once; counts still zero. */
-static int list_peers(weft_plan *p)
+static int list_peers(weft_plan *p, size_t messages)
 {
     size_t count = 0, kept = 0;
 
-    for (size_t i = 0; i < p->step_count; i++)
-        count += talks(&p->steps[i]);
-    p->peers = weft_calloc(count, sizeof *p->peers);
-    p->recvs = weft_calloc(count, sizeof *p->recvs);
+    p->peers = weft_calloc(messages, sizeof *p->peers);
+    p->recvs = weft_calloc(messages, sizeof *p->recvs);
     if (!p->peers || !p->recvs)
-        return weft_fail(WEFT_ENOMEM, "plan: no memory for %zu messages", count);
-    count = 0;
+        return weft_fail(WEFT_ENOMEM, "plan: no memory for %zu messages", messages);
     for (size_t i = 0; i < p->step_count; i++) /* joined ones name the same in a row */
         if (talks(&p->steps[i]) && (count == 0 || p->peers[count - 1].rank != p->steps[i].peer))
             p->peers[count++].rank = p->steps[i].peer;
@@ -429,7 +442,7 @@ static int list_peers(weft_plan *p)
 static int number_messages(walk *w)
 {
     weft_plan *p = w->plan;
-    int rc = list_peers(p);
+    int rc = list_peers(p, w->talks);
 
     if (rc)
         return rc;

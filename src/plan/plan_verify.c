@@ -256,6 +256,8 @@ static int scale(void *user, const weft_sim_at *at, void *slot, size_t len)
     uint64_t *into = slot, weight;
 
     (void)len;
+    if (v->goal->kind != WEFT_GOAL_MIX)
+        return weft_fail(WEFT_EINTERNAL, "scales contributions that have to arrive as they are");
     memcpy(&weight, &at->step->weight, sizeof weight);
     for (size_t i = 0; i < atoms_in(v, at->step->span); i++, into += v->stride)
         into[PRINT] = mix(WEFT_VERB_SCALE, into[PRINT], weight);
@@ -359,9 +361,6 @@ static int collect(proof *v, int (*build)(void *user, int rank, weft_plan *ret),
                              ": not what was asked for rank %d of %d, %zu, %d and %d",
                              p->rank, p->size, p->count, p->in_blocks, p->out_blocks, rank, g->size,
                              g->count, g->in_blocks, g->out_blocks);
-        if (p->replies != v->plans[0].replies)
-            return weft_fail(WEFT_EINTERNAL, "the plan of rank %d %s, that of rank 0 does not",
-                             rank, p->replies ? "replies" : "has no reply");
     }
     v->atoms = v->edge_count - 1;
     return WEFT_OK;
@@ -423,6 +422,10 @@ static int check_outputs(const proof *v)
                      g->kind == WEFT_GOAL_MIX || g->sink >= 0;
 
     for (int rank = 0; rank < g->size; rank++) {
+        const bool replies = v->plans[rank].replies;
+        if (replies != v->plans[0].replies)
+            return weft_fail(WEFT_EINTERNAL, "the plan of rank %d %s, that of rank 0 %s", rank,
+                             replies ? "replies" : "has no reply", replies ? "does not" : "has");
         if (g->sink >= 0 && rank != g->sink)
             continue;
         for (int b = 0; b < v->goal->out_blocks; b++) {

@@ -31,7 +31,8 @@ typedef struct weft_goal {
  *  - each plan by itself (weft_plan_check): slots, fences, in place;
  *  - sends and receives match in number, order, span and rawness, and nobody waits for ever;
  *  - nobody reads an input or writes an output that it does not have;
- *  - every element of every output holds exactly the contributions of the goal, each once;
+ *  - every element of every output holds exactly the contributions of the goal, each once, and
+ *    scaled in a mix only;
  *  - an element of the result (but of a mix) is made by the same expression on every rank that has
  *    it, operands in the same order: the same bits, whatever the codec, as long as it is
  * deterministic (raw replies being lossless);

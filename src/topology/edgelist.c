@@ -85,7 +85,8 @@ int weft_linkfile_graph(const weft_linkfile *f, int size, weft_graph *ret)
     if (code == WEFT_OK && (!sorted || (rated && !values)))
         code = weft_fail(WEFT_ENOMEM, "%s: out of memory", f->name);
     if (code == WEFT_OK) {
-        memcpy(sorted, f->entries, f->count * sizeof(*sorted));
+        if (f->count > 0) /* else there are none to point at */
+            memcpy(sorted, f->entries, f->count * sizeof(*sorted));
         qsort(sorted, f->count, sizeof(*sorted), compare);
         code = list_edges(f, sorted, &edges, values);
     }

@@ -145,10 +145,22 @@ static int spread(const weft_graph *g, int start, int *queue, unsigned char *see
     return tail;
 }
 
-bool weft_graph_is_connected(const weft_graph *g, int *queue, unsigned char *seen)
+int weft_edges_connected(const weft_edges *e, bool *ret)
 {
-    memset(seen, 0, (size_t)g->size);
-    return spread(g, 0, queue, seen) == g->size;
+    weft_graph g;
+    int code = weft_graph_make(&g, e, NULL);
+    if (code != WEFT_OK)
+        return code;
+    int *queue = weft_calloc((size_t)g.size, sizeof(*queue));
+    unsigned char *seen = weft_calloc((size_t)g.size, 1);
+    if (queue && seen)
+        *ret = spread(&g, 0, queue, seen) == g.size;
+    else
+        code = weft_fail(WEFT_ENOMEM, "graph of %d peers: out of memory", g.size);
+    weft_free(queue);
+    weft_free(seen);
+    weft_graph_free(&g);
+    return code;
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -200,7 +212,7 @@ int weft_graph_check_connected(const weft_graph *g, const char *what)
     unsigned char *seen = weft_calloc((size_t)g->size, 1);
     if (!queue || !seen) {
         code = weft_fail(WEFT_ENOMEM, "%s: out of memory", what);
-    } else if (!weft_graph_is_connected(g, queue, seen)) {
+    } else if (spread(g, 0, queue, seen) < g->size) {
         char words[400] = "";
         const int parts = name_parts(g, queue, seen, words, sizeof(words));
         code = weft_fail(WEFT_EINVAL, "%s: the graph falls into %d parts: %s", what, parts, words);
@@ -222,17 +234,20 @@ static void run_searches(const weft_graph *g, int first, int count, searches s, 
     memset(s.now, 0, bytes);
     for (int k = 0; k < count; k++)
         s.seen[first + k] = s.now[first + k] = UINT64_C(1) << k;
-    uint64_t alive = 1;
-    for (int level = 1; alive; level++) {
+    const uint64_t all = UINT64_MAX >> (64 - count);
+    uint64_t alive = all, done = 0; /* searches that found something new; that found all */
+    for (int level = 1; alive && done != all; level++) {
         memset(s.next, 0, bytes);
         for (int r = 0; r < g->size; r++)
             for (size_t i = g->first[r]; s.now[r] && i < g->first[r + 1]; i++)
                 s.next[g->peer[i]] |= s.now[r];
         alive = 0;
+        done = all;
         for (int r = 0; r < g->size; r++) {
             s.now[r] = s.next[r] & ~s.seen[r];
             s.seen[r] |= s.now[r];
             alive |= s.now[r];
+            done &= s.seen[r];
         }
         for (int k = 0; k < count; k++)
             if (alive >> k & 1)

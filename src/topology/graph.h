@@ -60,8 +60,9 @@ size_t weft_graph_find(const weft_graph *g, int a, int b);
 
 /* 0, or WEFT_EINVAL with the connected parts in the text, behind "what: ". Or WEFT_ENOMEM. */
 int weft_graph_check_connected(const weft_graph *g, const char *what);
-/* The same without words. */
-bool weft_graph_is_connected(const weft_graph *g, int *queue, unsigned char *seen);
+/* Whether the graph of a list is connected, for those who would draw another. 0; WEFT_ENOMEM; what
+ * e->failed holds. */
+int weft_edges_connected(const weft_edges *e, bool *ret);
 
 /* For every rank the most edges of a shortest way to any other. g is connected. 0 or WEFT_ENOMEM.
  */

@@ -16,10 +16,12 @@
 #include "base/status.h"
 #include "topology/graph.h"
 
-/* All eigenvalues, ascending, of a symmetric matrix of which the `uplo` triangle is given; jobz
+/* NOLINTBEGIN(readability-identifier-naming): Fortran's name
+ * All eigenvalues, ascending, of a symmetric matrix of which the `uplo` triangle is given; jobz
  * "N": no vectors. The last two are the lengths of the texts, as gfortran passes them. */
 void dsyev_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
             double *work, const int *lwork, int *info, size_t jobz_len, size_t uplo_len);
+/* NOLINTEND(readability-identifier-naming) */
 
 void weft_mixing_row(const weft_graph *g, int rank, double *ret_self, double *ret_neighbors)
 {

@@ -22,7 +22,7 @@
 #include "topology/dice.h"
 #include "topology/order.h"
 
-enum { STRETCH = 3, LONGEST = STRETCH + 1, NEAR = 10, STARTS = 8, KICKS = 64, KICKED = 16 };
+enum { STRETCH = 3, LONGEST = STRETCH + 1, NEAR = 10, STARTS = 8, KICKS = 256, KICKED = 16 };
 
 typedef struct tour {
     int n;
@@ -221,20 +221,47 @@ static bool improve_from(tour *t, int a)
     return false;
 }
 
-/* One move that takes the longest hop away, where that matters and there is no other like it. */
+/* Put a stretch between a and b, the ends of the longest hop, which is at position hop. */
+static bool try_filling(tour *t, int hop, int begin, int len)
+{
+    const int x = t->order[begin], y = t->order[(begin + len - 1) % t->n];
+    const weft_hop *from_a = between(t, at(t, hop), 0), *from_b = between(t, at(t, hop + 1), 0);
+    const bool straight = from_a[x].busy < t->busiest && from_b[y].busy < t->busiest;
+    const bool turned = from_a[y].busy < t->busiest && from_b[x].busy < t->busiest;
+    return (straight || turned) && try_stretch_to(t, begin, len, hop);
+}
+
+/* Put the stretch anywhere, if what it leaves can close. */
+static bool try_leaving(tour *t, int begin, int len)
+{
+    const int n = t->n, first = (begin + n) % n;
+    if (between(t, at(t, (first + n - 1) % n), at(t, (first + len) % n))->busy >= t->busiest)
+        return false;
+    for (int to = 0; to < n; to++)
+        if (try_stretch_to(t, first, len, to))
+            return true;
+    return false;
+}
+
+/* One move that takes the longest hop away, where that matters and there is no other like it. What
+ * surely brings a hop as long is left out before it is looked at. */
 static bool improve_longest(tour *t)
 {
     const int hop = t->longest[0], n = t->n;
     if (t->score.first <= t->sum || hop_at(t, t->longest[1])->busy >= t->busiest)
         return false;
+    const weft_hop *from_a = between(t, at(t, hop), 0), *from_b = between(t, at(t, hop + 1), 0);
     for (int other = 0; other < n; other++)
-        if (try_reversal_of(t, hop, other))
+        if (from_a[at(t, other)].busy < t->busiest && from_b[at(t, other + 1)].busy < t->busiest &&
+            try_reversal_of(t, hop, other))
             return true;
-    for (int len = 1; len <= STRETCH && len <= n - 3; len++)
-        for (int other = 0; other < n; other++)
-            if (try_stretch_to(t, (hop + 1) % n, len, other) ||
-                try_stretch_to(t, hop - len + 1, len, other) || try_stretch_to(t, other, len, hop))
+    for (int len = 1; len <= STRETCH && len <= n - 3; len++) {
+        if (try_leaving(t, hop + 1, len) || try_leaving(t, hop - len + 1, len))
+            return true;
+        for (int begin = 0; begin < n; begin++)
+            if (try_filling(t, hop, begin, len))
                 return true;
+    }
     return false;
 }
 
@@ -324,10 +351,10 @@ static bool keep_better(tour *t, weft_score *found, int *best)
     return true;
 }
 
-/* A kick and its improvement take about n steps, a start n^2. */
+/* A kick and its improvement take some multiple of n steps, a start of n^2. */
 static void search(tour *t, int *best)
 {
-    const int starts = t->n < STARTS ? t->n : STARTS, kicks = t->n < KICKS ? 8 * KICKS : 8 * t->n;
+    const int starts = t->n < STARTS ? t->n : STARTS, kicks = KICKS + 4 * t->n;
     weft_dice dice = weft_dice_start(0, 0);
     weft_score found = {(double)INFINITY, (double)INFINITY};
     find_near(t);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* complete: everybody is next to everybody. */
+#include <assert.h>
+
 #include "base/status.h"
 #include "topology/topology.h"
 
-enum { LARGEST = 4096 }; /* 4097 peers have more edges than a graph may */
+enum { LARGEST = 4096 };
+static_assert(LARGEST * (LARGEST - 1) / 2 <= WEFT_GRAPH_EDGES, "no room for that many edges");
 
 static int build(const weft_topology_type *type, const weft_spec *spec, weft_edges *e)
 {

@@ -88,36 +88,39 @@ static void exchange(const weft_edges *e, const near_table *n, weft_dice *dice)
     second[1] = d;
 }
 
-static int check_connected(const weft_edges *e)
+/* n->rows from the list. */
+static int fill_rows(const weft_edges *e, const near_table *n)
 {
-    weft_graph g;
-    int code = weft_graph_make(&g, e, NULL);
-    if (code == WEFT_OK) {
-        code = weft_graph_check_connected(&g, "topology regular");
-        weft_graph_free(&g);
-    }
-    return code;
+    int *filled = weft_calloc((size_t)e->size, sizeof(*filled));
+    if (!filled)
+        return weft_fail(WEFT_ENOMEM, "topology regular: out of memory");
+    for (size_t i = 0; i < e->count; i++)
+        for (int k = 0; k < 2; k++) {
+            const int r = e->pair[i][k];
+            n->rows[(size_t)r * (size_t)n->degree + (size_t)filled[r]++] = e->pair[i][1 - k];
+        }
+    weft_free(filled);
+    return WEFT_OK;
 }
 
 static int shuffle(const weft_edges *e, int degree, weft_dice *dice)
 {
     const near_table n = {.degree = degree,
                           .rows = weft_calloc((size_t)e->size * (size_t)degree, sizeof(*n.rows))};
-    int *filled = weft_calloc((size_t)e->size, sizeof(*filled)), code = WEFT_EINVAL;
-    if (!n.rows || !filled)
-        code = weft_fail(WEFT_ENOMEM, "topology regular: out of memory");
-    for (size_t i = 0; code == WEFT_EINVAL && i < e->count; i++)
-        for (int k = 0; k < 2; k++) {
-            const int r = e->pair[i][k];
-            n.rows[(size_t)r * (size_t)degree + (size_t)filled[r]++] = e->pair[i][1 - k];
-        }
-    for (int round = 0; code == WEFT_EINVAL && round < ROUNDS; round++) {
+    bool connected = false;
+    int code =
+        n.rows ? fill_rows(e, &n) : weft_fail(WEFT_ENOMEM, "topology regular: out of memory");
+    for (int round = 0; code == WEFT_OK && !connected && round < ROUNDS; round++) {
         for (size_t i = 0; i < EXCHANGES * e->count; i++)
             exchange(e, &n, dice);
-        code = check_connected(e);
+        code = weft_edges_connected(e, &connected);
     }
     weft_free(n.rows);
-    weft_free(filled);
+    if (code == WEFT_OK && !connected)
+        code = weft_fail(WEFT_EINVAL,
+                         "topology regular: %d drawings of %d peers of degree %d were unconnected; "
+                         "take another seed",
+                         ROUNDS, e->size, degree);
     return code;
 }
 
@@ -134,19 +137,20 @@ static int build(const weft_topology_type *type, const weft_spec *spec, weft_edg
     return e->failed ? e->failed : shuffle(e, degree, &dice);
 }
 
-static const weft_param params[] = {{.key = "degree",
-                                     .value = "4",
-                                     .min = 1,
-                                     .max = DEGREE_MOST,
-                                     .integer = 1,
-                                     .help = "neighbours of every rank, below P; degree P is even"},
-                                    {.key = "seed",
-                                     .value = "1",
-                                     .min = 0,
-                                     .max = WEFT_TOPOLOGY_SEED_MOST,
-                                     .integer = 1,
-                                     .help = "another graph for each"},
-                                    {.key = NULL}};
+static const weft_param params[] = {
+    {.key = "degree",
+     .value = "4",
+     .min = 1,
+     .max = DEGREE_MOST,
+     .integer = 1,
+     .help = "neighbours of every rank, below P; degree times P even"},
+    {.key = "seed",
+     .value = "1",
+     .min = 0,
+     .max = WEFT_TOPOLOGY_SEED_MOST,
+     .integer = 1,
+     .help = "another graph for each"},
+    {.key = NULL}};
 
 extern const weft_topology_type weft_topo_regular;
 const weft_topology_type weft_topo_regular = {

@@ -69,21 +69,14 @@ static void rewire(const lattice *l, double probability, weft_dice *dice)
         }
 }
 
-/* One drawing into e. WEFT_EINVAL: it is not connected. */
-static int try_once(const lattice *l, double probability, weft_dice dice, weft_edges *e)
+/* One drawing into e. */
+static void draw(const lattice *l, double probability, weft_dice dice, weft_edges *e)
 {
-    weft_graph g;
     e->count = 0;
     rewire(l, probability, &dice);
     for (int r = 0; r < l->size; r++)
         for (int k = 0; k < l->half; k++)
             weft_edges_add(e, r, forward(l, r)[k]);
-    int code = weft_graph_make(&g, e, NULL);
-    if (code == WEFT_OK) {
-        code = weft_graph_check_connected(&g, "topology smallworld");
-        weft_graph_free(&g);
-    }
-    return code;
 }
 
 static int check_fits(const weft_topology_type *type, int degree, int size)
@@ -113,10 +106,17 @@ static int build(const weft_topology_type *type, const weft_spec *spec, weft_edg
                        .to = weft_calloc((size_t)e->size * (size_t)degree / 2, sizeof(*l.to))};
     if (!l.to)
         return weft_fail(WEFT_ENOMEM, "topology %s: out of memory", type->name);
-    code = WEFT_EINVAL;
-    for (uint32_t stream = 1; code == WEFT_EINVAL && stream <= TRIES; stream++)
-        code = try_once(&l, probability, weft_dice_start(seed, stream), e);
+    bool connected = false;
+    for (uint32_t stream = 1; code == WEFT_OK && !connected && stream <= TRIES; stream++) {
+        draw(&l, probability, weft_dice_start(seed, stream), e);
+        code = weft_edges_connected(e, &connected);
+    }
     weft_free(l.to);
+    if (code == WEFT_OK && !connected)
+        code = weft_fail(WEFT_EINVAL,
+                         "topology %s: %d drawings of %d peers of degree %d were unconnected; take "
+                         "another seed or a larger degree",
+                         type->name, TRIES, e->size, degree);
     return code;
 }
 

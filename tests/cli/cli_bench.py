@@ -26,23 +26,30 @@ def bench(collective, *words, peers=3, link="mem"):
     return data
 
 
-# Every collective on every link; counts that do not divide by the peers.
+# Every collective on every link; counts that do not divide by the peers. Three peers: blocks of one
+# length have a third of the size, those of their own 1, 2 and 3 shares of six (of alltoallv rank 1's
+# have 2, 3 and none; rank 0's 1, 2, 3).
+CELLS = {"barrier": 0, "allreduce": 4, "reduce": 4, "broadcast": 4}
+SOME = ("allreduce", "allgather", "reduce_scatter", "broadcast", "barrier", "reduce", "gatherv", "alltoallv")
 for link in LINKS:
-    for collective in ("allreduce", "allgather", "reduce_scatter", "broadcast", "barrier"):
-        cell = {"barrier": 0, "allgather": 12, "reduce_scatter": 12}.get(collective, 4)
+    for collective in SOME + (("allgatherv", "gather", "scatter", "scatterv", "reduce_scatterv", "alltoall") if link == "mem" else ()):
+        own = collective.endswith("v")
+        cell = CELLS.get(collective, 24 if own else 12)
         sizes = [] if collective == "barrier" else ["-b", "0", "-e", 3 * cell - 1, "-f", "1.1"]
         rows = bench(collective, *sizes, "-i", "2", link=link)["rows"]
         check([row["size"] for row in rows] == ([cell, 2 * cell] if cell else [0]),
               f"one element at least, each number of elements once: {rows}")
         if collective != "barrier":
-            ways = [] if collective == "broadcast" else ["--inplace"]
+            ways = [] if collective in ("broadcast", "alltoallv") else ["--inplace"]
             rows = bench(collective, "-b", "1000", "-e", "100000", "-f", "10", "-i", "2", *ways, link=link)["rows"]
             check([row["size"] for row in rows] == [n // cell * cell for n in (1000, 10000, 100000)], f"sizes of {rows}")
-            check([row["count"] for row in rows] == [n // cell for n in (1000, 10000, 100000)], f"counts of {rows}")
+            check([row["count"] for row in rows] == [n // cell * (3 if own else 1) for n in (1000, 10000, 100000)],
+                  f"elements of the longest block: {rows}")
             check(all(("in_place" in row) == bool(ways) for row in rows), "in place when asked")
 
 # Bus bandwidth as nccl-tests define it.
-for collective, factor in (("allreduce", 1.5), ("allgather", 0.75), ("reduce_scatter", 0.75), ("broadcast", 1.0)):
+for collective, factor in (("allreduce", 1.5), ("allgather", 0.75), ("reduce_scatter", 0.75), ("broadcast", 1.0),
+                           ("reduce", 1.0), ("gather", 0.75), ("scatter", 0.75), ("alltoall", 0.75), ("alltoallv", 0.75)):
     row = bench(collective, "-b", "64K", "-i", "1", peers=4)["rows"][0]["out_of_place"]
     check(math.isclose(row["busbw_gbs"], factor * row["algbw_gbs"], rel_tol=1e-9), f"bus factor of {collective}")
 
@@ -66,6 +73,28 @@ for algo, sent in (
     check(row["algo"] == algo, f"{algo} ran: {row}")
     check(row["body_bytes_sent"] == sent * SIZE, f"{algo} sends {sent} times the vector: {row}")
     check(row["wire_bytes_sent"] > row["body_bytes_sent"], "headers count")
+
+# Of every collective each algorithm by name, from the last root; WEFT_ALGO names the last of them.
+NAMES = {
+    "reduce": "binomial chain halving flat", "broadcast": "tree chain scatter_allgather flat",
+    "allgather": "doubling bruck ring flat", "gather": "binomial flat", "scatter": "binomial flat",
+    "reduce_scatter": "halving ring pairwise flat", "alltoall": "bruck pairwise flat",
+}
+for collective, algos in NAMES.items():
+    root = ["--root", P - 1] if collective in ("reduce", "broadcast", "gather", "scatter") else []
+    for algo in algos.split():
+        for name in (collective, collective + "v")[:1 if collective in ("reduce", "broadcast") or algo == "bruck" else 2]:
+            row = bench(name, "-b", "100K", "-i", "1", "--algo", algo, *root, peers=P)["rows"][0]
+            check(row["algo"] == algo, f"{name}: {algo} ran: {row}")
+    text = weft("bench", collective, "-n", P, "--link", "mem", "-b", "4K", "-i", 1, *root,
+                env={"WEFT_ALGO": f"allreduce=ring;{collective}={algo}"}).stdout
+    check(re.search(rf"\| {algo}$", text, flags=re.M), f"WEFT_ALGO chooses {algo}: {text}")
+weft("bench", "allgather", "-n", 3, "--link", "mem", "--algo", "doubling", status=2, says="power of two, not 3")
+weft("bench", "alltoallv", "-n", 3, "--link", "mem", "--algo", "bruck", status=2, says="only sender and receiver know")
+weft("bench", "alltoallv", "-n", 3, "--link", "mem", "--inplace", status=2, says="does not go in place")
+weft("bench", "gather", "-n", 3, "--link", "mem", "--op", "max", status=2, says="reduces nothing")
+weft("bench", "alltoall", "-n", 3, "--link", "mem", "--root", "1", status=2, says="has no root")
+weft("bench", "reduce", "-n", 3, "--link", "mem", "--codec", "qsgd", status=2, says="goes with allreduce only")
 
 # Lossy codecs: checked against what the contributions were decoded to.
 for spec in ("qsgd:levels=7,bucket=512", "qsgd:levels=1,bucket=16,norm=max", "qsgd:levels=4,bucket=0,norm=2"):

@@ -64,10 +64,59 @@ for op, oracle in BITS.items():
 vectors = inputs(4, 50, "float64")
 check(call("allreduce", 4, "--op", "mean", dtype="float64") == [[sum(c) / 4 for c in zip(*vectors)]] * 4, "mean")
 
-# A broadcast reads the root's file only.
-vectors = inputs(3, 20)
+# Blocks: the same by hand, on each link.
+for link, peers in (("mem", 1), ("mem", 4), ("tcp", 3), ("ipc", 2)):
+    last, each = peers - 1, range(peers)
+    vectors = inputs(peers, 6 * peers)
+    total = [sum(column) for column in zip(*vectors)]
+    cut = [[vector[6 * r:6 * r + 6] for r in each] for vector in vectors]
+    join = lambda blocks: [x for block in blocks for x in block]
+    check(call("alltoall", peers, link=link) == [join(cut[o][r] for o in each) for r in each], f"alltoall {link}")
+    call("reduce", peers, "--root", last, link=link, outputs=False)
+    check(read_floats(f"out{last}.raw") == total, f"reduce {link}")
+    call("gather", peers, "--root", last, link=link, outputs=False)
+    check(read_floats(f"out{last}.raw") == join(vectors), f"gather {link}")
+    check(peers == 1 or not os.path.exists("out0.raw"), "the root alone has a result")
+    check(call("scatter", peers, "--root", last, link=link) == cut[last], f"scatter {link}")
+    counts = [(r * 5 + 2) % 7 for r in each]
+    counts[last] += 6 * peers - sum(counts)
+    ends = [sum(counts[:r + 1]) for r in each]
+    words = ["--counts", ",".join(map(str, counts))]
+    mine = [[vector[e - c:e] for e, c in zip(ends, counts)] for vector in vectors]
+    check(call("scatterv", peers, "--root", last, *words, link=link) == mine[last], f"scatterv {link}")
+    check(call("reduce_scatterv", peers, *words, link=link) == [total[e - c:e] for e, c in zip(ends, counts)],
+          f"reduce_scatterv {link}")
+    check(call("alltoallv", peers, *words, link=link) == [join(mine[o][r] for o in each) for r in each], f"alltoallv {link}")
+    for rank in each:
+        write_floats(f"in{rank}.raw", vectors[rank][:3 * rank])
+    everything = join(vectors[rank][:3 * rank] for rank in each)
+    check(call("allgatherv", peers, link=link) == [everything] * peers, f"allgatherv {link}")
+    call("gatherv", peers, "--root", last, link=link, outputs=False)
+    check(read_floats(f"out{last}.raw") == everything, f"gatherv {link}")
+# A row of lengths for each rank.
+vectors = inputs(2, 5)
+check(call("alltoallv", 2, "--counts", "2,3,1,4") == [vectors[0][:2] + vectors[1][:1], vectors[0][2:] + vectors[1][1:]], "rows")
+# One file will do for a result that one rank has, and an algorithm by name.
+weft("call", "reduce", "-n", 2, "--link", "mem", "--in", "in%d.raw", "--out", "one.raw", "--algo", "chain")
+check(read_floats("one.raw") == [sum(c) for c in zip(*vectors)], "one result, one file")
+for words, says in [
+    (["scatterv"], "scatterv needs --counts"),
+    (["scatter", "--counts", "2,3"], "has no use for it"),
+    (["alltoallv", "--counts", "2,3,4"], "--counts has 3 numbers for 2 peers; a row"),
+    (["reduce_scatterv", "--counts", "2,3,1,4"], "--counts has 4 numbers for 2 peers"),
+    (["reduce_scatterv", "--counts", "2,4"], "sum up to 6, its file has 5"),
+    (["reduce_scatterv", "--counts", "2,x"], "'x' is not a whole number"),
+    (["reduce_scatterv", "--counts", "2,,3"], "'' is not a whole number"),
+    (["alltoall"], "multiple of 2"),
+    (["allgatherv", "--algo", "binomial"], "no algorithm of allgather"),
+]:
+    weft("call", *words, "-n", 2, "--link", "mem", "--in", "in%d.raw", "--out", "o%d", status=2, says=says)
+
+# A broadcast and a scatter read the root's file only.
+vectors = inputs(3, 21)
 os.remove("in0.raw"), os.remove("in2.raw")
 check(call("broadcast", 3, "--root", 1) == [vectors[1]] * 3, "the other ranks need no input")
+check(call("scatter", 3, "--root", 1) == [vectors[1][7 * r:7 * r + 7] for r in range(3)], "nor do they of a scatter")
 
 # Lossy: the result is the sum of the decoded contributions, residuals are what encoding lost.
 random.seed(2)

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as tree
 
 from program import check, done, weft
 
-PARTS = ("list", "draw", "verify", "sim", "explain")
+PARTS = ("list", "draw", "verify", "sim", "explain", "export")
 
 
 def data(*words, **more):
@@ -43,7 +43,7 @@ for words, says in [
     (["explain", "allreduce", "--costs", "round=x"], "round"),
     (["explain", "broadcast", "-n", 4, "--root", 4], "root 4"),
     (["explain", "allreduce", "--hosts", "2x"], "not a list of 4 numbers"),
-    (["explain", "allreduce", "-n", 5, "--hosts", "2x4"], "--hosts 2x4 is 8 peers, -n says 5"),
+    (["explain", "allreduce", "-n", 5, "--hosts", "2x4"], "--hosts 2x4 is 8 peers, there are 5"),
     (["explain", "allreduce", "-n", 3, "--order", "0,1,1"], "rank 1 at place 2"),
     (["sim", "rink"], "no algorithm \"rink\""),
     (["sim", "ring", "--codec", "qsgd"], "combines encodings"),
@@ -66,10 +66,20 @@ for words, says in [
     (["sim", "ring", "--csv", "/no/where.csv"], "/no/where.csv: No such file"),
     (["verify", "-n", "4..2"], "-n '4..2': not a size like 8 or a range like 1..64"),
     (["verify", "-n", "0"], "-n '0'"),
+    (["verify", "-n", "1..1025"], "plans of 1024 peers are the most"),
     (["verify", "rink"], "unknown algorithm 'rink'; nearest: ring"),
     (["draw", "rink"], "no algorithm \"rink\""),
     (["draw", "ring", "-o", "ring.png"], "must end in .svg"),
     (["draw", "ring", "-n", 129], "more than 128"),
+    (["draw", "hypercube", "-n", 6], "hypercube"),
+    (["draw", "kary", "--topology", "ring"], "no algorithm \"kary\""),
+    (["draw", "star", "--topology", "ring"], "star is a topology, and so is --topology"),
+    (["draw", "-n", 4], "neither ALGO nor --topology is given"),
+    (["draw", "graph", "--topology", "rink"], "rink"),
+    (["draw", "graph"], "needs a topology"),
+    (["sim", "ring", "--topology", "star"], "no neighbours in the topology"),
+    (["sim", "ring", "--links", "/no/where"], "/no/where"),
+    (["sim", "ring", "--order", "ring"], "worked out from --links"),
     (["draw", "ring", "-o", "/no/where.svg"], "/no/where.svg: No such file"),
 ]:
     process = weft("topo", *words, status=2, says=says)
@@ -80,6 +90,7 @@ listed = data("list")["algorithms"]
 known = json.loads(weft("info", "algorithms", "--json", "-").stdout)["algorithms"]
 check([(a["collective"], a["name"]) for a in listed] == [(a["scope"], a["name"]) for a in known], "all are listed")
 check(all(a["needs"] and a["cost"] and a["summary"] for a in listed), f"needs and costs: {listed}")
+needs = {(a["collective"], a["name"]): a["needs"] for a in listed}
 check({"encodings that merge", "any codec"} <= {a["needs"] for a in listed}, "needs differ")
 text = weft("topo", "list", "-c", "broadcast").stdout
 check("broadcast" in text and "allreduce" not in text, "one collective alone")
@@ -140,6 +151,23 @@ close(net["rows"][0]["seconds"], 4 * SIZE / RATE + 2 * SIZE / (100 * RATE), "fou
 check(net["peers"] == 8 and net["rows"][0]["busiest"] == "up of host 0" and net["network"]["trunk"] == RATE, f"trunk: {net}")
 check(net["network"]["send"] == 0 and net["network"]["segment"] == 1448, f"every figure is told: {net['network']}")
 
+# Rates of a topology's edges, of a matrix, and an order worked out from it.
+with tempfile.TemporaryDirectory() as folder:
+    chain, matrix = folder + "/chain.txt", folder + "/links.txt"
+    pathlib.Path(chain).write_text("0 1 1gbit 1ms\n1 2 100mbit\n")
+    net = data("sim", "graph", "-c", "broadcast", "--topology", "file:path=" + chain, "-b", SIZE, "--lane", "1G", "--net", BARE)
+    close(net["rows"][0]["seconds"], SIZE / RATE + 1e-3 + 10 * SIZE / RATE, "along a chain")
+    check(net["peers"] == 3 and net["topology"] == f"file:path={chain}" and net["network"]["rate"] == 0, f"{net}")
+    # Peers 0, 2 and 1, 3 are near each other: in their own order every hop of the ring is slow.
+    pairs = [(a, b) for a in range(4) for b in range(4) if a != b]
+    pathlib.Path(matrix).write_text("".join(f"{a} {b} {'1gbit' if (a - b) % 2 == 0 else '100mbit'} 0\n" for a, b in pairs))
+    ring = ("sim", "ring", "--links", matrix, "-b", SIZE, "--lane", "1G", "--net", BARE)
+    own, found = data(*ring)["rows"][0], data(*ring, "--order", "ring")["rows"][0]
+    close(own["seconds"], 6 * SIZE / 4 / (RATE / 10), "slow hops all the way")
+    check(found["seconds"] <= own["seconds"] * (1 + 1e-9), f"not slower: {own} {found}")
+    close(data(*ring, "--order", "0,2,1,3")["rows"][0]["seconds"], own["seconds"], "two slow hops are as slow")
+    weft("topo", "sim", "ring", "--links", matrix, "-n", 5, status=2, says="has 4 peers, -n says 5")
+
 # A sweep, as text, JSON and CSV; twice the same.
 words = ("sim", "auto", "scatter", "-n", 4, "--sweep", "1K:1M", "--factor", 32, "--link", "100mbit,50us", "--burst", "32K")
 with tempfile.TemporaryDirectory() as folder:
@@ -168,13 +196,28 @@ one = data("verify", "ring", "-n", 5, "-c", "allreduce", "-j", 1)
 check([r["algorithm"] for r in one["rows"]] == ["ring"] and one["rows"][0]["plans"] % 5 == 0 and one["rows"][0]["plans"] > 0, f"one: {one}")
 check({r["algorithm"] for r in data("verify", "ring", "-n", 3)["rows"]} == {"ring"}, "of every collective")
 
+# A plan of the user's own is drawn, simulated and proved like the others.
+line = "plan:path=" + str(pathlib.Path(__file__).resolve().parents[2] / "examples/line4.json")
+one = data("verify", line)
+check(one["sizes"] == "4" and one["failed"] == 0 and one["rows"][0]["plans"] >= 52 and one["rows"][0]["refused"] == 0, f"a file: {one}")
+check(data("draw", line, "-n", 4)["rounds"] == 6, "six rounds")
+close(data("sim", line, "-n", 4, "-b", SIZE, "--lane", "1G", "--link", "1gbit", "--net", BARE)["rows"][0]["seconds"], 3 * SIZE / RATE, "half a vector in each")
+weft("topo", "verify", line, "-n", 5, status=2, says="the plan is for 4 peers, -n says 5")
+with tempfile.TemporaryDirectory() as folder:
+    wrong = json.loads(pathlib.Path(line[10:]).read_text())
+    wrong["ranks"][0].pop(1)
+    pathlib.Path(folder, "wrong.json").write_text(json.dumps(wrong))
+    weft("topo", "verify", f"plan:path={folder}/wrong.json", status=2, says="deadlock: rank 0 of 4")
+weft("topo", "verify", "plan:path=/no/where", status=1, says="/no/where")
+
 # draw: a message of the plan is an arrow of the picture, a line of the words, an entry of the JSON.
 SVG = "{http://www.w3.org/2000/svg}"
 with tempfile.TemporaryDirectory() as folder:
     path = folder + "/picture.svg"
     for algo in known:
         for peers in (1, 2, 6, 17):
-            words = ("draw", algo["name"], "-c", algo["scope"], "-n", peers)
+            along = ["--topology", "ring"] if "topology" in needs[algo["scope"], algo["name"]] else []
+            words = ("draw", algo["name"], "-c", algo["scope"], "-n", peers, *along)
             status = weft("topo", *words, status=None)
             if status.returncode == 2:
                 check("needs" in status.stderr, "refused with a reason", status)
@@ -188,9 +231,16 @@ with tempfile.TemporaryDirectory() as folder:
             parts = sum(min(len(m["parts"]), 4) for m in drawn["messages"])
             check(len(arrows) >= parts or drawn["rounds"] > 34, f"{len(arrows)} arrows for {parts} parts: {words}")
             title = root.find(SVG + "title").text
-            check(title == f"{algo['scope']} · {drawn['algo']} · {peers} peer{'s' if peers > 1 else ''}", title)
+            check(title == f"{algo['scope']} · {drawn['algo']} · {peers} peer{'s' if peers > 1 else ''}" + (" · along ring" if along else ""), title)
             check(all(1 <= m["round"] <= drawn["rounds"] and 0 <= m["from"] < peers for m in drawn["messages"]), "rounds")
+    for spec, edges, degree in (("ring", 9, (2, 2)), ("star", 8, (1, 8)), ("torus", 18, (4, 4)), ("complete", 36, (8, 8))):
+        graph = data("draw", "--topology", spec, "-n", 9, "-o", path)
+        check((len(graph["edges"]), graph["degree_min"], graph["degree_max"]) == (edges, *degree), f"{spec}: {graph}")
+        check(0 < graph["spectral_gap"] <= 1 and all(a < b < 9 for a, b in graph["edges"]), f"{spec}: {graph}")
+        title = tree.parse(path).getroot().find(SVG + "title").text
+        check(title == graph["topology"], title)
+    check(data("draw", "star", "-n", 9) == data("draw", "--topology", "star", "-n", 9), "a topology by its name")
     before = pathlib.Path(path).read_text()
-    weft("topo", *words, "-o", path)
+    data("draw", "--topology", spec, "-n", 9, "-o", path)
     check(pathlib.Path(path).read_text() == before, "the same picture again")
 done()

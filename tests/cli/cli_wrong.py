@@ -17,6 +17,12 @@ for codec in ("raw", "qsgd"):
         check(long >= 1 if codec == "qsgd" else long == 1, f"the spoilt element is counted: {data}", process)
         check(data["wrong"] == long and "FAILED" in process.stderr, "and told", process)
 
+# Blocks of others, and of a root alone: rank 0's is long enough in each of them.
+for collective in ("reduce_scatter", "gatherv", "alltoallv"):
+    process = weft("bench", collective, "-n", 3, "-b", "64K", "-i", 1, "--json", "-", status=1,
+                   env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": 0})
+    check(json.loads(process.stdout)["wrong"] == 1, f"the spoilt element of {collective} is counted", process)
+
 process = weft("topo", "verify", "ring", "-n", "3..5", "--json", "-", status=1, env={"LD_PRELOAD": sys.argv[1], "CORRUPT_PROOF": 4})
 data = json.loads(process.stdout)
 check(data["failed"] > 0 and data["failed"] == sum(row["failed"] for row in data["rows"]), "failures are counted", process)

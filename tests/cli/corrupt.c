@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands before the library (LD_PRELOAD) and spoils one element of an allreduce's result on the
- * rank that CORRUPT_RANK names, where the vector is long enough to be a benchmark's: its check must
- * see it. Proofs of plans for CORRUPT_PROOF peers fail.
+ * Stands before the library (LD_PRELOAD) and spoils one element of the result of an allreduce, a
+ * gatherv, a reduce_scatter or an alltoallv on the rank that CORRUPT_RANK names, where the vector
+ * is long enough to be a benchmark's: its check must see it. Proofs of plans for CORRUPT_PROOF
+ * peers fail.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -14,32 +15,73 @@
 
 typedef int allreduce_fn(weft_group *, const void *, void *, size_t, weft_dtype, weft_op,
                          const weft_coll_opts *);
+typedef int gatherv_fn(weft_group *, const void *, void *, const size_t *, const size_t *,
+                       weft_dtype, int, const weft_coll_opts *);
+typedef int alltoallv_fn(weft_group *, const void *, const size_t *, const size_t *, void *,
+                         const size_t *, const size_t *, weft_dtype, const weft_coll_opts *);
 
 typedef int verify_fn(const weft_query *, weft_proof *);
 
 enum { LONG = 2000 };
 
-int weft_allreduce(weft_group *group, const void *in, void *out, size_t count, weft_dtype dtype,
-                   weft_op op, const weft_coll_opts *opts)
+/* The function of that name behind this library. */
+static void behind(const char *name, void *ret, size_t bytes)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    memcpy(ret, &found, bytes);
+}
+
+static int spoil(weft_group *group, int status, void *out, size_t count, weft_dtype dtype)
 {
     const char *rank = getenv("CORRUPT_RANK");
-    void *found = dlsym(RTLD_NEXT, "weft_allreduce");
-    allreduce_fn *next;
-    memcpy(&next, &found, sizeof(next));
-    const int status = next(group, in, out, count, dtype, op, opts);
-    if (status == WEFT_OK && rank != NULL && atoi(rank) == weft_group_rank(group) &&
+    if (status == WEFT_OK && rank != NULL && atoi(rank) == weft_group_rank(group) && out != NULL &&
         dtype == WEFT_F32 && count >= LONG) {
         ((unsigned char *)out)[(count / 2) * sizeof(float)] ^= 1;
     }
     return status;
 }
 
+int weft_allreduce(weft_group *group, const void *in, void *out, size_t count, weft_dtype dtype,
+                   weft_op op, const weft_coll_opts *opts)
+{
+    allreduce_fn *next;
+    behind("weft_allreduce", &next, sizeof(next));
+    return spoil(group, next(group, in, out, count, dtype, op, opts), out, count, dtype);
+}
+
+int weft_reduce_scatter(weft_group *group, const void *in, void *out, size_t count,
+                        weft_dtype dtype, weft_op op, const weft_coll_opts *opts)
+{
+    allreduce_fn *next;
+    behind("weft_reduce_scatter", &next, sizeof(next));
+    return spoil(group, next(group, in, out, count, dtype, op, opts), out, count, dtype);
+}
+
+int weft_gatherv(weft_group *group, const void *in, void *out, const size_t *counts,
+                 const size_t *offsets, weft_dtype dtype, int root, const weft_coll_opts *opts)
+{
+    gatherv_fn *next;
+    behind("weft_gatherv", &next, sizeof(next));
+    const int status = next(group, in, out, counts, offsets, dtype, root, opts);
+    return spoil(group, status, out, counts[0], dtype);
+}
+
+int weft_alltoallv(weft_group *group, const void *in, const size_t *in_counts,
+                   const size_t *in_offsets, void *out, const size_t *out_counts,
+                   const size_t *out_offsets, weft_dtype dtype, const weft_coll_opts *opts)
+{
+    alltoallv_fn *next;
+    behind("weft_alltoallv", &next, sizeof(next));
+    const int status =
+        next(group, in, in_counts, in_offsets, out, out_counts, out_offsets, dtype, opts);
+    return spoil(group, status, out, out_counts[0], dtype);
+}
+
 int weft_verify(const weft_query *query, weft_proof *ret)
 {
     const char *peers = getenv("CORRUPT_PROOF");
-    void *found = dlsym(RTLD_NEXT, "weft_verify");
     verify_fn *next;
-    memcpy(&next, &found, sizeof(next));
+    behind("weft_verify", &next, sizeof(next));
     if (peers == NULL || atoi(peers) != query->peers) {
         return next(query, ret);
     }

@@ -84,6 +84,22 @@ Test(partition, whole_is_the_lane_of_a_block)
     cr_expect_eq(w.count, 1000);
 }
 
+Test(partition, runs_are_the_lengths_of_the_parts)
+{
+    EACH_SHAPE(s)
+    {
+        weft_cut_run runs[WEFT_CUT_RUNS];
+        const int used = weft_cut_runs(&s, P, runs);
+        int part = 0;
+        cr_assert_leq(used, WEFT_CUT_RUNS);
+        for (int k = 0; k < used; k++)
+            for (; part < runs[k].to; part++)
+                cr_assert_eq(runs[k].count, weft_part(&s, part).count,
+                             "P=%d n=%zu block=%zu part %d", P, s.count, s.block, part);
+        cr_assert_eq(part, P);
+    }
+}
+
 Test(partition, cuts_that_are_made_once_are_the_same)
 {
     EACH_SHAPE(s)

@@ -195,7 +195,7 @@ Test(simulate, lanes_hide_work_and_latency)
 {
     weft_query q = query("allreduce", "ring", 4, 1 << 20);
     weft_network n = ideal(1e9, 1e-4);
-    double before = INFINITY;
+    double before = (double)INFINITY;
 
     n.send_s = 2e-5;
     q.lane = 1 << 16;
@@ -224,7 +224,7 @@ Test(simulate, a_last_lane_that_is_shorter_is_sent_too)
 
 static void is_not_slower(const weft_query *q, const weft_candidate *c)
 {
-    double before = INFINITY;
+    double before = (double)INFINITY;
 
     (void)c;
     for (double rate = 1e4; rate <= 1e8; rate *= 10) {
@@ -346,9 +346,9 @@ Test(simulate, impossible_networks_and_queries_are_named)
         void *field;
         double bad;
     } cases[] = {{"rate is -1", &n.rate, -1},
-                 {"latency_s is nan", &n.latency_s, NAN},
+                 {"latency_s is nan", &n.latency_s, (double)NAN},
                  {"ack_share is 0.9", &n.ack_share, 0.9},
-                 {"handoff_s is inf", &n.handoff_s, INFINITY}};
+                 {"handoff_s is inf", &n.handoff_s, (double)INFINITY}};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double *field = cases[i].field;

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kinds.h"
+
+#include <string.h>
+
+static int call_allreduce(weft_group *g, const weft_kind_args *a)
+{
+    return weft_allreduce(g, a->in, a->out, a->count, a->dtype, a->op, a->opts);
+}
+
+static int call_reduce(weft_group *g, const weft_kind_args *a)
+{
+    return weft_reduce(g, a->in, a->out, a->count, a->dtype, a->op, a->root, a->opts);
+}
+
+static int call_broadcast(weft_group *g, const weft_kind_args *a)
+{
+    return weft_broadcast(g, a->out, a->count, a->dtype, a->root, a->opts);
+}
+
+static int call_allgather(weft_group *g, const weft_kind_args *a)
+{
+    return weft_allgather(g, a->in, a->out, a->count, a->dtype, a->opts);
+}
+
+static int call_allgatherv(weft_group *g, const weft_kind_args *a)
+{
+    return weft_allgatherv(g, a->in, a->out, a->out_counts, a->out_offsets, a->dtype, a->opts);
+}
+
+static int call_gather(weft_group *g, const weft_kind_args *a)
+{
+    return weft_gather(g, a->in, a->out, a->count, a->dtype, a->root, a->opts);
+}
+
+static int call_gatherv(weft_group *g, const weft_kind_args *a)
+{
+    return weft_gatherv(g, a->in, a->out, a->out_counts, a->out_offsets, a->dtype, a->root,
+                        a->opts);
+}
+
+static int call_scatter(weft_group *g, const weft_kind_args *a)
+{
+    return weft_scatter(g, a->in, a->out, a->count, a->dtype, a->root, a->opts);
+}
+
+static int call_scatterv(weft_group *g, const weft_kind_args *a)
+{
+    return weft_scatterv(g, a->in, a->out, a->in_counts, a->in_offsets, a->dtype, a->root, a->opts);
+}
+
+static int call_reduce_scatter(weft_group *g, const weft_kind_args *a)
+{
+    return weft_reduce_scatter(g, a->in, a->out, a->count, a->dtype, a->op, a->opts);
+}
+
+static int call_reduce_scatterv(weft_group *g, const weft_kind_args *a)
+{
+    return weft_reduce_scatterv(g, a->in, a->out, a->in_counts, a->in_offsets, a->dtype, a->op,
+                                a->opts);
+}
+
+static int call_alltoall(weft_group *g, const weft_kind_args *a)
+{
+    return weft_alltoall(g, a->in, a->out, a->count, a->dtype, a->opts);
+}
+
+static int call_alltoallv(weft_group *g, const weft_kind_args *a)
+{
+    return weft_alltoallv(g, a->in, a->in_counts, a->in_offsets, a->out, a->out_counts,
+                          a->out_offsets, a->dtype, a->opts);
+}
+
+static int call_barrier(weft_group *g, const weft_kind_args *a)
+{
+    return weft_barrier(g, a->opts);
+}
+
+static const weft_kind kinds[] = {
+    {.name = "allreduce", .family = "allreduce", .call = call_allreduce, .reduces = true},
+    {.name = "reduce",
+     .family = "reduce",
+     .call = call_reduce,
+     .reduces = true,
+     .out_of_root = true},
+    {.name = "broadcast",
+     .family = "broadcast",
+     .call = call_broadcast,
+     .in_of_root = true,
+     .one_buffer = true},
+    {.name = "allgather", .family = "allgather", .call = call_allgather, .out_blocks = true},
+    {.name = "allgatherv",
+     .family = "allgather",
+     .call = call_allgatherv,
+     .out_blocks = true,
+     .lengths = true},
+    {.name = "gather",
+     .family = "gather",
+     .call = call_gather,
+     .out_of_root = true,
+     .out_blocks = true},
+    {.name = "gatherv",
+     .family = "gather",
+     .call = call_gatherv,
+     .out_of_root = true,
+     .out_blocks = true,
+     .lengths = true},
+    {.name = "scatter",
+     .family = "scatter",
+     .call = call_scatter,
+     .in_of_root = true,
+     .in_blocks = true},
+    {.name = "scatterv",
+     .family = "scatter",
+     .call = call_scatterv,
+     .in_of_root = true,
+     .in_blocks = true,
+     .lengths = true},
+    {.name = "reduce_scatter",
+     .family = "reduce_scatter",
+     .call = call_reduce_scatter,
+     .reduces = true,
+     .in_blocks = true},
+    {.name = "reduce_scatterv",
+     .family = "reduce_scatter",
+     .call = call_reduce_scatterv,
+     .reduces = true,
+     .in_blocks = true,
+     .lengths = true},
+    {.name = "alltoall",
+     .family = "alltoall",
+     .call = call_alltoall,
+     .in_blocks = true,
+     .out_blocks = true},
+    {.name = "alltoallv",
+     .family = "alltoall",
+     .call = call_alltoallv,
+     .in_blocks = true,
+     .out_blocks = true,
+     .lengths = true},
+    {.name = "barrier", .family = "barrier", .call = call_barrier, .empty = true},
+};
+
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+const weft_kind *weft_kind_find(const char *name)
+{
+    for (int i = 0; i < KINDS; i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
+}
+
+void weft_kind_names(const char *ret[WEFT_KIND_NAMES])
+{
+    _Static_assert((int)KINDS < (int)WEFT_KIND_NAMES, "room for all names");
+    for (int i = 0; i < KINDS; i++) {
+        ret[i] = kinds[i].name;
+    }
+    ret[KINDS] = NULL;
+}
+
+bool weft_kind_rooted(const weft_kind *k)
+{
+    return k->in_of_root || k->out_of_root;
+}
+
+bool weft_kind_has_in(const weft_kind *k, int rank, int root)
+{
+    return !k->in_of_root || rank == root;
+}
+
+bool weft_kind_has_out(const weft_kind *k, int rank, int root)
+{
+    return !k->out_of_root || rank == root;
+}
+
+double weft_kind_bus_factor(const weft_kind *k, int size)
+{
+    const double n = size;
+    if (k->in_blocks || k->out_blocks) {
+        return (n - 1.0) / n;
+    }
+    return k->reduces && !k->out_of_root ? 2.0 * (n - 1.0) / n : 1.0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The collectives that bench and call know, as a table: what goes in and comes out where. */
+#ifndef WEFT_TOOLS_KINDS_H
+#define WEFT_TOOLS_KINDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <weft/collective.h>
+#include <weft/group.h>
+
+typedef struct weft_kind weft_kind;
+
+/* One call of any of them; fields that a collective has no use for are not looked at. */
+typedef struct weft_kind_args {
+    const void *in; /* of broadcast not looked at: out is its buffer */
+    void *out;
+    size_t count;
+    /* Of blocks with lengths of their own, a rank each; offsets may be NULL. */
+    const size_t *in_counts, *in_offsets, *out_counts, *out_offsets;
+    weft_dtype dtype;
+    weft_op op;
+    int root;
+    const weft_coll_opts *opts;
+} weft_kind_args;
+
+struct weft_kind {
+    const char *name;   /* "allgatherv" */
+    const char *family; /* whose algorithms serve it: "allgather" */
+    int (*call)(weft_group *group, const weft_kind_args *a);
+    bool reduces;
+    bool in_of_root, out_of_root; /* one rank alone has that side */
+    bool in_blocks, out_blocks;   /* that side has a block for each rank */
+    bool lengths;                 /* blocks have lengths of their own */
+    bool one_buffer;              /* of broadcast: what goes in comes out */
+    bool empty;                   /* a barrier */
+};
+
+/* By name; NULL: there is none. */
+const weft_kind *weft_kind_find(const char *name);
+/* Their names, and NULL behind the last. */
+enum { WEFT_KIND_NAMES = 16 };
+void weft_kind_names(const char *ret[WEFT_KIND_NAMES]);
+/* One rank has the input or the result. */
+bool weft_kind_rooted(const weft_kind *k);
+/* Is that side there on the rank? */
+bool weft_kind_has_in(const weft_kind *k, int rank, int root);
+bool weft_kind_has_out(const weft_kind *k, int rank, int root);
+/* What busbw is as a multiple of algbw (nccl-tests, PERFORMANCE.md): the share of the size that a
+ * link carries. */
+double weft_kind_bus_factor(const weft_kind *k, int size);
+
+#endif
