@@ -131,7 +131,9 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
     const char *name = o->algo != NULL                                          ? o->algo
                        : weft_rules_find(g->algo, c->coll, count * width, rule) ? rule
                                                                                 : NULL;
-    int rc = weft_algo_select(name, &choice, &pick);
+    /* A topology of the call's own is the caller's, who may put another one in its place. */
+    int rc = c->topology == NULL ? weft_plancache_pick(g->plans, name, &choice, &pick)
+                                 : weft_algo_select(name, &choice, &pick);
     if (rc == WEFT_OK) {
         rc = follow(g, c, &choice, &pick, r);
         weft_pick_free(&pick); /* its file stays open in the group, like the plans made of it */

@@ -9,7 +9,7 @@
 #include "collectives/plan_algo.h"
 #include <weft/topology.h>
 
-enum { CELLS = 32 };
+enum { CELLS = 32, PICKS = 32 };
 
 typedef struct cell {
     const weft_algo *algo; /* NULL: free */
@@ -20,9 +20,17 @@ typedef struct cell {
     uint64_t used; /* when, by count of uses */
 } cell;
 
+typedef struct chosen {
+    weft_choice choice;
+    weft_pick pick;
+    uint64_t used;
+    char spec[]; /* what was asked for */
+} chosen;
+
 struct weft_plancache {
     pthread_mutex_t lock;
     cell cells[CELLS];
+    chosen *picks[PICKS]; /* NULL: free */
     uint64_t uses;
 };
 
@@ -46,6 +54,9 @@ void weft_plancache_close(weft_plancache **cache)
     for (int i = 0; i < CELLS; i++) {
         weft_shared_plan_unref(c->cells[i].plan);
         weft_plan_algo_unref(c->cells[i].shape.file);
+    }
+    for (int i = 0; i < PICKS; i++) {
+        weft_free(c->picks[i]);
     }
     pthread_mutex_destroy(&c->lock);
     weft_free(c);
@@ -124,6 +135,60 @@ int weft_plancache_get(weft_plancache *cache, const weft_algo *algo, const weft_
     if (found != NULL) {
         found->used = ++cache->uses;
         *ret = weft_shared_plan_ref(found->plan);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return rc;
+}
+
+static bool same_choice(const chosen *p, const char *spec, const weft_choice *c)
+{
+    const weft_choice *k = &p->choice;
+    return k->coll == c->coll && k->size == c->size && k->count == c->count &&
+           k->element_bytes == c->element_bytes && k->encoded_bytes == c->encoded_bytes &&
+           k->traits == c->traits && k->ordered == c->ordered && k->ragged == c->ragged &&
+           k->root == c->root && k->graph == c->graph && strcmp(p->spec, spec) == 0;
+}
+
+/* Out of memory is no failure: it is chosen anew the next time. */
+static void keep(weft_plancache *cache, const char *spec, const weft_choice *choice,
+                 const weft_pick *pick)
+{
+    chosen **at = &cache->picks[0];
+    for (int i = 0; i < PICKS && *at != NULL; i++) {
+        chosen **other = &cache->picks[i];
+        if (*other == NULL || (*other)->used < (*at)->used) {
+            at = other;
+        }
+    }
+    chosen *p = weft_alloc(sizeof(*p) + strlen(spec) + 1);
+    if (p != NULL) {
+        *p = (chosen){.choice = *choice, .pick = *pick, .used = ++cache->uses};
+        memcpy(p->spec, spec, strlen(spec) + 1);
+        weft_free(*at);
+        *at = p;
+    }
+}
+
+int weft_plancache_pick(weft_plancache *cache, const char *spec, const weft_choice *choice,
+                        weft_pick *ret)
+{
+    const char *asked = spec != NULL ? spec : "auto";
+    int rc = WEFT_OK;
+    bool found = false;
+    pthread_mutex_lock(&cache->lock);
+    for (int i = 0; i < PICKS && !found; i++) {
+        chosen *p = cache->picks[i];
+        if (p != NULL && same_choice(p, asked, choice)) {
+            p->used = ++cache->uses;
+            *ret = p->pick;
+            found = true;
+        }
+    }
+    if (!found) {
+        rc = weft_algo_select(asked, choice, ret);
+        if (rc == WEFT_OK && ret->file == NULL) { /* which may be another one the next time */
+            keep(cache, asked, choice, ret);
+        }
     }
     pthread_mutex_unlock(&cache->lock);
     return rc;
