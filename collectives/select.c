@@ -101,6 +101,15 @@ size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block)
     return round_up(count / lanes + (count % lanes != 0), unit);
 }
 
+/* Bytes that must go one behind the other: those of the busiest rank and, of one lane, what a chain
+ * of messages that wait for one another is longer. (The other lanes follow it closely.) */
+static double bytes_in_a_row(const weft_cost *k, double lanes)
+{
+    const double chain = k->messages > 0 ? k->rounds * (k->bytes / k->messages) : 0;
+
+    return k->bytes + (chain > k->bytes ? (chain - k->bytes) / lanes : 0);
+}
+
 void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
 {
     const weft_costs *costs = c->costs ? c->costs : &weft_costs_default;
@@ -114,7 +123,8 @@ void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
     *ret = (weft_price){.cost = k,
                         .round_s = k.rounds * costs->round_s,
                         .message_s = lanes * k.messages * costs->message_s,
-                        .byte_s = k.bytes * costs->byte_s * (1 + costs->incast * others),
+                        .byte_s = bytes_in_a_row(&k, lanes) * costs->byte_s *
+                                  (1 + costs->incast * others),
                         .reduce_s = k.reduced_bytes * costs->reduce_s};
     ret->seconds = ret->round_s + ret->message_s + ret->byte_s + ret->reduce_s;
 }

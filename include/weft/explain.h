@@ -70,7 +70,7 @@ typedef struct weft_candidate {
                                all that follows, when it cannot serve */
     double round_s;       /**< waiting for one message after the other */
     double message_s;     /**< a rank's work for its messages */
-    double byte_s;        /**< sending bytes */
+    double byte_s;        /**< sending bytes, those on the longest way one behind the other */
     double reduce_s;      /**< combining encodings */
     double rounds;        /**< messages that wait for one another */
     double messages;      /**< most that a rank sends, or receives, in all lanes */
