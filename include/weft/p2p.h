@@ -10,8 +10,8 @@
  *
  *  - Count and type must agree: else both get WEFT_EMISMATCH with both calls in words, and the next
  *    transfer works. A timeout or a cancel at one end is told at the other too, then or when it
- * makes that call. But a send that is through before, see below, has succeeded: what becomes of its
- *    message afterwards only the receiver hears.
+ *    makes that call. But a send that is through before, see below, has succeeded: what becomes of
+ *    its message afterwards only the receiver hears.
  *  - A send returns when its buffer may be used again: then the message is on its way, and need not
  *    have been received. One of up to 64 KiB, the first 8 of a tag, and the first lane (64 to 256
  *    KiB) of a longer one go without waiting for the receiver; more waits until it receives. What a
