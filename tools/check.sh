@@ -127,17 +127,41 @@ check_tsan() {
     suites tsan 1 --setup tsan --suite stress
 }
 
+# fuzz_one PROGRAM: fresh input for one target; what it prints goes to build/fuzz/NAME.log, its exit
+# status to NAME.status.
+fuzz_one() {
+    name=${1##*/fuzz_}
+    fresh=build/fuzz/corpus/$name
+    mkdir -p "$fresh"
+    "$1" -max_total_time="${FUZZ_SECONDS:-20}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+        -print_final_stats=1 -artifact_prefix="build/fuzz/crash-$name-" "$fresh" \
+        "tests/fuzz/corpus/$name" </dev/null >"build/fuzz/$name.log" 2>&1
+    echo $? >"build/fuzz/$name.status"
+}
+
+fuzz_told() {
+    grep -v -e '^"' -e NEW_FUNC "build/fuzz/$1.log" # not the words that were found useful
+    [ "$(cat "build/fuzz/$1.status")" -eq 0 ]
+}
+
 check_fuzz() {
     targets=tests/fuzz/fuzz_ CC=clang step 'fuzz targets with libFuzzer' build fuzz \
         -Dfuzz=libfuzzer -Db_sanitize=address,undefined -Db_lundef=false || return
+    running=0 names=
+    say "fuzzing, $jobs targets at a time"
     for target in build/fuzz/tests/fuzz/fuzz_*; do
         [ -f "$target" ] && [ -x "$target" ] || continue
-        name=${target##*/fuzz_}
-        fresh=build/fuzz/corpus/$name
-        mkdir -p "$fresh"
-        step "fuzz $name for ${FUZZ_SECONDS:-20} s" "$target" -max_total_time="${FUZZ_SECONDS:-20}" \
-            -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
-            -artifact_prefix="build/fuzz/crash-$name-" "$fresh" "tests/fuzz/corpus/$name"
+        rm -f "build/fuzz/${target##*/fuzz_}.status"
+        names="$names ${target##*/fuzz_}"
+        fuzz_one "$target" &
+        running=$((running + 1))
+        if [ $((running % jobs)) -eq 0 ]; then
+            wait
+        fi
+    done
+    wait
+    for name in $names; do
+        step "fuzz $name for ${FUZZ_SECONDS:-20} s" fuzz_told "$name"
     done
 }
 

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "collectives/partition.h"
 #include "plan/plan_sim.h"
+#include "support/share.h"
 
 enum { ROWS_MOST = 64, MOST = 32, ELEMENT = sizeof(float) };
 
@@ -442,6 +443,8 @@ ParameterizedTest(int *row, algos, sum_right_with_the_same_bits_at_the_price_sai
     if (a->traits & WEFT_ALGO_GRAPH) /* prop_graph */
         return;
     for (int P = 1; P <= MOST; P = P == 17 ? MOST : P + 1) {
+        if (P > 4 && (P + *row) % share_step() != 0)
+            continue;
         const int served = try_size(a, P, false);
         /* Of those along the edges of a graph prop_graph tells. */
         cr_assert(served > 0 || (a->refuses && P != 2) || (a->traits & WEFT_ALGO_GRAPH),
@@ -463,7 +466,7 @@ Test(algos, no_interleaving_of_many_changes_a_bit)
         s.size = refused(a, &s) ? 8 : 7;
         if (refused(a, &s))
             continue;
-        for (uint64_t seed = 0; seed < 200; seed++) {
+        for (uint64_t seed = 0; seed < share_of(200); seed++) {
             const run r = {
                 .algo = a, .shape = s, .values = REAL, .in_place = seed % 2, .seed = seed};
             try_run(&r, seed ? other : first);

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "engine/engine_state.h"
 #include "kernel/kernel.h"
+#include "support/share.h"
 #include "support/simjob.h"
 
 #define US INT64_C(1000)
@@ -186,7 +187,7 @@ Test(prop_engine, every_algorithm_gives_the_oracles_result)
                 (weft_algo_at(at)->traits & WEFT_ALGO_GRAPH) != 0) {
                 continue; /* the simulated groups have no topology */
             }
-            for (uint64_t seed = 0; seed < 10; seed++) {
+            for (uint64_t seed = 0; seed < share_of(10); seed++) {
                 weft_rng rng = {.state = seed * 1000 + (uint64_t)(at * 10 + s)};
                 int64_t start[SIMNET_RANKS] = {0};
                 const simjob_call call =
@@ -202,7 +203,7 @@ Test(prop_engine, every_algorithm_gives_the_oracles_result)
 
 Test(prop_engine, a_hundred_operations_in_flight_end_right)
 {
-    for (uint64_t seed = 0; seed < 40; seed++) {
+    for (uint64_t seed = 0; seed < share_of(40); seed++) {
         weft_rng rng = {.state = seed};
         int64_t start[SIMNET_RANKS] = {0};
         world w = open_world(sizes[seed % SIZES], seed);
@@ -220,7 +221,7 @@ Test(prop_engine, a_hundred_operations_in_flight_end_right)
 /* A caller that waits for each result before the next call, with rests between. */
 Test(prop_engine, calls_one_after_another_end_right)
 {
-    for (uint64_t seed = 0; seed < 40; seed++) {
+    for (uint64_t seed = 0; seed < share_of(40); seed++) {
         weft_rng rng = {.state = seed + 99};
         world w = open_world(sizes[seed % SIZES], seed);
         snprintf(w.name, sizeof(w.name), "one after another");

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "engine/engine_state.h"
+#include "support/share.h"
 #include "support/simjob.h"
 
 #define US INT64_C(1000)
@@ -213,7 +214,7 @@ static void try_fault(const char *what, simnet_kind kind, uint64_t seeds, int64_
                       bool (*fits)(const world *w, int rank, int call, const weft_problem *p))
 {
     long errors = 0, successes = 0;
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(seeds); seed++) {
         world w = open_world(what, seed);
         w.fault.kind = kind;
         choose_two(&w, &w.fault);

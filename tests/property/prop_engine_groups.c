@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "engine/engine_state.h"
+#include "support/share.h"
 #include "support/simgroups.h"
 
 static bool left_group(const simgroups *w, int n, int i, int call, const weft_problem *p)
@@ -236,7 +237,7 @@ static bool left_all(const simgroups *w, int n, int i, int call, const weft_prob
 static void try_fault(const char *what, simnet_kind kind, uint64_t seeds, simgroups_fits *fits)
 {
     long errors = 0, successes = 0;
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(seeds); seed++) {
         simgroups w;
         simgroups_open(&w, what, seed);
         w.fault.kind = kind;

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "engine/engine_state.h"
+#include "support/share.h"
 #include "support/simgroups.h"
 
 enum { LETTERS_MOST = 6000, SENDER = 0, RECEIVER = 1 };
@@ -220,7 +221,7 @@ static bool never(const post *p, const letter *l, int end)
 
 Test(prop_engine_transfers, every_message_arrives_beside_collectives_of_all_groups)
 {
-    for (uint64_t seed = 1; seed <= 120; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(120); seed++) {
         post p;
         open_post(&p, "post", seed);
         write_letters(&p, 20 + (int)below(&p, 100), WEFT_FOREVER,
@@ -255,7 +256,7 @@ static bool mismatch(const post *p, const letter *l, int end)
 Test(prop_engine_transfers, another_count_is_told_and_forgotten)
 {
     long both = 0;
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(150); seed++) {
         post p;
         open_post(&p, "mismatch", seed);
         p.odd = (int)below(&p, 40);
@@ -289,7 +290,7 @@ static bool canceled(const post *p, const letter *l, int end)
 Test(prop_engine_transfers, a_cancel_ends_that_transfer_and_no_other)
 {
     long errors = 0;
-    for (uint64_t seed = 1; seed <= 200; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(200); seed++) {
         post p;
         open_post(&p, "cancel", seed);
         write_letters(&p, 60, WEFT_FOREVER, 5 * WEFT_MS);
@@ -323,7 +324,7 @@ static bool timed_out(const post *p, const letter *l, int end)
 Test(prop_engine_transfers, timeouts_name_the_other_end_and_numbers_go_on)
 {
     long errors = 0, successes = 0;
-    for (uint64_t seed = 1; seed <= 100; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(100); seed++) {
         post p;
         open_post(&p, "timeout", seed);
         write_letters(&p, 60, 100, 1000 * WEFT_MS);
@@ -359,7 +360,7 @@ static bool left(const post *p, const letter *l, int end)
 Test(prop_engine_transfers, who_leaves_a_group_ends_its_transfers_there_and_no_other)
 {
     long errors = 0;
-    for (uint64_t seed = 1; seed <= 200; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(200); seed++) {
         post p;
         open_post(&p, "leave", seed);
         write_letters(&p, 80, WEFT_FOREVER, 10 * WEFT_MS);
@@ -405,7 +406,7 @@ Test(prop_engine_transfers, faults_are_named_in_every_group)
     static const simnet_kind kinds[] = {SIMNET_KILL, SIMNET_VANISH, SIMNET_CUT,
                                         SIMNET_FLIP, SIMNET_LOSE,   SIMNET_TWICE};
     long errors = 0;
-    for (uint64_t seed = 1; seed <= 240; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(240); seed++) {
         post p;
         open_post(&p, "fault", seed);
         write_letters(&p, 60, 30000, 5 * WEFT_MS);
@@ -442,7 +443,7 @@ static bool any_call(const simgroups *w, int n, int i, int call, const weft_prob
 
 Test(prop_engine_transfers, storms_end)
 {
-    for (uint64_t seed = 1; seed <= 200; seed++) {
+    for (uint64_t seed = 1; seed <= share_of(200); seed++) {
         post p;
         open_post(&p, "storm", seed);
         p.odd = (int)below(&p, 40);
