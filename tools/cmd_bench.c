@@ -35,6 +35,8 @@ static const weft_cli_option options[] = {
      .choices = WEFT_OP_CHOICES, .help = "reduction"},
     {.name = "root", .letter = 'r', .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0",
      .min = 0, .max = 65534, .help = "root, of collectives that have one"},
+    {.name = "at-once", .kind = WEFT_CLI_WHOLE, .metavar = "K", .value = "1", .min = 1, .max = 1024,
+     .help = "operations started together on buffers of their own; the last is waited for first"},
     {.name = "inplace", .kind = WEFT_CLI_FLAG, .help = "measure in place too"},
     {.name = "rss", .kind = WEFT_CLI_FLAG,
      .help = "tell how far memory grew past the group and the buffers"},
@@ -132,6 +134,7 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
                                .factor = weft_cli_real(cli, "factor"),
                                .iters = weft_cli_whole(cli, "iters"),
                                .warmup = weft_cli_whole(cli, "warmup"),
+                               .at_once = (size_t)weft_cli_whole(cli, "at-once"),
                                .inplace = weft_cli_flag(cli, "inplace"),
                                .rss = weft_cli_flag(cli, "rss")};
     if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &s->dtype) != WEFT_OK ||
@@ -206,6 +209,9 @@ const weft_command weft_cmd_bench = {
         "together, count the elements of the longest. algbw is size / time, busbw what a link\n"
         "carries for it: algbw times 2(n-1)/n for allreduce, (n-1)/n where there are blocks, else "
         "1.\n"
+        "With --at-once K size and count are one operation's, time, bandwidth and bytes sent those "
+        "of "
+        "all K.\n"
         "Every result is checked; with a lossy codec: equal on all peers, the sum of the decoded\n"
         "contributions, and within the codec's bound. ratio: payload of a dense ring / payload "
         "sent.\n",

@@ -68,7 +68,7 @@ static int operate(weft_peer *peer, const weft_call_settings *s, weft_call_data 
                                  .opts = &opts};
     d->receipt = (weft_receipt){.size = sizeof(d->receipt)};
     (void)weft_group_get_stats(peer->group, &before);
-    const int code = s->kind->call(peer->group, &args);
+    const int code = s->kind->call(peer->group, &args, NULL);
     if (code != WEFT_OK) {
         const int status = weft_peer_error(peer, s->kind->name);
         /* Peers that disagree all learn of it, and the next operation works: nobody leaves before

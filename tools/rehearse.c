@@ -90,7 +90,7 @@ int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dt
                                  .opts = &opts};
     weft_alone alone;
     const int bad = weft_alone_open(cli, &alone);
-    const int code = bad == 0 ? kind->call(alone.group, &args) : WEFT_OK;
+    const int code = bad == 0 ? kind->call(alone.group, &args, NULL) : WEFT_OK;
     if (code != WEFT_OK) {
         (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
     }

@@ -22,7 +22,7 @@ def bench(collective, *words, peers=3, link="mem"):
                 t = row[way]
                 check(0 < t["min_us"] <= t["p50_us"] <= t["p99_us"], f"order of times {t}", process)
                 check(t["wrong"] == 0 and t["iters"] >= 1, f"iterations {t}", process)
-                check(math.isclose(t["algbw_gbs"], row["size"] / t["p50_us"] / 1e3, rel_tol=1e-9), "algbw", process)
+                check(math.isclose(t["algbw_gbs"], data["at_once"] * row["size"] / t["p50_us"] / 1e3, rel_tol=1e-9), "algbw", process)
     return data
 
 
@@ -103,6 +103,20 @@ for spec in ("qsgd:levels=7,bucket=512", "qsgd:levels=1,bucket=16,norm=max", "qs
         check(row["dense_ratio"] > 1.5, f"{spec} sends less than a dense ring: {row}")
         check(row["encoded_bytes"] < row["size"] / 4, f"{spec} is short: {row}")
 bench("allreduce", "-b", "40000", "-i", "1", "--codec", "qsgd", "--algo", "scatter", link="tcp")
+
+# Several at once, each with data of its own: the size is one's, bytes are those of all.
+for collective, ways, link in (("allreduce", ["--inplace"], "tcp"), ("reduce_scatterv", ["--inplace"], "ipc"), ("broadcast", [], "mem"),
+                               ("gather", [], "tcp"), ("alltoallv", [], "mem")):
+    one, several = (bench(collective, "-b", "60K", "-i", "3", "--at-once", k, *ways, link=link)["rows"][0] for k in (1, 7))
+    check(several["size"] == one["size"] and several["count"] == one["count"], f"the size of one: {several}")
+    check(math.isclose(several["body_bytes_sent"], 7 * one["body_bytes_sent"]), f"the bytes of all: {one} {several}")
+    check(math.isclose(several["dense_ratio"], one["dense_ratio"]), f"the ratio of bytes: {one} {several}")
+check(bench("barrier", "-i", "3", "--at-once", "100")["at_once"] == 100, "barriers at once")
+row = bench("allreduce", "-b", "40000", "-i", "2", "--inplace", "--codec", "qsgd", "--at-once", "3")["rows"][0]
+check(row["dense_ratio"] > 1.5, f"lossy ones too: {row}")
+check("# 3 operations of the size at once" in weft("bench", "allreduce", "-n", 2, "-b", 4, "-i", 1, "--at-once", 3).stdout, "told in the head")
+weft("bench", "allreduce", "-n", 2, "--at-once", "0", status=2, says="--at-once '0': not a whole number in 1")
+weft("bench", "allreduce", "-n", 2, "--link", "mem", "-b", "1T", "--at-once", "1024", status=1, says="no memory for buffers of 11258999")
 
 # Adaptive iterations, memory, JSON into a file next to the table on stdout.
 rows = bench("allreduce", "-b", "1K")["rows"]

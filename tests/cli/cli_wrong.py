@@ -23,6 +23,11 @@ for collective in ("reduce_scatter", "gatherv", "alltoallv"):
                    env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": 0})
     check(json.loads(process.stdout)["wrong"] == 1, f"the spoilt element of {collective} is counted", process)
 
+# Of several at once: the input of one of them is spoilt on one rank, every rank's sum of it is wrong.
+process = weft("bench", "allreduce", "-n", 3, "-b", "64K", "-i", 1, "-w", 0, "--at-once", 4, "--json", "-", status=1,
+               env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": 1})
+check(json.loads(process.stdout)["wrong"] == 3, "the one operation's spoilt element is counted", process)
+
 process = weft("topo", "verify", "ring", "-n", "3..5", "--json", "-", status=1, env={"LD_PRELOAD": sys.argv[1], "CORRUPT_PROOF": 4})
 data = json.loads(process.stdout)
 check(data["failed"] > 0 and data["failed"] == sum(row["failed"] for row in data["rows"]), "failures are counted", process)
