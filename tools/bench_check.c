@@ -24,7 +24,9 @@ static uint64_t wrong_copies(const weft_bench_peer *b, const weft_bench_row *row
     const unsigned char *at = got;
     uint64_t wrong = 0;
     for (int i = 0; i < weft_bench_block_count(all, false); i++) {
-        const int from = k->in_of_root ? b->s->root : i;
+        const int from = k->to_next      ? (rank + all->size - 1) % all->size
+                         : k->in_of_root ? b->s->root
+                                         : i;
         const size_t first = k->in_blocks ? weft_bench_block_offset(all, true, from, rank) : 0;
         const size_t count = weft_bench_block_length(all, false, rank, i);
         wrong += weft_bench_wrong_copy(b->data, from, begin + first, count, at);

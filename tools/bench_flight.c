@@ -26,6 +26,7 @@ static int call(weft_bench_peer *b, const weft_bench_row *row, bool inplace, siz
                                  .dtype = s->dtype,
                                  .op = s->op,
                                  .root = s->root,
+                                 .tag = (uint32_t)operation,
                                  .opts = &opts};
     return s->kind->call(b->peer->group, &args, ret);
 }

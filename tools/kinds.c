@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <weft/p2p.h>
+
 static int call_allreduce(weft_group *g, const weft_kind_args *a, weft_kind_started *ret)
 {
     return ret == NULL ? weft_allreduce(g, a->in, a->out, a->count, a->dtype, a->op, a->opts)
@@ -106,6 +108,36 @@ static int call_barrier(weft_group *g, const weft_kind_args *a, weft_kind_starte
                        : weft_barrier_start(g, a->opts, &ret->requests[0]);
 }
 
+static int call_sendrecv(weft_group *g, const weft_kind_args *a, weft_kind_started *ret)
+{
+    const int size = weft_group_size(g), rank = weft_group_rank(g);
+    const int next = (rank + 1) % size, before = (rank + size - 1) % size;
+    weft_receipt received = {.size = sizeof(received)};
+    weft_coll_opts of_recv = *a->opts;
+    weft_kind_started here = {0};
+    if (size == 1) {
+        return call_allgather(g, a, ret); /* the next one is this one: a copy */
+    }
+    /* A long send waits until the next rank receives: started, so that this rank can. */
+    int code = weft_send_start(g, a->in, a->count, a->dtype, next, a->tag, a->opts,
+                               ret != NULL ? &ret->requests[0] : &here.requests[0]);
+    of_recv.receipt = ret == NULL && a->opts->receipt != NULL ? &received : NULL;
+    if (code == WEFT_OK && ret != NULL) {
+        return weft_recv_start(g, a->out, a->count, a->dtype, before, a->tag, &of_recv,
+                               &ret->requests[1]);
+    }
+    if (code == WEFT_OK) {
+        code = weft_recv(g, a->out, a->count, a->dtype, before, a->tag, &of_recv);
+    }
+    code = code != WEFT_OK ? code : weft_kind_wait(&here);
+    weft_kind_drop(&here);
+    if (code == WEFT_OK && a->opts->receipt != NULL) {
+        a->opts->receipt->body_bytes_received += received.body_bytes_received;
+        a->opts->receipt->wire_bytes_sent += received.wire_bytes_sent;
+    }
+    return code;
+}
+
 static const weft_kind kinds[] = {
     {.name = "allreduce", .family = "allreduce", .call = call_allreduce, .reduces = true},
     {.name = "reduce",
@@ -168,6 +200,7 @@ static const weft_kind kinds[] = {
      .in_blocks = true,
      .out_blocks = true,
      .lengths = true},
+    {.name = "sendrecv", .family = "sendrecv", .call = call_sendrecv, .to_next = true},
     {.name = "barrier", .family = "barrier", .call = call_barrier, .empty = true},
 };
 

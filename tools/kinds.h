@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The collectives that bench and call know, as a table: what goes in and comes out where. */
+/* The collectives that bench and call know, and sendrecv, as a table: what goes in and comes out
+ * where. */
 #ifndef WEFT_TOOLS_KINDS_H
 #define WEFT_TOOLS_KINDS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <weft/collective.h>
 #include <weft/group.h>
@@ -21,6 +23,8 @@ typedef struct weft_kind_args {
     weft_dtype dtype;
     weft_op op;
     int root;
+    uint32_t tag; /* of sendrecv: those at once differ */
+    /* Not NULL. Of a started sendrecv the receipt is that of its send. */
     const weft_coll_opts *opts;
 } weft_kind_args;
 
@@ -40,6 +44,7 @@ struct weft_kind {
     bool in_blocks, out_blocks;   /* that side has a block for each rank */
     bool lengths;                 /* blocks have lengths of their own */
     bool one_buffer;              /* of broadcast: what goes in comes out */
+    bool to_next;                 /* a rank's input is the next one's result, the last's rank 0's */
     bool empty;                   /* a barrier */
 };
 

@@ -18,7 +18,7 @@ for codec in ("raw", "qsgd"):
         check(data["wrong"] == long and "FAILED" in process.stderr, "and told", process)
 
 # Blocks of others, and of a root alone: rank 0's is long enough in each of them.
-for collective in ("reduce_scatter", "gatherv", "alltoallv"):
+for collective in ("reduce_scatter", "gatherv", "alltoallv", "sendrecv"):
     process = weft("bench", collective, "-n", 3, "-b", "64K", "-i", 1, "--json", "-", status=1,
                    env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": 0})
     check(json.loads(process.stdout)["wrong"] == 1, f"the spoilt element of {collective} is counted", process)

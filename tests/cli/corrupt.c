@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stands before the library (LD_PRELOAD) and spoils one element of the result of an allreduce, a
- * gatherv, a reduce_scatter or an alltoallv on the rank that CORRUPT_RANK names, where the vector
- * is long enough to be a benchmark's: its check must see it. Of started allreduces it is one of the
- * second's input. Proofs of plans for CORRUPT_PROOF peers fail.
+ * gatherv, a reduce_scatter or an alltoallv, or of what is received, on the rank that CORRUPT_RANK
+ * names, where the vector is long enough to be a benchmark's: its check must see it. Of started
+ * allreduces it is one of the second's input. Proofs of plans for CORRUPT_PROOF peers fail.
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -13,6 +13,7 @@
 #include <weft/collective.h>
 #include <weft/explain.h>
 #include <weft/group.h>
+#include <weft/p2p.h>
 
 typedef int allreduce_fn(weft_group *, const void *, void *, size_t, weft_dtype, weft_op,
                          const weft_coll_opts *);
@@ -23,6 +24,8 @@ typedef int gatherv_fn(weft_group *, const void *, void *, const size_t *, const
 typedef int alltoallv_fn(weft_group *, const void *, const size_t *, const size_t *, void *,
                          const size_t *, const size_t *, weft_dtype, const weft_coll_opts *);
 
+typedef int recv_fn(weft_group *, void *, size_t, weft_dtype, int, uint32_t,
+                    const weft_coll_opts *);
 typedef int verify_fn(const weft_query *, weft_proof *);
 
 enum { LONG = 2000 };
@@ -76,6 +79,14 @@ int weft_reduce_scatter(weft_group *group, const void *in, void *out, size_t cou
     allreduce_fn *next;
     behind("weft_reduce_scatter", &next, sizeof(next));
     return spoil(group, next(group, in, out, count, dtype, op, opts), out, count, dtype);
+}
+
+int weft_recv(weft_group *group, void *buffer, size_t count, weft_dtype dtype, int from,
+              uint32_t tag, const weft_coll_opts *opts)
+{
+    recv_fn *next;
+    behind("weft_recv", &next, sizeof(next));
+    return spoil(group, next(group, buffer, count, dtype, from, tag, opts), buffer, count, dtype);
 }
 
 int weft_gatherv(weft_group *group, const void *in, void *out, const size_t *counts,
