@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from program import LONG, WEFT, check, done, environment
+from program import LONG, WEFT, check, children, done, environment, wait_until
 
 script, programs = sys.argv[1], [pathlib.Path(p) for p in sys.argv[2:]]
 scratch = tempfile.TemporaryDirectory()
@@ -145,10 +145,9 @@ def round_trip():
         check(all(row["wrong"] == 0 and row["iters"] == 3 and 0 < row["min_us"] <= row["p50_us"] for row in rows), "times", told)
     # One process is killed: the other ends, and says why.
     with subprocess.Popen([zmq, "-i", "1000000", "tcp", "64000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children")
-        while not (other := children.read_text().split()):
-            check(running.poll() is None, "it runs")
-        os.kill(int(other[0]), signal.SIGKILL)
+        wait_until(lambda: children(running.pid) or running.poll() is not None, "its other process")
+        for other in children(running.pid).values():
+            os.kill(other, signal.SIGKILL)
         told = running.communicate(timeout=LONG)[1]
         check(running.returncode == 3 and "the other process ended" in told, f"status {running.returncode}: {told}")
     ran = run("--programs", zmq.parent, "-n", 2, "-s", "1K", "-r", 1, "-i", 3, "--against", "zmq:tcp+ipc", "--json", "-",

@@ -40,7 +40,7 @@ static const long bytes_most = 1L << 32;
 typedef struct job {
     const char *link;
     long iters, warmups;
-    void *socket;
+    void *context, *socket;
     unsigned char *out; /* what is sent */
     size_t bytes;
     uint32_t trips; /* so many were made; a message begins with its number */
@@ -190,10 +190,10 @@ static bool whole(const char *text, long least, long most, long *ret)
 /* All sizes, from the process that times. */
 static int ask(job *j, const char *endpoint, char **sizes, long most)
 {
-    void *context = zmq_ctx_new();
     long bytes = 0;
     int status = DONE;
-    j->socket = context != NULL ? zmq_socket(context, ZMQ_DEALER) : NULL;
+    j->context = zmq_ctx_new();
+    j->socket = j->context != NULL ? zmq_socket(j->context, ZMQ_DEALER) : NULL;
     if (j->socket == NULL || zmq_connect(j->socket, endpoint) != 0) {
         return failed(endpoint);
     }
@@ -214,9 +214,21 @@ static int ask(job *j, const char *endpoint, char **sizes, long most)
         status = here > status ? here : status;
     }
     (void)zmq_msg_close(&j->back);
+    return status;
+}
+
+static void release(job *j)
+{
+    const int linger = 0; /* who would have received it has ended, or will not */
+    if (j->socket != NULL) {
+        (void)zmq_setsockopt(j->socket, ZMQ_LINGER, &linger, sizeof(linger));
+        (void)zmq_close(j->socket);
+    }
+    if (j->context != NULL) {
+        (void)zmq_ctx_term(j->context);
+    }
     free(j->times);
     free(j->out);
-    return status;
 }
 
 /* The other process is wanted until it is told to end: nothing would come back any more. */
@@ -296,5 +308,10 @@ int main(int argc, char **argv)
         }
         most = bytes > most ? bytes : most;
     }
-    return most > 0 ? run(&j, argv + at, most) : refuse("no size", "");
+    if (most == 0) {
+        return refuse("no size", "");
+    }
+    const int status = run(&j, argv + at, most);
+    release(&j);
+    return status;
 }
