@@ -7,11 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench_buffers.h"
 #include "bench_check.h"
+#include "bench_flight.h"
 #include "report.h"
 
 /* Adaptive: at least so many iterations, then until so many seconds are measured. */
-enum { ITERS_LEAST = 5, ITERS_MOST = 20000, ALIGNMENT = 64 };
+enum { ITERS_LEAST = 5, ITERS_MOST = 20000 };
 static const double seconds_wanted = 0.3;
 
 void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft_bench_row *row)
@@ -20,17 +22,6 @@ void weft_bench_shape(const weft_bench_settings *s, int size, size_t bytes, weft
     row->blocks = weft_bench_blocks_of(s->kind, size, bytes / cell);
     row->count = weft_bench_longest(&row->blocks);
     row->bytes = weft_bench_all_elements(&row->blocks) * cell;
-}
-
-/* A buffer whose pages are all there. */
-static void *touched(size_t bytes)
-{
-    const size_t whole = (bytes / ALIGNMENT + 1) * ALIGNMENT;
-    void *ret = aligned_alloc(ALIGNMENT, whole);
-    if (ret != NULL) {
-        (void)memset(ret, 0x5a, whole);
-    }
-    return ret;
 }
 
 /* A field of /proc/self/status in bytes: "VmRSS", "VmHWM". */
@@ -61,36 +52,26 @@ static bool reset_peak(void)
     return file != NULL && fclose(file) == 0 && written;
 }
 
-/* Bytes that a side may take at the largest size; in place the other's own block lies in it. */
-static size_t side_bytes(const weft_bench_peer *b, bool input)
-{
-    weft_bench_row largest = {0};
-    weft_bench_shape(b->s, b->peer->size, b->s->end, &largest);
-    const size_t elements = weft_bench_side_length(&largest.blocks, input, b->peer->rank);
-    const size_t bytes = elements * weft_dtype_bytes(b->s->dtype);
-    return bytes > 0 ? bytes : 1;
-}
-
 int weft_bench_prepare(weft_bench_peer *b)
 {
     const weft_bench_settings *s = b->s;
     weft_peer *peer = b->peer;
-    const bool in = weft_kind_has_in(s->kind, peer->rank, s->root) && !s->kind->one_buffer;
-    const bool out = weft_kind_has_out(s->kind, peer->rank, s->root);
-    const size_t ins = side_bytes(b, true), outs = side_bytes(b, false);
     b->times_cap = s->iters > 0 ? (size_t)s->iters : ITERS_MOST;
-    b->times = touched(b->times_cap * sizeof(*b->times));
+    b->times = malloc(b->times_cap * sizeof(*b->times));
     b->data = calloc(1, sizeof(*b->data));
     b->in_counts = calloc((size_t)peer->size, sizeof(*b->in_counts));
     b->out_counts = calloc((size_t)peer->size, sizeof(*b->out_counts));
-    b->in = in ? touched(ins) : NULL;
-    b->out = out ? touched(outs) : NULL;
-    b->own = s->lossy ? touched(outs) : NULL;
+    b->started = calloc(s->at_once, sizeof(*b->started));
+    b->receipts = calloc(s->at_once, sizeof(*b->receipts));
     if (b->times == NULL || b->data == NULL || b->in_counts == NULL || b->out_counts == NULL ||
-        (in && b->in == NULL) || (out && b->out == NULL) || (s->lossy && b->own == NULL)) {
-        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for buffers of %zu bytes",
-                              ins > outs ? ins : outs);
+        b->started == NULL || b->receipts == NULL) {
+        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
     }
+    const int bad = weft_bench_make_buffers(b);
+    if (bad != 0) {
+        return bad;
+    }
+    (void)memset(b->times, 0, b->times_cap * sizeof(*b->times)); /* its pages are there: --rss */
     weft_bench_data_init(b->data, s->dtype, s->op, peer->size, s->lossy);
     if (s->rss && (!reset_peak() || !read_status("VmRSS", &b->rss_base))) {
         return weft_peer_fail(peer, WEFT_EXIT_USAGE,
@@ -105,66 +86,9 @@ void weft_bench_release(weft_bench_peer *b)
     free(b->data);
     free(b->in_counts);
     free(b->out_counts);
-    free(b->in);
-    free(b->out);
-    free(b->own);
-}
-
-/* Where input and output of the call begin. In place one lies in the other; a rank that has one
- * side only has no other way. */
-static unsigned char *side_at(const weft_bench_peer *b, const weft_bench_row *row, bool inplace,
-                              bool input)
-{
-    const weft_kind *k = b->s->kind;
-    const int rank = b->peer->rank;
-    const bool larger = input ? k->in_blocks && !k->out_blocks : k->out_blocks || !k->in_blocks;
-    unsigned char *own = input ? b->in : b->out, *other = input ? b->out : b->in;
-    if (!inplace || larger || own == NULL || other == NULL) {
-        return own;
-    }
-    /* The own block of the other side, where that has more of them. */
-    const bool within = (input ? k->out_blocks : k->in_blocks) && k->in_blocks != k->out_blocks;
-    const size_t before = within ? weft_bench_block_offset(&row->blocks, !input, rank, rank) : 0;
-    return other + before * weft_dtype_bytes(b->s->dtype);
-}
-
-/* Put the known values where the call reads, and what cannot be right where it writes. */
-static void set_buffers(weft_bench_peer *b, const weft_bench_row *row, bool inplace)
-{
-    const weft_bench_settings *s = b->s;
-    const int rank = b->peer->rank;
-    const size_t cell = weft_dtype_bytes(s->dtype);
-    const bool reads = weft_kind_has_in(s->kind, rank, s->root);
-    unsigned char *from = side_at(b, row, inplace, !s->kind->one_buffer);
-    if (b->out != NULL) {
-        (void)memset(b->out, 0x5a, weft_bench_side_length(&row->blocks, false, rank) * cell);
-    }
-    if (reads && from != NULL) {
-        weft_bench_fill(b->data, rank, 0, weft_bench_side_length(&row->blocks, true, rank), from);
-    }
-}
-
-static int call(weft_bench_peer *b, weft_bench_row *row, bool inplace, float *own)
-{
-    const weft_bench_settings *s = b->s;
-    /* One draw for all iterations: their results must be equal bit for bit. */
-    weft_coll_opts opts = {.size = sizeof(opts),
-                           .algo = s->algo,
-                           .codec = s->codec,
-                           .own = own,
-                           .draw = 1,
-                           .receipt = &row->receipt};
-    const weft_kind_args args = {.in = side_at(b, row, inplace, true),
-                                 .out = side_at(b, row, inplace, false),
-                                 .count = row->count,
-                                 .in_counts = b->in_counts,
-                                 .out_counts = b->out_counts,
-                                 .dtype = s->dtype,
-                                 .op = s->op,
-                                 .root = s->root,
-                                 .opts = &opts};
-    row->receipt.size = sizeof(row->receipt);
-    return s->kind->call(b->peer->group, &args);
+    free(b->started);
+    free(b->receipts);
+    weft_bench_free_buffers(b);
 }
 
 /* The lengths of the row's blocks, as the calls take them. */
@@ -186,14 +110,15 @@ static int iterate(weft_bench_peer *b, weft_bench_row *row, bool inplace, size_t
     const bool eats_input = inplace && (k->reduces || k->in_blocks == k->out_blocks);
     for (size_t i = first; i < last; i++) {
         if (eats_input || i == first || i + 1 == last) {
-            set_buffers(b, row, inplace);
+            weft_bench_set_buffers(b, row, inplace);
         }
         if (weft_barrier(b->peer->group, NULL) != WEFT_OK) {
             return weft_peer_error(b->peer, "barrier before the operation");
         }
         const double start = weft_seconds();
-        if (call(b, row, inplace, NULL) != WEFT_OK) {
-            return weft_peer_error(b->peer, b->s->kind->name);
+        const int bad = weft_bench_fly(b, row, inplace);
+        if (bad != 0) {
+            return bad;
         }
         b->times[i] = weft_seconds() - start;
     }
@@ -224,9 +149,10 @@ static int time_it(weft_bench_peer *b, weft_bench_row *row, bool inplace, weft_b
     const weft_bench_settings *s = b->s;
     size_t n = s->iters > 0 ? (size_t)s->iters : ITERS_LEAST;
     for (int64_t i = 0; i < s->warmup; i++) {
-        set_buffers(b, row, inplace);
-        if (call(b, row, inplace, NULL) != WEFT_OK) {
-            return weft_peer_error(b->peer, s->kind->name);
+        weft_bench_set_buffers(b, row, inplace);
+        const int bad = weft_bench_fly(b, row, inplace);
+        if (bad != 0) {
+            return bad;
         }
     }
     if (b->peer->rank == 0) {
@@ -280,28 +206,35 @@ static int collect(weft_bench_peer *b, weft_bench_row *row)
     return 0;
 }
 
-/* Count the wrong elements of the last timed call. A lossy operation is run once more with the same
- * draw to learn what each peer's contribution was decoded to. */
-static int check(weft_bench_peer *b, weft_bench_row *row, bool inplace, uint64_t *ret)
+/* Wrong elements of one operation of the last timed call. A lossy one is run once more with the
+ * same draw to learn what each peer's contribution was decoded to. */
+static int check_one(weft_bench_peer *b, const weft_bench_row *row, bool inplace, size_t operation,
+                     uint64_t *wrong)
 {
-    const weft_bench_settings *s = b->s;
-    const void *got = side_at(b, row, inplace, false);
+    const void *got = weft_bench_side(b, row, inplace, false, operation);
+    if (!b->s->lossy) {
+        *wrong += weft_bench_wrong_dense(b, row, operation, got);
+        return 0;
+    }
+    const size_t len = row->count * sizeof(float);
+    const uint64_t timed = weft_bench_hash(got, len);
+    weft_bench_set_buffer(b, row, inplace, operation);
+    int bad = weft_bench_call_alone(b, row, inplace, operation, b->own);
+    if (bad == 0) {
+        /* The same draw gave other bits? */
+        *wrong += weft_bench_hash(got, len) != timed ? row->count : 0;
+        bad = weft_bench_wrong_lossy(b, row, operation, got, wrong);
+    }
+    return bad;
+}
+
+/* Count the wrong elements of the last timed call. */
+static int check(weft_bench_peer *b, const weft_bench_row *row, bool inplace, uint64_t *ret)
+{
     uint64_t wrong = 0;
     int bad = 0;
-    if (!s->lossy) {
-        wrong = weft_bench_wrong_dense(b, row, got);
-    } else {
-        const size_t len = row->count * sizeof(float);
-        const uint64_t timed = weft_bench_hash(got, len);
-        weft_bench_row again = *row;
-        set_buffers(b, row, inplace);
-        if (call(b, &again, inplace, b->own) != WEFT_OK) {
-            return weft_peer_error(b->peer, s->kind->name);
-        }
-        if (weft_bench_hash(got, len) != timed) {
-            wrong = row->count; /* the same draw gave other bits */
-        }
-        bad = weft_bench_wrong_lossy(b, row, got, &wrong);
+    for (size_t k = 0; k < b->s->at_once && bad == 0; k++) {
+        bad = check_one(b, row, inplace, k, &wrong);
     }
     if (bad == 0 &&
         weft_allreduce(b->peer->group, &wrong, ret, 1, WEFT_U64, WEFT_SUM, NULL) != WEFT_OK) {

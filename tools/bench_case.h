@@ -24,16 +24,21 @@ typedef struct weft_bench_settings {
     size_t begin, end; /* bytes */
     double factor;
     int64_t iters, warmup; /* iters 0: adaptive */
+    size_t at_once;        /* operations; 1: the call that returns when it is done */
     bool inplace, rss;
 } weft_bench_settings;
 
-/* What one peer works with. Buffers are made once, for the largest size. */
+/* What one peer works with. Buffers are made once, for the largest size and all operations that
+ * are started together; one's lie so many bytes behind those of the one before. */
 typedef struct weft_bench_peer {
     weft_peer *peer;
     const weft_bench_settings *s;
     weft_bench_data *data;
     unsigned char *in, *out; /* each is there where the rank has that side; broadcast: out only */
-    float *own;              /* lossy codecs */
+    size_t in_stride, out_stride;
+    float *own;                 /* lossy codecs; one operation's */
+    weft_kind_started *started; /* of each operation at once */
+    weft_receipt *receipts;
     size_t *in_counts, *out_counts; /* of blocks with lengths of their own */
     double *times;                  /* seconds of each timed call, the slowest peer's */
     size_t times_cap;
@@ -43,7 +48,8 @@ typedef struct weft_bench_peer {
 /* Figures of one way (out of place, or in place) at one size; the same on all peers. */
 typedef struct weft_bench_timing {
     size_t iters;
-    double median, p99, least, mean; /* seconds, of the slowest peer in each iteration */
+    double median, p99, least, mean; /* seconds, of the slowest peer in each iteration; of all
+                                        operations at once */
     uint64_t wrong;                  /* elements, over all peers */
 } weft_bench_timing;
 
@@ -51,7 +57,7 @@ typedef struct weft_bench_row {
     size_t bytes, count; /* the size of nccl-tests, and elements of the longest block */
     weft_bench_blocks blocks;
     weft_bench_timing out_of_place, in_place;
-    weft_receipt receipt;                      /* of this peer's last call */
+    weft_receipt receipt; /* of this peer's last call; bytes: of all at once together */
     double encoded_mean, body_mean, wire_mean; /* bytes a peer, mean */
     uint64_t body_max;
     uint64_t rss_growth; /* largest over peers, bytes */

@@ -7,12 +7,15 @@
 
 #include <weft/codec.h>
 
+#include "bench_buffers.h"
+
 enum { SLICE = 65536 };
 /* E|Q(v)-v|^2 <= omega |v|^2 holds in the mean; one draw of a short vector may lie above. */
 static const double omega_slack = 4.0;
 
 /* Of copies: the block's elements are those of some rank's input, from some place on. */
-static uint64_t wrong_copies(const weft_bench_peer *b, const weft_bench_row *row, const void *got)
+static uint64_t wrong_copies(const weft_bench_peer *b, const weft_bench_row *row, size_t begin,
+                             const void *got)
 {
     const weft_bench_blocks *all = &row->blocks;
     const weft_kind *k = b->s->kind;
@@ -21,28 +24,31 @@ static uint64_t wrong_copies(const weft_bench_peer *b, const weft_bench_row *row
     const unsigned char *at = got;
     uint64_t wrong = 0;
     for (int i = 0; i < weft_bench_block_count(all, false); i++) {
-        const int from = k->in_of_root ? b->s->root : i;
+        const int from = k->to_next      ? (rank + all->size - 1) % all->size
+                         : k->in_of_root ? b->s->root
+                                         : i;
         const size_t first = k->in_blocks ? weft_bench_block_offset(all, true, from, rank) : 0;
         const size_t count = weft_bench_block_length(all, false, rank, i);
-        wrong += weft_bench_wrong_copy(b->data, from, first, count, at);
+        wrong += weft_bench_wrong_copy(b->data, from, begin + first, count, at);
         at += count * cell;
     }
     return wrong;
 }
 
 uint64_t weft_bench_wrong_dense(const weft_bench_peer *b, const weft_bench_row *row,
-                                const void *got)
+                                size_t operation, const void *got)
 {
     const weft_kind *k = b->s->kind;
     const int rank = b->peer->rank;
+    const size_t begin = weft_bench_first(operation);
     if (k->empty || !weft_kind_has_out(k, rank, b->s->root)) {
         return 0;
     }
     if (!k->reduces) {
-        return wrong_copies(b, row, got);
+        return wrong_copies(b, row, begin, got);
     }
     const size_t first = k->in_blocks ? weft_bench_block_offset(&row->blocks, true, rank, rank) : 0;
-    return weft_bench_wrong_reduced(b->data, first,
+    return weft_bench_wrong_reduced(b->data, begin + first,
                                     weft_bench_side_length(&row->blocks, false, rank), got);
 }
 
@@ -82,7 +88,7 @@ static int differ_from_sum(const weft_bench_peer *b, const float *got, const flo
 }
 
 /* Is this peer's own encoding error within the codec's bound? */
-static int within_omega(const weft_bench_peer *b, size_t count, bool *ret)
+static int within_omega(const weft_bench_peer *b, size_t operation, size_t count, bool *ret)
 {
     weft_codec *codec = NULL;
     float *in = malloc(WEFT_BENCH_PERIOD * sizeof(*in));
@@ -95,7 +101,7 @@ static int within_omega(const weft_bench_peer *b, size_t count, bool *ret)
                weft_codec_omega(codec, count, &omega) != WEFT_OK) {
         bad = weft_peer_error(b->peer, "the codec's bound");
     } else {
-        weft_bench_fill(b->data, b->peer->rank, 0, WEFT_BENCH_PERIOD, in);
+        weft_bench_fill(b->data, b->peer->rank, weft_bench_first(operation), WEFT_BENCH_PERIOD, in);
         for (size_t i = 0; i < count; i++) {
             const double v = (double)in[i % WEFT_BENCH_PERIOD];
             const double lost = (double)b->own[i] - v;
@@ -109,8 +115,8 @@ static int within_omega(const weft_bench_peer *b, size_t count, bool *ret)
     return bad;
 }
 
-int weft_bench_wrong_lossy(weft_bench_peer *b, const weft_bench_row *row, const void *got,
-                           uint64_t *wrong)
+int weft_bench_wrong_lossy(weft_bench_peer *b, const weft_bench_row *row, size_t operation,
+                           const void *got, uint64_t *wrong)
 {
     float *scratch = malloc(SLICE * sizeof(*scratch));
     double *sums = malloc(2 * SLICE * sizeof(*sums));
@@ -128,7 +134,7 @@ int weft_bench_wrong_lossy(weft_bench_peer *b, const weft_bench_row *row, const 
         bad = bad != 0 ? bad : differ_from_sum(b, part, b->own + at, n, sums, wrong);
     }
     if (bad == 0 && b->s->unbiased) {
-        bad = within_omega(b, row->count, &bounded);
+        bad = within_omega(b, operation, row->count, &bounded);
         *wrong += bounded ? 0 : row->count;
     }
     free(scratch);

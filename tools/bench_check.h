@@ -5,9 +5,10 @@
 
 #include "bench_case.h"
 
-/* Wrong elements of this peer's result: every bit must be as known. */
+/* Wrong elements of this peer's result of one of the operations at once: every bit must be as
+ * known. */
 uint64_t weft_bench_wrong_dense(const weft_bench_peer *b, const weft_bench_row *row,
-                                const void *got);
+                                size_t operation, const void *got);
 
 /*
  * Add this peer's wrong elements of a lossy allreduce to *wrong:
@@ -17,7 +18,7 @@ uint64_t weft_bench_wrong_dense(const weft_bench_peer *b, const weft_bench_row *
  *  - an unbiased codec's error must be within a small multiple of its bound omega |v|^2.
  * 0, or the exit status after telling.
  */
-int weft_bench_wrong_lossy(weft_bench_peer *b, const weft_bench_row *row, const void *got,
-                           uint64_t *wrong);
+int weft_bench_wrong_lossy(weft_bench_peer *b, const weft_bench_row *row, size_t operation,
+                           const void *got, uint64_t *wrong);
 
 #endif

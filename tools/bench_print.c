@@ -10,6 +10,10 @@ void weft_bench_print_head(const weft_bench_settings *s, const weft_peer *peer, 
     (void)fprintf(to, "# weft %s: %s, %d peer%s, link %s, codec %s, algorithm %s\n", weft_version(),
                   s->kind->name, peer->size, peer->size == 1 ? "" : "s", peer->launch->link,
                   s->codec, s->algo != NULL ? s->algo : "auto");
+    if (s->at_once > 1) {
+        (void)fprintf(to, "# %zu operations of the size at once; time, bandwidth%s: of all\n",
+                      s->at_once, s->lossy ? " and bytes" : "");
+    }
     (void)fprintf(to, "# time: median over the iterations of the slowest peer's\n");
     if (s->inplace) {
         (void)fprintf(to, "#%46s| %-44s | %s\n", "", "out-of-place", "in-place");
@@ -41,16 +45,23 @@ void weft_bench_print_head(const weft_bench_settings *s, const weft_peer *peer, 
     (void)fflush(to);
 }
 
-/* GB/s of the size; 0 when there is no size or no time. */
-static double algbw(const weft_bench_row *row, const weft_bench_timing *t)
+/* Bytes of all operations at once. */
+static double all_bytes(const weft_bench_settings *s, const weft_bench_row *row)
 {
-    return t->median > 0.0 ? (double)row->bytes / t->median * 1e-9 : 0.0;
+    return (double)row->bytes * (double)s->at_once;
+}
+
+/* GB/s of the size, of all operations at once; 0 when there is no size or no time. */
+static double algbw(const weft_bench_settings *s, const weft_bench_row *row,
+                    const weft_bench_timing *t)
+{
+    return t->median > 0.0 ? all_bytes(s, row) / t->median * 1e-9 : 0.0;
 }
 
 static void print_timing(FILE *to, const weft_bench_settings *s, const weft_bench_row *row,
                          const weft_bench_timing *t, int peers)
 {
-    const double alg = algbw(row, t);
+    const double alg = algbw(s, row, t);
     (void)fprintf(to, " | %10.2f %10.2f %7.3f %7.3f %6llu", t->median * 1e6, t->p99 * 1e6, alg,
                   alg * weft_kind_bus_factor(s->kind, peers), (unsigned long long)t->wrong);
 }
@@ -59,7 +70,7 @@ static void print_timing(FILE *to, const weft_bench_settings *s, const weft_benc
 static double dense_ratio(const weft_bench_settings *s, const weft_bench_row *row, int peers)
 {
     return row->body_mean > 0.0
-               ? weft_kind_bus_factor(s->kind, peers) * (double)row->bytes / row->body_mean
+               ? weft_kind_bus_factor(s->kind, peers) * all_bytes(s, row) / row->body_mean
                : 0.0;
 }
 
@@ -90,7 +101,7 @@ static void print_row(const weft_bench_settings *s, const weft_bench_row *row, i
 static json_t *timing_json(const weft_bench_settings *s, const weft_bench_row *row,
                            const weft_bench_timing *t, int peers)
 {
-    const double alg = algbw(row, t);
+    const double alg = algbw(s, row, t);
     return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "iters", (json_int_t)t->iters,
                      "p50_us", t->median * 1e6, "p99_us", t->p99 * 1e6, "min_us", t->least * 1e6,
                      "mean_us", t->mean * 1e6, "algbw_gbs", alg, "busbw_gbs",
@@ -124,10 +135,10 @@ void weft_bench_print_row(const weft_bench_settings *s, const weft_bench_row *ro
     const double factor = weft_kind_bus_factor(s->kind, peers);
     print_row(s, row, peers, out->text);
     (void)json_array_append_new(out->rows, row_json(s, row, peers));
-    out->busbw_sum += algbw(row, &row->out_of_place) * factor;
+    out->busbw_sum += algbw(s, row, &row->out_of_place) * factor;
     out->busbw_count++;
     if (s->inplace) {
-        out->busbw_sum += algbw(row, &row->in_place) * factor;
+        out->busbw_sum += algbw(s, row, &row->in_place) * factor;
         out->busbw_count++;
     }
 }
@@ -141,12 +152,13 @@ int weft_bench_print_end(weft_peer *peer, const weft_bench_settings *s, weft_ben
     if (!s->kind->empty) {
         (void)fprintf(out->text, "# average bus bandwidth: %.3f GB/s\n", busbw);
     }
-    json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:o, s:I, s:f}", "weft", weft_version(),
-        "build", weft_build_info(), "collective", s->kind->name, "peers", peer->size, "link",
-        peer->launch->link, "dtype", weft_dtype_name(s->dtype), "op", weft_op_name(s->op), "root",
-        s->root, "codec", s->codec, "algo", s->algo != NULL ? s->algo : "auto", "rows",
-        json_incref(out->rows), "wrong", (json_int_t)out->wrong, "busbw_mean_gbs", busbw);
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:I, s:f}", "weft",
+                  weft_version(), "build", weft_build_info(), "collective", s->kind->name, "peers",
+                  peer->size, "link", peer->launch->link, "dtype", weft_dtype_name(s->dtype), "op",
+                  weft_op_name(s->op), "root", s->root, "codec", s->codec, "algo",
+                  s->algo != NULL ? s->algo : "auto", "at_once", (json_int_t)s->at_once, "rows",
+                  json_incref(out->rows), "wrong", (json_int_t)out->wrong, "busbw_mean_gbs", busbw);
     if (weft_report_json(weft_cli_text(s->cli, "json"), root, why) != 0) {
         return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
     }

@@ -35,6 +35,8 @@ static const weft_cli_option options[] = {
      .choices = WEFT_OP_CHOICES, .help = "reduction"},
     {.name = "root", .letter = 'r', .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0",
      .min = 0, .max = 65534, .help = "root, of collectives that have one"},
+    {.name = "at-once", .kind = WEFT_CLI_WHOLE, .metavar = "K", .value = "1", .min = 1, .max = 1024,
+     .help = "operations started together on buffers of their own; the last is waited for first"},
     {.name = "inplace", .kind = WEFT_CLI_FLAG, .help = "measure in place too"},
     {.name = "rss", .kind = WEFT_CLI_FLAG,
      .help = "tell how far memory grew past the group and the buffers"},
@@ -132,6 +134,7 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
                                .factor = weft_cli_real(cli, "factor"),
                                .iters = weft_cli_whole(cli, "iters"),
                                .warmup = weft_cli_whole(cli, "warmup"),
+                               .at_once = (size_t)weft_cli_whole(cli, "at-once"),
                                .inplace = weft_cli_flag(cli, "inplace"),
                                .rss = weft_cli_flag(cli, "rss")};
     if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &s->dtype) != WEFT_OK ||
@@ -158,6 +161,9 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
     }
     if (s->inplace && (kind->one_buffer || kind->empty)) {
         return weft_cli_refuse(cli, "--inplace: %s has no other way", word);
+    }
+    if (s->inplace && kind->to_next) {
+        return weft_cli_refuse(cli, "--inplace: %s sends and receives at a time", word);
     }
     if (s->inplace && kind->in_blocks && kind->out_blocks && kind->lengths) {
         return weft_cli_refuse(cli, "--inplace: %s does not go in place", word);
@@ -198,17 +204,16 @@ const weft_command weft_cmd_bench = {
     .usage = "COLLECTIVE [-n N] [OPTIONS]",
     .about =
         "COLLECTIVE is allreduce, reduce, broadcast, allgather, gather, scatter, reduce_scatter,\n"
-        "alltoall or barrier; or allgatherv, gatherv, scatterv, reduce_scatterv or alltoallv, "
-        "whose\n"
-        "blocks have 1, 2, 3 and no shares of the size in turn (rank r's: (r + 1) mod 4 shares; "
-        "of\n"
+        "alltoall, barrier or sendrecv (each rank sends to the next, and receives from the one\n"
+        "before); or allgatherv, gatherv, scatterv, reduce_scatterv or alltoallv, whose blocks\n"
+        "have 1, 2, 3 and no shares of the size in turn (rank r's: (r + 1) mod 4 shares; of\n"
         "alltoallv from rank o to rank d: (o + d + 1) mod 4). The size is that of all blocks\n"
         "together, count the elements of the longest. algbw is size / time, busbw what a link\n"
-        "carries for it: algbw times 2(n-1)/n for allreduce, (n-1)/n where there are blocks, else "
-        "1.\n"
-        "Every result is checked; with a lossy codec: equal on all peers, the sum of the decoded\n"
-        "contributions, and within the codec's bound. ratio: payload of a dense ring / payload "
-        "sent.\n",
+        "carries for it: algbw times 2(n-1)/n for allreduce, (n-1)/n where there are blocks, else\n"
+        "1. With --at-once K size and count are one operation's; time, bandwidth and bytes sent\n"
+        "are of all K. Every result is checked; with a lossy codec: equal on all peers, the sum\n"
+        "of the decoded contributions, and within the codec's bound. ratio: payload of a dense\n"
+        "ring / payload sent.\n",
     .example = "weft bench allreduce -n 4 -b 4K -e 64M -f 4 --codec qsgd:levels=7,bucket=512",
     .options = options,
     .args_min = 1,

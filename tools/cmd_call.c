@@ -68,7 +68,7 @@ static int operate(weft_peer *peer, const weft_call_settings *s, weft_call_data 
                                  .opts = &opts};
     d->receipt = (weft_receipt){.size = sizeof(d->receipt)};
     (void)weft_group_get_stats(peer->group, &before);
-    const int code = s->kind->call(peer->group, &args);
+    const int code = s->kind->call(peer->group, &args, NULL);
     if (code != WEFT_OK) {
         const int status = weft_peer_error(peer, s->kind->name);
         /* Peers that disagree all learn of it, and the next operation works: nobody leaves before
@@ -325,14 +325,15 @@ const weft_command weft_cmd_call = {
     .usage = "COLLECTIVE [-n N] --in PATTERN --out PATTERN [OPTIONS]",
     .about =
         "COLLECTIVE is allreduce, reduce, broadcast, allgather, gather, scatter, reduce_scatter,\n"
-        "alltoall or barrier; with blocks of different lengths allgatherv and gatherv (as the "
-        "input\n"
-        "files are), scatterv, reduce_scatterv and alltoallv (--counts: the elements for each "
-        "rank;\n"
-        "of alltoallv from every rank, or a row of them for each rank). Files hold raw\n"
-        "little-endian elements; %d in a pattern is the rank; of a side that only the root has\n"
-        "there is only its file. Input files that do not go together are a mismatch, which every\n"
-        "rank is told (exit 2).\n",
+        "alltoall, barrier or sendrecv (each rank's file goes to the next rank, the last's to rank "
+        "0);\n"
+        "with blocks of different lengths allgatherv and gatherv (as the input files are),\n"
+        "scatterv, reduce_scatterv and alltoallv (--counts: the elements for each rank; of\n"
+        "alltoallv from every rank, or a row of them for each rank). Files hold raw little-endian\n"
+        "elements; %d in a pattern is the rank; of a side that only the root has there is only "
+        "its\n"
+        "file. Input files that do not go together are a mismatch, which every rank is told (exit\n"
+        "2).\n",
     .example = "weft call allreduce -n 3 --in 'in%d.f32' --out 'out%d.f32' --codec qsgd:levels=7",
     .options = options,
     .args_min = 1,

@@ -35,6 +35,10 @@ int weft_check_algo(const weft_cli *cli, const char *origin, const char *collect
         }
         names[n++] = info.name;
     }
+    if (n == 1) {
+        return weft_cli_refuse(cli, "%s '%s': %s has no algorithms to choose from", origin, algo,
+                               collective);
+    }
     char list[512] = "";
     for (size_t i = 0, at = 0; i < n && at < sizeof(list); i++) {
         const int len = snprintf(list + at, sizeof(list) - at, "%s%s", i > 0 ? ", " : "", names[i]);
@@ -90,7 +94,7 @@ int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dt
                                  .opts = &opts};
     weft_alone alone;
     const int bad = weft_alone_open(cli, &alone);
-    const int code = bad == 0 ? kind->call(alone.group, &args) : WEFT_OK;
+    const int code = bad == 0 ? kind->call(alone.group, &args, NULL) : WEFT_OK;
     if (code != WEFT_OK) {
         (void)weft_cli_refuse(cli, "%s", weft_last_error()->message);
     }

@@ -22,25 +22,25 @@ def bench(collective, *words, peers=3, link="mem"):
                 t = row[way]
                 check(0 < t["min_us"] <= t["p50_us"] <= t["p99_us"], f"order of times {t}", process)
                 check(t["wrong"] == 0 and t["iters"] >= 1, f"iterations {t}", process)
-                check(math.isclose(t["algbw_gbs"], row["size"] / t["p50_us"] / 1e3, rel_tol=1e-9), "algbw", process)
+                check(math.isclose(t["algbw_gbs"], data["at_once"] * row["size"] / t["p50_us"] / 1e3, rel_tol=1e-9), "algbw", process)
     return data
 
 
 # Every collective on every link; counts that do not divide by the peers. Three peers: blocks of one
 # length have a third of the size, those of their own 1, 2 and 3 shares of six (of alltoallv rank 1's
 # have 2, 3 and none; rank 0's 1, 2, 3).
-CELLS = {"barrier": 0, "allreduce": 4, "reduce": 4, "broadcast": 4}
-SOME = ("allreduce", "allgather", "reduce_scatter", "broadcast", "barrier", "reduce", "gatherv", "alltoallv")
+CELLS = {"barrier": 0, "allreduce": 4, "reduce": 4, "broadcast": 4, "sendrecv": 4}
+SOME = ("allreduce", "allgather", "reduce_scatter", "broadcast", "barrier", "reduce", "gatherv", "alltoallv", "sendrecv")
 for link in LINKS:
     for collective in SOME + (("allgatherv", "gather", "scatter", "scatterv", "reduce_scatterv", "alltoall") if link == "mem" else ()):
-        own = collective.endswith("v")
+        own = collective.endswith("v") and collective != "sendrecv"
         cell = CELLS.get(collective, 24 if own else 12)
         sizes = [] if collective == "barrier" else ["-b", "0", "-e", 3 * cell - 1, "-f", "1.1"]
         rows = bench(collective, *sizes, "-i", "2", link=link)["rows"]
         check([row["size"] for row in rows] == ([cell, 2 * cell] if cell else [0]),
               f"one element at least, each number of elements once: {rows}")
         if collective != "barrier":
-            ways = [] if collective in ("broadcast", "alltoallv") else ["--inplace"]
+            ways = [] if collective in ("broadcast", "alltoallv", "sendrecv") else ["--inplace"]
             rows = bench(collective, "-b", "1000", "-e", "100000", "-f", "10", "-i", "2", *ways, link=link)["rows"]
             check([row["size"] for row in rows] == [n // cell * cell for n in (1000, 10000, 100000)], f"sizes of {rows}")
             check([row["count"] for row in rows] == [n // cell * (3 if own else 1) for n in (1000, 10000, 100000)],
@@ -49,7 +49,7 @@ for link in LINKS:
 
 # Bus bandwidth as nccl-tests define it.
 for collective, factor in (("allreduce", 1.5), ("allgather", 0.75), ("reduce_scatter", 0.75), ("broadcast", 1.0),
-                           ("reduce", 1.0), ("gather", 0.75), ("scatter", 0.75), ("alltoall", 0.75), ("alltoallv", 0.75)):
+                           ("reduce", 1.0), ("gather", 0.75), ("scatter", 0.75), ("alltoall", 0.75), ("alltoallv", 0.75), ("sendrecv", 1.0)):
     row = bench(collective, "-b", "64K", "-i", "1", peers=4)["rows"][0]["out_of_place"]
     check(math.isclose(row["busbw_gbs"], factor * row["algbw_gbs"], rel_tol=1e-9), f"bus factor of {collective}")
 
@@ -96,6 +96,17 @@ weft("bench", "gather", "-n", 3, "--link", "mem", "--op", "max", status=2, says=
 weft("bench", "alltoall", "-n", 3, "--link", "mem", "--root", "1", status=2, says="has no root")
 weft("bench", "reduce", "-n", 3, "--link", "mem", "--codec", "qsgd", status=2, says="goes with allreduce only")
 
+# Sendrecv: each peer sends its vector once, long ones and to a single neighbour on both sides too; alone it copies.
+for peers, size in ((1, "1M"), (2, "1M"), (5, "300000")):
+    row = bench("sendrecv", "-b", size, "-i", "2", peers=peers, link="tcp")["rows"][0]
+    check(row["body_bytes_sent"] == row["body_bytes_sent_max"] == (row["size"] if peers > 1 else 0), f"a vector a peer: {row}")
+weft("bench", "sendrecv", "-n", 3, "--link", "mem", "--inplace", status=2, says="sends and receives at a time")
+weft("bench", "sendrecv", "-n", 3, "--link", "mem", "--op", "max", status=2, says="reduces nothing")
+weft("bench", "sendrecv", "-n", 3, "--link", "mem", "--root", "1", status=2, says="has no root")
+weft("bench", "sendrecv", "-n", 3, "--link", "mem", "--algo", "ring", status=2, says="sendrecv has no algorithms to choose from")
+weft("bench", "sendrecv", "-n", 3, "--link", "mem", "--codec", "qsgd", status=2, says="goes with allreduce only")
+weft("bench", "sendrecv", "-n", 4, "--link", "mem", "-b", 4, env={"WEFT_TOPOLOGY": "star"}, status=2, says="no edge of the topology")
+
 # Lossy codecs: checked against what the contributions were decoded to.
 for spec in ("qsgd:levels=7,bucket=512", "qsgd:levels=1,bucket=16,norm=max", "qsgd:levels=4,bucket=0,norm=2"):
     for op in ("sum", "mean"):
@@ -103,6 +114,20 @@ for spec in ("qsgd:levels=7,bucket=512", "qsgd:levels=1,bucket=16,norm=max", "qs
         check(row["dense_ratio"] > 1.5, f"{spec} sends less than a dense ring: {row}")
         check(row["encoded_bytes"] < row["size"] / 4, f"{spec} is short: {row}")
 bench("allreduce", "-b", "40000", "-i", "1", "--codec", "qsgd", "--algo", "scatter", link="tcp")
+
+# Several at once, each with data of its own: the size is one's, bytes are those of all.
+for collective, ways, link in (("allreduce", ["--inplace"], "tcp"), ("reduce_scatterv", ["--inplace"], "ipc"), ("broadcast", [], "mem"),
+                               ("gather", [], "tcp"), ("alltoallv", [], "mem"), ("sendrecv", [], "tcp")):
+    one, several = (bench(collective, "-b", "60K", "-i", "3", "--at-once", k, *ways, link=link)["rows"][0] for k in (1, 7))
+    check(several["size"] == one["size"] and several["count"] == one["count"], f"the size of one: {several}")
+    check(math.isclose(several["body_bytes_sent"], 7 * one["body_bytes_sent"]), f"the bytes of all: {one} {several}")
+    check(math.isclose(several["dense_ratio"], one["dense_ratio"]), f"the ratio of bytes: {one} {several}")
+check(bench("barrier", "-i", "3", "--at-once", "100")["at_once"] == 100, "barriers at once")
+row = bench("allreduce", "-b", "40000", "-i", "2", "--inplace", "--codec", "qsgd", "--at-once", "3")["rows"][0]
+check(row["dense_ratio"] > 1.5, f"lossy ones too: {row}")
+check("# 3 operations of the size at once" in weft("bench", "allreduce", "-n", 2, "-b", 4, "-i", 1, "--at-once", 3).stdout, "told in the head")
+weft("bench", "allreduce", "-n", 2, "--at-once", "0", status=2, says="--at-once '0': not a whole number in 1")
+weft("bench", "allreduce", "-n", 2, "--link", "mem", "-b", "1T", "--at-once", "1024", status=1, says="no memory for buffers of 11258999")
 
 # Adaptive iterations, memory, JSON into a file next to the table on stdout.
 rows = bench("allreduce", "-b", "1K")["rows"]

@@ -48,6 +48,7 @@ for link, sizes in (("mem", (1, 2, 3, 5)), ("tcp", (3,)), ("ipc", (2,))):
             everything = [x for vector in vectors for x in vector]
             check(call("allgather", peers, link=link) == [everything] * peers, f"allgather {link} {peers} {count}")
             last = peers - 1
+            check(call("sendrecv", peers, link=link) == vectors[-1:] + vectors[:-1], f"sendrecv {link} {peers} {count}")
             check(call("broadcast", peers, "--root", last, link=link) == [vectors[last]] * peers, f"broadcast {link}")
         vectors = inputs(peers, 7 * peers)
         total = [sum(column) for column in zip(*vectors)]

@@ -4,13 +4,15 @@ rival is missing; a short run against each rival that is built.
 
 cli_compare.py compare.py PROGRAM...    the rivals' programs"""
 import json
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 
-from program import LONG, WEFT, check, done, environment
+from program import LONG, WEFT, check, children, done, environment, wait_until
 
 script, programs = sys.argv[1], [pathlib.Path(p) for p in sys.argv[2:]]
 scratch = tempfile.TemporaryDirectory()
@@ -46,7 +48,9 @@ def refusals():
     run("--resume", status=2, says="--resume needs --json FILE")
     run("--lab", "a", "--link", "ipc", status=2, says="--link ipc does not lead through a lab")
     run("--lab", "a/b", status=2, says="--lab 'a/b' is no name of a lab")
-    run("--against", "nccl", status=2, says="unknown rival 'nccl'; known: gloo openmpi openmpi-tcp mpich")
+    run("--against", "nccl", status=2, says="unknown rival 'nccl'; known: gloo openmpi openmpi-tcp mpich zmq")
+    run("--programs", programs[0].parent, "--against", "zmq", "-n", "2,4", status=2, says="zmq is between 2 processes: compare with -n 2 only")
+    run("--programs", "/nowhere", "--against", "zmq", "-n", 2, status=77, says="skipped: no /nowhere/zmq_roundtrip")
     run("--programs", "/nowhere", status=77, says=["skipped: no /nowhere/gloo_allreduce", "Gloo (libgloo-dev)"])
     run("--programs", "/nowhere", "--against", "mpich", status=77, says=["skipped: no /nowhere/mpi_allreduce_mpich", "libmpich-dev"])
 
@@ -127,8 +131,34 @@ def rivals_here():
         check(len(told["ratios"]) == 1 and told["ratio"] > 0, f"{rival}: a ratio", ran)
 
 
+def round_trip():
+    """The bare program tells its own usage and times; beside weft it is told to be no allreduce."""
+    zmq, = (path for path in programs if path.name == "zmq_roundtrip")
+    for words, says in ((["udp", 8], "neither tcp nor ipc: 'udp'"), (["tcp"], "no size ''"), (["tcp", 3], "no size '3'"),
+                        (["-i", "x", "tcp", 8], "no number from 0 to 1000000 for '-i'"), (["-x", "tcp", 8], "unknown option '-x'")):
+        told = subprocess.run([zmq, *map(str, words)], capture_output=True, text=True, timeout=LONG)
+        check(told.returncode == 2 and says in told.stderr, f"{words} is refused", told)
+    for link in ("tcp", "ipc"):
+        told = subprocess.run([zmq, "-i", "3", link, "4", "1000003"], capture_output=True, text=True, timeout=LONG)
+        rows = [json.loads(line) for line in told.stdout.splitlines()]
+        check(told.returncode == 0 and [row["size"] for row in rows] == [4, 1000003], f"sizes over {link}", told)
+        check(all(row["wrong"] == 0 and row["iters"] == 3 and 0 < row["min_us"] <= row["p50_us"] for row in rows), "times", told)
+    # One process is killed: the other ends, and says why.
+    with subprocess.Popen([zmq, "-i", "1000000", "tcp", "64000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        wait_until(lambda: children(running.pid) or running.poll() is not None, "its other process")
+        for other in children(running.pid).values():
+            os.kill(other, signal.SIGKILL)
+        told = running.communicate(timeout=LONG)[1]
+        check(running.returncode == 3 and "the other process ended" in told, f"status {running.returncode}: {told}")
+    ran = run("--programs", zmq.parent, "-n", 2, "-s", "1K", "-r", 1, "-i", 3, "--against", "zmq:tcp+ipc", "--json", "-",
+              status=0, says="# zmq: no allreduce: one message of the size to the other process and back")
+    case, = json.loads(ran.stdout)["cases"]
+    check(set(case["runs"]["zmq"]) == {"tcp", "ipc"} and case["judged"]["zmq"]["ratio"] > 0, "both variants ran", ran)
+
+
 refusals()
 known_times()
+round_trip()
 rivals_here()
 scratch.cleanup()
 done()

@@ -18,10 +18,15 @@ for codec in ("raw", "qsgd"):
         check(data["wrong"] == long and "FAILED" in process.stderr, "and told", process)
 
 # Blocks of others, and of a root alone: rank 0's is long enough in each of them.
-for collective in ("reduce_scatter", "gatherv", "alltoallv"):
+for collective in ("reduce_scatter", "gatherv", "alltoallv", "sendrecv"):
     process = weft("bench", collective, "-n", 3, "-b", "64K", "-i", 1, "--json", "-", status=1,
                    env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": 0})
     check(json.loads(process.stdout)["wrong"] == 1, f"the spoilt element of {collective} is counted", process)
+
+# Of several at once: the input of one of them is spoilt on one rank, every rank's sum of it is wrong.
+process = weft("bench", "allreduce", "-n", 3, "-b", "64K", "-i", 1, "-w", 0, "--at-once", 4, "--json", "-", status=1,
+               env={"LD_PRELOAD": sys.argv[1], "CORRUPT_RANK": 1})
+check(json.loads(process.stdout)["wrong"] == 3, "the one operation's spoilt element is counted", process)
 
 process = weft("topo", "verify", "ring", "-n", "3..5", "--json", "-", status=1, env={"LD_PRELOAD": sys.argv[1], "CORRUPT_PROOF": 4})
 data = json.loads(process.stdout)

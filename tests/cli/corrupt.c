@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stands before the library (LD_PRELOAD) and spoils one element of the result of an allreduce, a
- * gatherv, a reduce_scatter or an alltoallv on the rank that CORRUPT_RANK names, where the vector
- * is long enough to be a benchmark's: its check must see it. Proofs of plans for CORRUPT_PROOF
- * peers fail.
+ * gatherv, a reduce_scatter or an alltoallv, or of what is received, on the rank that CORRUPT_RANK
+ * names, where the vector is long enough to be a benchmark's: its check must see it. Of started
+ * allreduces it is one of the second's input. Proofs of plans for CORRUPT_PROOF peers fail.
  */
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <weft/collective.h>
 #include <weft/explain.h>
 #include <weft/group.h>
+#include <weft/p2p.h>
 
 typedef int allreduce_fn(weft_group *, const void *, void *, size_t, weft_dtype, weft_op,
                          const weft_coll_opts *);
+typedef int start_fn(weft_group *, const void *, void *, size_t, weft_dtype, weft_op,
+                     const weft_coll_opts *, weft_request **);
 typedef int gatherv_fn(weft_group *, const void *, void *, const size_t *, const size_t *,
                        weft_dtype, int, const weft_coll_opts *);
 typedef int alltoallv_fn(weft_group *, const void *, const size_t *, const size_t *, void *,
                          const size_t *, const size_t *, weft_dtype, const weft_coll_opts *);
 
+typedef int recv_fn(weft_group *, void *, size_t, weft_dtype, int, uint32_t,
+                    const weft_coll_opts *);
 typedef int verify_fn(const weft_query *, weft_proof *);
 
 enum { LONG = 2000 };
@@ -49,12 +55,38 @@ int weft_allreduce(weft_group *group, const void *in, void *out, size_t count, w
     return spoil(group, next(group, in, out, count, dtype, op, opts), out, count, dtype);
 }
 
+int weft_allreduce_start(weft_group *group, const void *in, void *out, size_t count,
+                         weft_dtype dtype, weft_op op, const weft_coll_opts *opts,
+                         weft_request **ret)
+{
+    static int started;
+    start_fn *next;
+    behind("weft_allreduce_start", &next, sizeof(next));
+    if (count >= LONG && ++started == 2) {
+        const float wrong = 1e6F;
+        void *at = (unsigned char *)(uintptr_t)in + (count / 2) * sizeof(float);
+        const char *rank = getenv("CORRUPT_RANK");
+        if (rank != NULL && atoi(rank) == weft_group_rank(group)) {
+            memcpy(at, &wrong, sizeof(wrong));
+        }
+    }
+    return next(group, in, out, count, dtype, op, opts, ret);
+}
+
 int weft_reduce_scatter(weft_group *group, const void *in, void *out, size_t count,
                         weft_dtype dtype, weft_op op, const weft_coll_opts *opts)
 {
     allreduce_fn *next;
     behind("weft_reduce_scatter", &next, sizeof(next));
     return spoil(group, next(group, in, out, count, dtype, op, opts), out, count, dtype);
+}
+
+int weft_recv(weft_group *group, void *buffer, size_t count, weft_dtype dtype, int from,
+              uint32_t tag, const weft_coll_opts *opts)
+{
+    recv_fn *next;
+    behind("weft_recv", &next, sizeof(next));
+    return spoil(group, next(group, buffer, count, dtype, from, tag, opts), buffer, count, dtype);
 }
 
 int weft_gatherv(weft_group *group, const void *in, void *out, const size_t *counts,

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Dense float32 sum allreduce: weft side by side with Gloo, Open MPI and MPICH, one process a rank, on this
-machine or in a lab of tools/lab.sh.
+machine or in a lab of tools/lab.sh; and beside a bare round trip of ZeroMQ (zmq, of two processes), which is no
+allreduce: one message of the size there and back.
 
 Every round runs weft and each variant of each rival once for each number of peers and size, in an order that
 turns from round to round. All time alike: slowest process of each operation, between barriers; median over
@@ -74,7 +75,7 @@ def arguments():
     add("-s", "--sizes", type=several(size_of), nargs="+", default=[[4 << 20, 64 << 20]], metavar="BYTES", help="vector sizes (4M 64M)")
     add("-r", "--rounds", type=count_of(1, 1000), default=5, help="how often everything runs (5)")
     add("--against", default="gloo", metavar="RIVALS",
-        help="apart by commas (gloo): gloo, openmpi, openmpi-tcp, mpich; with some of its variants:\ngloo:ring+bcube, openmpi-tcp:default+ring+inplace")
+        help="apart by commas (gloo): gloo, openmpi, openmpi-tcp, mpich, zmq; with some of its variants:\ngloo:ring+bcube, openmpi-tcp:default+ring+inplace")
     add("--link", choices=("tcp", "ipc"), default="tcp", help="of weft (tcp)")
     add("--algo", default="auto", metavar="SPEC", help="of weft (auto)")
     add("-i", "--iters", type=count_of(0, 1000000), default=0, help="timed operations of a run; 0: at least 5, until 0.3 s (0)")
@@ -164,6 +165,9 @@ class Campaign:
 
     def report(self, out):
         print(f"# medians of {self.args.rounds} rounds; ratio: the rival's time / weft's, above 1 weft is faster", file=out)
+        for rival in self.rivals:
+            if rival.told is not None:
+                print(f"# {rival.name}: {rival.told}", file=out)
         results.print_table(self.cases, self.systems, (self.about["lab"] or {}).get("rate"), out)
         results.print_means(self.cases, self.systems[1:], out)
         results.print_left_out(self.cases, out)
@@ -178,7 +182,7 @@ def main():
     programs = args.programs or pathlib.Path(found).resolve().parent / "compare"
     setting = systems.Setting(os.path.abspath(found), programs.resolve(), args.link, args.algo, args.iters, args.warmups, args.lab)
     try:
-        rivals = systems.rivals(args.against, setting)
+        rivals = systems.rivals(args.against, setting, args.peers)
     except systems.Impossible as error:
         stop(SKIPPED, f"skipped: {error}")
     except ValueError as error:

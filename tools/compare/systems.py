@@ -3,7 +3,8 @@
 
 Every system times alike: warm-ups, then a number of operations, each between barriers and as long as on its
 slowest process; a line of JSON tells their median. weft and MPI work out of place, Gloo in place, which is
-the only way of its classes."""
+the only way of its classes. What is no allreduce says so in `told`, and a rival of a fixed number of
+processes in `peers`."""
 import json
 import os
 import pathlib
@@ -58,7 +59,11 @@ class Weft:
         return {"p50_us": row["out_of_place"]["p50_us"], "min_us": row["out_of_place"]["min_us"], "algo": row["algo"]}
 
 
-class Gloo:
+class Rival:
+    peers, told = None, None
+
+
+class Gloo(Rival):
     name, known = "gloo", None
     # A rank of the lab's, as gloo_allreduce wants it.
     ENTER = 'exec "$0" --rank "$WEFT_RANK" --address "$LAB_ADDRESS" --folder "${WEFT_MEET#file://}" "$@"'
@@ -78,7 +83,7 @@ class Gloo:
         return last_row(text)
 
 
-class OpenMpi:
+class OpenMpi(Rival):
     """Variants: as Open MPI chooses; in place; its algorithms by number."""
     name, tcp = "openmpi", False
     known = ("default", "inplace", "recursive_doubling", "ring", "segmented_ring", "rabenseifner")
@@ -121,7 +126,7 @@ class OpenMpiTcp(OpenMpi):
     name, tcp = "openmpi-tcp", True
 
 
-class Mpich:
+class Mpich(Rival):
     name, known = "mpich", ("default", "inplace")
 
     def __init__(self, setting):
@@ -141,11 +146,29 @@ class Mpich:
         return last_row(text)
 
 
-RIVALS = {rival.name: rival for rival in (Gloo, OpenMpi, OpenMpiTcp, Mpich)}
+class Zmq(Rival):
+    """Variants: what carries the message; that of weft unless it is named."""
+    name, known, peers = "zmq", ("tcp", "ipc"), 2
+    told = "no allreduce: one message of the size to the other process and back, a full round trip of DEALER sockets"
+
+    def __init__(self, setting):
+        self.setting, self.variants = setting, (setting.link,)
+        self.program = setting.program("zmq_roundtrip", "ZeroMQ (libzmq3-dev)")
+        if setting.lab:
+            raise ValueError("zmq does not run in a lab: its two processes are on one host")
+
+    def command(self, variant, _, size):
+        return [self.program, *self.setting.counts(), variant, str(size)], {}
+
+    def read(self, text):
+        return last_row(text)
 
 
-def rivals(text, setting):
-    """Those named in "gloo:ring+bcube,openmpi-tcp", ready to run."""
+RIVALS = {rival.name: rival for rival in (Gloo, OpenMpi, OpenMpiTcp, Mpich, Zmq)}
+
+
+def rivals(text, setting, peers):
+    """Those named in "gloo:ring+bcube,openmpi-tcp", ready to run with each of so many processes."""
     found = []
     for word in text.split(","):
         name, _, variants = word.partition(":")
@@ -160,5 +183,7 @@ def rivals(text, setting):
                 if variant not in rival.known or chosen.count(variant) > 1:
                     raise ValueError(f"'{variant}' of {name}: expected one or more of {' '.join(rival.known)}")
             rival.variants = chosen
+        if rival.peers is not None and peers != [rival.peers]:
+            raise ValueError(f"{name} is between {rival.peers} processes: compare with -n {rival.peers} only")
         found.append(rival)
     return found
