@@ -14,7 +14,7 @@ static bool refuses(const weft_shape *s, char *why, size_t cap)
 {
     if (s->size == 2)
         return false;
-    snprintf(why, cap, "goes between 2 ranks, not %d", s->size);
+    snprintf(why, cap, "needs 2 ranks, not %d", s->size);
     return true;
 }
 
