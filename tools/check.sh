@@ -133,7 +133,8 @@ fuzz_one() {
     name=${1##*/fuzz_}
     fresh=build/fuzz/corpus/$name
     mkdir -p "$fresh"
-    "$1" -max_total_time="${FUZZ_SECONDS:-20}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+    # Without entropic: keeping its frequencies took four fifths of the time.
+    "$1" -entropic=0 -max_total_time="${FUZZ_SECONDS:-20}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
         -print_final_stats=1 -artifact_prefix="build/fuzz/crash-$name-" "$fresh" \
         "tests/fuzz/corpus/$name" </dev/null >"build/fuzz/$name.log" 2>&1
     echo $? >"build/fuzz/$name.status"
