@@ -5,6 +5,6 @@
 
 #include "cli.h"
 
-extern const weft_command weft_bench_matrix;
+extern const weft_command weft_bench_matrix, weft_bench_tune;
 
 #endif

@@ -44,7 +44,7 @@ static const weft_cli_option options[] = {
     {0}};
 /* clang-format on */
 
-static const weft_command *const parts[] = {&weft_bench_matrix, NULL};
+static const weft_command *const parts[] = {&weft_bench_matrix, &weft_bench_tune, NULL};
 
 static int body(weft_peer *peer, void *user)
 {
