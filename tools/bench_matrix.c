@@ -23,7 +23,7 @@ static const weft_cli_option options[] = {
      .min = WEFT_PROBE_SMALL, .max = 0x1p30, .help = "of the messages whose rate is measured"},
     {.name = "iters", .letter = 'i', .kind = WEFT_CLI_WHOLE, .metavar = "N", .value = "0",
      .min = 0, .max = 1e6,
-     .help = "round trips, and long messages (4 at least); 0: for 0.05 and 0.1 s"},
+     .help = "round trips, and long messages (16 at least); 0: for 0.05 and 0.1 s"},
     {.name = "out", .letter = 'o', .kind = WEFT_CLI_TEXT, .metavar = "FILE",
      .help = "write the links for WEFT_ORDER and weft topo sim (- = stdout)"},
     WEFT_REPORT_OPTIONS,
