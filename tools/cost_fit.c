@@ -139,7 +139,7 @@ static double solve(const system *s, unsigned set, const double before[N], doubl
  * is tried. */
 static void solve_positive(const system *s, unsigned all, const double before[N], double ret[N])
 {
-    double least = INFINITY;
+    double least = (double)INFINITY;
     for (unsigned set = 0; set < SETS; set++) {
         double x[N];
         if ((set & ~all) != 0) {

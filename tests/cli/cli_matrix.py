@@ -2,11 +2,13 @@
 """weft bench matrix: the links between peers as table, JSON and file, and who reads that file."""
 import json
 import math
+import os
 import pathlib
 import re
+import signal
 import tempfile
 
-from program import WEFT, check, done, weft
+from program import WEFT, Running, check, done, wait_until, weft
 
 PAIRS = [(a, b) for a in range(3) for b in range(3) if a != b]
 FEW = ("-n", 3, "-i", 8, "--size", "128K")
@@ -66,6 +68,13 @@ check(len(json.loads(ran.stdout)["links"]) == 6, "JSON on stdout", ran)
 weft("bench", "matrix", "-n", 2, "--link", "mem")
 ran = weft("run", "-n", 2, "--", WEFT, "bench", "matrix", "-i", 4, "-s", "64K")
 check("links between 2 peers, link tcp" in ran.stdout, "below a launcher", ran)
+
+# A peer that is lost while it waits for its turn ends the others, who would wait however long.
+running = Running("bench", "matrix", "-n", 3, "-i", 1000000, "-v")
+ranks = running.children(3)
+wait_until(lambda: all(re.search(rf"\[{rank}\] .* rank 2 .*confirms", running.stderr) for rank in (0, 1)), "all have met")
+os.kill(ranks[2], signal.SIGKILL)
+running.end(3, says="rank 2: was killed by signal 9")
 
 for words, says in [
     (["-n", 1], "-n 1: links are between 2 peers at least"),
