@@ -206,10 +206,12 @@ static int body(weft_peer *peer, void *user)
     const size_t count = (size_t)m.size * (size_t)m.size;
     m.latency = calloc(count, sizeof(*m.latency));
     m.rate = calloc(count, sizeof(*m.rate));
-    int bad = m.latency != NULL && m.rate != NULL
-                  ? 0
-                  : weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for %zu links", count);
-    bad = bad != 0 ? bad : measure(peer, s, &m);
+    if (m.latency == NULL || m.rate == NULL) {
+        free(m.latency);
+        free(m.rate);
+        return weft_peer_fail(peer, WEFT_EXIT_WRONG, "no memory for %zu links", count);
+    }
+    int bad = measure(peer, s, &m);
     bad = bad != 0 ? bad : collect(peer, &m);
     if (peer->rank == 0) {
         weft_progress_end();

@@ -208,7 +208,10 @@ static uint64_t count_wrong(const weft_tune *t, size_t bytes)
 static int warm_up(weft_tune *t)
 {
     uint64_t *wrong = calloc(t->cell_count, sizeof(*wrong));
-    int bad = wrong != NULL ? 0 : weft_peer_fail(t->peer, WEFT_EXIT_WRONG, "out of memory");
+    int bad = 0;
+    if (wrong == NULL) {
+        return weft_peer_fail(t->peer, WEFT_EXIT_WRONG, "out of memory");
+    }
     for (size_t i = 0; bad == 0 && i < t->cell_count; i++) {
         double seconds = 0.0;
         bad = run_cell(t, i, &seconds);
@@ -249,6 +252,24 @@ static int one_round(weft_tune *t, size_t round, double *ret_seconds)
     return bad;
 }
 
+static int take_medians(weft_tune *t)
+{
+    double *column = calloc(t->rounds + 1, sizeof(*column));
+    if (column == NULL) {
+        return weft_peer_fail(t->peer, WEFT_EXIT_WRONG, "out of memory");
+    }
+    for (size_t i = 0; i < t->cell_count; i++) {
+        for (size_t round = 0; round < t->rounds; round++) {
+            column[round] = t->times[round * t->cell_count + i];
+        }
+        const double median = weft_median(column, t->rounds);
+        t->cells[i].measured = median > 1e-9 ? median : 1e-9; /* the clock's step */
+        t->rows[i].seconds = t->cells[i].measured;
+    }
+    free(column);
+    return 0;
+}
+
 int weft_tune_measure(weft_tune *t)
 {
     const size_t wanted = t->s->iters > 0 ? (size_t)t->s->iters : ROUNDS_MOST;
@@ -262,20 +283,7 @@ int weft_tune_measure(weft_tune *t)
         bad = one_round(t, t->rounds, &seconds);
         t->rounds += bad == 0;
     }
-    double *column = calloc(t->rounds + 1, sizeof(*column));
-    if (bad == 0 && column == NULL) {
-        bad = weft_peer_fail(t->peer, WEFT_EXIT_WRONG, "out of memory");
-    }
-    for (size_t i = 0; bad == 0 && i < t->cell_count; i++) {
-        for (size_t round = 0; round < t->rounds; round++) {
-            column[round] = t->times[round * t->cell_count + i];
-        }
-        const double median = weft_median(column, t->rounds);
-        t->cells[i].measured = median > 1e-9 ? median : 1e-9; /* the clock's step */
-        t->rows[i].seconds = t->cells[i].measured;
-    }
-    free(column);
-    return bad;
+    return bad != 0 ? bad : take_medians(t);
 }
 
 int weft_tune_price(weft_tune *t, const char *costs)
