@@ -273,6 +273,16 @@ static int parse(weft_cli *cli, int argc, char **argv)
     return -1;
 }
 
+const weft_command *weft_cli_part(const weft_command *command, const char *word)
+{
+    for (const weft_command *const *part = command->parts; part != NULL && *part != NULL; part++) {
+        if (strcmp(strchr((*part)->name, ' ') + 1, word) == 0) {
+            return *part;
+        }
+    }
+    return NULL;
+}
+
 int weft_cli_parse(const weft_command *command, int argc, char **argv, weft_cli **ret,
                    int *ret_exit)
 {
@@ -285,7 +295,7 @@ int weft_cli_parse(const weft_command *command, int argc, char **argv, weft_cli 
         return -1;
     }
     cli->command = command;
-    cli->argv = argv - 1;
+    cli->argv = argv - (strchr(command->name, ' ') != NULL ? 2 : 1);
     cli->values = calloc(n + 1, sizeof(*cli->values));
     cli->list = calloc(words, sizeof(*cli->list));
     cli->list_option = calloc(words, sizeof(*cli->list_option));

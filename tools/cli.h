@@ -49,8 +49,9 @@ typedef struct weft_cli_option {
 typedef struct weft_cli weft_cli; /* a parsed command line */
 
 /* A subcommand. */
-typedef struct weft_command {
-    const char *name;               /* "bench" */
+typedef struct weft_command weft_command;
+struct weft_command {
+    const char *name;               /* "bench"; of a part "bench matrix" */
     const char *summary;            /* one line for `weft --help` */
     const char *usage;              /* "COLLECTIVE [OPTIONS]" behind the name */
     const char *about;              /* more lines of --help, each ending in \n; NULL: none */
@@ -59,14 +60,21 @@ typedef struct weft_command {
     int args_min, args_max;         /* words that are no options; max -1: no limit */
     bool rest;     /* the first word ends the options: the rest belongs to another program */
     bool computes; /* runs peers in its own processes: one BLAS thread each unless the user said */
+    /* Commands of their own, with options of their own, where their word comes right behind this
+     * one's; ends with NULL. NULL: there are none. */
+    const weft_command *const *parts;
     int (*run)(const weft_cli *cli); /* returns an exit status */
-} weft_command;
+};
 
 extern const weft_command weft_cmd_run, weft_cmd_train, weft_cmd_bench, weft_cmd_call,
     weft_cmd_topo, weft_cmd_info;
 
-/* Parse argv (argv[0] is the subcommand's name, argv[-1] the program's). 0: *ret holds the parsed
- * line; else *ret is NULL, help or an error was printed and *ret_exit is the exit status. */
+/* The part that a word names; NULL: none. */
+const weft_command *weft_cli_part(const weft_command *command, const char *word);
+
+/* Parse argv (argv[0] is the last word of the subcommand's name; the others and the program's name
+ * stand before it). 0: *ret holds the parsed line; else *ret is NULL, help or an error was printed
+ * and *ret_exit is the exit status. */
 int weft_cli_parse(const weft_command *command, int argc, char **argv, weft_cli **ret,
                    int *ret_exit);
 void weft_cli_free(weft_cli *cli);

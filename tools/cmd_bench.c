@@ -4,6 +4,7 @@
 
 #include <weft/codec.h>
 
+#include "bench_parts.h"
 #include "bench_print.h"
 #include "cli.h"
 #include "peers.h"
@@ -44,6 +45,8 @@ static const weft_cli_option options[] = {
     WEFT_LAUNCH_OPTIONS,
     {0}};
 /* clang-format on */
+
+static const weft_command *const parts[] = {&weft_bench_matrix, &weft_bench_tune, NULL};
 
 static int body(weft_peer *peer, void *user)
 {
@@ -119,6 +122,10 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
     const char *word = weft_cli_args(cli)[0], *names[WEFT_KIND_NAMES];
     const weft_kind *kind = weft_kind_find(word);
     char why[256];
+    if (kind == NULL && weft_cli_part(&weft_cmd_bench, word) != NULL) {
+        return weft_cli_refuse(cli, "%s stands before all options: weft bench %s [OPTIONS]", word,
+                               word);
+    }
     if (kind == NULL) {
         weft_kind_names(names);
         return weft_cli_refuse(cli, "unknown collective '%s'; nearest: %s", word,
@@ -202,6 +209,7 @@ const weft_command weft_cmd_bench = {
     .name = "bench",
     .summary = "time and check a collective over a range of sizes",
     .usage = "COLLECTIVE [-n N] [OPTIONS]",
+    .parts = parts,
     .about =
         "COLLECTIVE is allreduce, reduce, broadcast, allgather, gather, scatter, reduce_scatter,\n"
         "alltoall, barrier or sendrecv (each rank sends to the next, and receives from the one\n"
@@ -213,7 +221,9 @@ const weft_command weft_cmd_bench = {
         "1. With --at-once K size and count are one operation's; time, bandwidth and bytes sent\n"
         "are of all K. Every result is checked; with a lossy codec: equal on all peers, the sum\n"
         "of the decoded contributions, and within the codec's bound. ratio: payload of a dense\n"
-        "ring / payload sent.\n",
+        "ring / payload sent.\n\n"
+        "weft bench matrix measures latency and rate between every two peers, weft bench tune the\n"
+        "constants that algorithms are chosen by; each has --help.\n",
     .example = "weft bench allreduce -n 4 -b 4K -e 64M -f 4 --codec qsgd:levels=7,bucket=512",
     .options = options,
     .args_min = 1,

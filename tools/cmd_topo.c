@@ -1,46 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weft topo: the workbench for algorithms and topologies; each part is a file topo_*.c. */
-#include <stdio.h>
 #include <string.h>
 
 #include "topo.h"
 
-static const weft_command *const parts[] = {&weft_topo_list, &weft_topo_draw,    &weft_topo_verify,
-                                            &weft_topo_sim,  &weft_topo_explain, &weft_topo_export};
-enum { PART_COUNT = sizeof(parts) / sizeof(*parts) };
+static const weft_command *const parts[] = {&weft_topo_list,
+                                            &weft_topo_draw,
+                                            &weft_topo_verify,
+                                            &weft_topo_sim,
+                                            &weft_topo_explain,
+                                            &weft_topo_export,
+                                            NULL};
+enum { PART_COUNT = sizeof(parts) / sizeof(*parts) - 1 };
 
 static const weft_cli_option options[] = {{0}};
 
-/* The names of parts are "topo list": the word behind the blank. */
-static const char *word_of(const weft_command *part)
-{
-    return strchr(part->name, ' ') + 1;
-}
-
+/* Parts are run by the program itself: a word that comes here is none. */
 static int run(const weft_cli *cli)
 {
-    const char *word = weft_cli_args(cli)[0];
-    const char *names[PART_COUNT + 1] = {NULL};
-    int status = WEFT_EXIT_WRONG;
+    const char *names[PART_COUNT + 1] = {NULL}, *word = weft_cli_args(cli)[0];
     for (int i = 0; i < PART_COUNT; i++) {
-        names[i] = word_of(parts[i]);
-        if (strcmp(names[i], word) == 0) {
-            /* The words from there on, in the process's own argv. */
-            char **argv = (char **)weft_cli_argv(cli);
-            int at = 0, argc = 0;
-            while (argv[at] != word) {
-                at++;
-            }
-            while (argv[at + argc] != NULL) {
-                argc++;
-            }
-            weft_cli *part = NULL;
-            if (weft_cli_parse(parts[i], argc, argv + at, &part, &status) == 0) {
-                status = parts[i]->run(part);
-                weft_cli_free(part);
-            }
-            return status;
-        }
+        names[i] = strchr(parts[i]->name, ' ') + 1;
     }
     return weft_cli_refuse(cli, "unknown word '%s'; nearest: %s", word,
                            weft_cli_nearest(word, names));
@@ -62,4 +42,5 @@ const weft_command weft_cmd_topo = {
     .args_min = 1,
     .args_max = -1,
     .rest = true,
+    .parts = parts,
     .run = run};

@@ -56,9 +56,17 @@ int weft_alone_open(const weft_cli *cli, weft_alone *ret)
     opts.link = "mem";
     opts.peers = 1;
     opts.rank = 0;
-    const char *rules = getenv("WEFT_ALGO");
+    const char *rules = getenv("WEFT_ALGO"), *topology = getenv("WEFT_TOPOLOGY"),
+               *order = getenv("WEFT_ORDER");
     if (rules != NULL && strstr(rules, "plan:") != NULL) {
         opts.algo = "auto"; /* as weft_rehearsed_algo() */
+    }
+    /* These may be of the number of peers that there will be, which judge them. */
+    if (topology != NULL && topology[0] != '\0') {
+        opts.topology = "complete";
+    }
+    if (order != NULL && order[0] != '\0') {
+        opts.order = "0";
     }
     if (weft_hub_open(&ret->hub, 1) == WEFT_OK) {
         opts.hub = ret->hub;

@@ -106,9 +106,12 @@ int main(int argc, char **argv)
     if (command == NULL) {
         return refuse_unknown(argv[1]);
     }
+    const weft_command *part = argc > 2 ? weft_cli_part(command, argv[2]) : NULL;
+    const int at = part != NULL ? 2 : 1;
+    command = part != NULL ? part : command;
     weft_cli *cli = NULL;
     int status = WEFT_EXIT_WRONG;
-    if (weft_cli_parse(command, argc - 1, argv + 1, &cli, &status) != 0) {
+    if (weft_cli_parse(command, argc - at, argv + at, &cli, &status) != 0) {
         return status;
     }
     if (command->computes) {

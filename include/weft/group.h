@@ -59,11 +59,12 @@ typedef struct weft_group_opts {
                                   else everybody to everybody */
     const char *order;       /**< how ranks sit in rings and trees, the same on all peers: a list of
                                   all ranks, "0,3,1,2", or "links:path=FILE,bytes=65536" to work out
-                                  good ones from a matrix of rates and latencies (its form: topology.h);
+                                  good ones from a matrix of rates and latencies (its form: topology.h;
+                                weft bench matrix measures one);
                                 NULL: WEFT_ORDER, else in their own order */
     const char *costs;    /**< the constants that automatic choice goes by, the same on all peers,
-                               "round=40e-6,byte=1e-9"; NULL:
-                               WEFT_COSTS, else built in */
+                               "round=40e-6,byte=1e-9" (weft bench tune measures them);
+                               NULL: WEFT_COSTS, else built in */
     const char *checksum; /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
                                WEFT_CHECKSUM, else "auto" */
     void (*log)(void *user, int level, const char *line); /**< 0 error … 3 debug; NULL: silent */

@@ -93,6 +93,10 @@ def programs():
     after = told_of_link(1)
     check(after[0] - before[0] >= 4 << 20, f"4 MiB went over the link: {before} {after}")
     check(after[1] > before[1], f"the link was the limit: {before} {after}")
+    ran = lab("run", "--name", name, "-n", 2, WEFT, "bench", "matrix", "-i", 4, "-s", "64K", "--json", "-")
+    check([link["rate_mbs"] > 0 for link in json.loads(ran.stdout)["links"]] == [True, True], "both directions", ran)
+    ran = lab("run", "--name", name, "-n", 2, WEFT, "bench", "tune", "-i", 2, "-e", "16K")
+    check(ran.stdout.splitlines()[-1].startswith("round="), "a cost table", ran)
     data = place / "data"
     data.write_text("".join(f"{1 if i % 3 else -1} 1:{i % 5} 2:{i % 7}\n" for i in range(40)))
     ran = lab("run", "--name", name, "-n", 2, WEFT, "train", "--data", data, "--l2", "auto", "--steps", 20)

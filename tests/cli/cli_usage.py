@@ -23,8 +23,8 @@ check(re.fullmatch(r"weft \d+\.\d+\.\d+\n", weft("--version").stdout), "--versio
 check("(default tcp)" in weft("bench", "--help").stdout, "defaults are shown")
 
 # The example of each --help is a command line that parses: help behind it is help, not a refusal.
-for command in ("bench", "call", "train"):
-    example = re.search(r"example:\n  weft (.*)", weft(command, "--help").stdout)[1].replace("'", "").split()
+for command in ("bench", "bench matrix", "bench tune", "call", "train"):
+    example = re.search(r"example:\n  weft (.*)", weft(*command.split(), "--help").stdout)[1].replace("'", "").split()
     weft(*example, "--help")
 
 # Wrong words name the nearest right one.
