@@ -181,7 +181,8 @@ void weft_pick_free(weft_pick *p);
 
 /* What the seconds are made of. Lanes overlap: only one waits its rounds. */
 typedef struct weft_price {
-    weft_cost cost;                                       /* of the vector as a single lane */
+    weft_cost cost;      /* of the vector as a single lane */
+    double serial_bytes; /* that go one behind the other, in all lanes: cost.bytes or more */
     double seconds, round_s, message_s, byte_s, reduce_s; /* the first: the sum of the others */
 } weft_price;
 

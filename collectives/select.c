@@ -103,7 +103,7 @@ size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block)
 
 /* Bytes that must go one behind the other: those of the busiest rank and, of one lane, what a chain
  * of messages that wait for one another is longer. (The other lanes follow it closely.) */
-static double bytes_in_a_row(const weft_cost *k, double lanes)
+static double serial_bytes(const weft_cost *k, double lanes)
 {
     const double chain = k->messages > 0 ? k->rounds * (k->bytes / k->messages) : 0;
 
@@ -118,13 +118,13 @@ void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
     const double lanes = count ? (double)(whole + (count % lane != 0)) : 1;
     const weft_shape s = shape(p, c, count);
     const weft_cost k = p->algo->cost(&s, c->encoded_bytes, (double)c->element_bytes);
-    const double others = k.peers > 1 ? k.peers - 1 : 0;
+    const double others = k.peers > 1 ? k.peers - 1 : 0, serial = serial_bytes(&k, lanes);
 
     *ret = (weft_price){.cost = k,
+                        .serial_bytes = serial,
                         .round_s = k.rounds * costs->round_s,
                         .message_s = lanes * k.messages * costs->message_s,
-                        .byte_s = bytes_in_a_row(&k, lanes) * costs->byte_s *
-                                  (1 + costs->incast * others),
+                        .byte_s = serial * costs->byte_s * (1 + costs->incast * others),
                         .reduce_s = k.reduced_bytes * costs->reduce_s};
     ret->seconds = ret->round_s + ret->message_s + ret->byte_s + ret->reduce_s;
 }

@@ -18,7 +18,7 @@ weft_fit_row weft_fit_row_of(const weft_candidate *c)
 {
     return (weft_fit_row){.rounds = c->rounds,
                           .messages = c->messages,
-                          .bytes = c->bytes,
+                          .bytes = c->serial_bytes,
                           .reduced_bytes = c->reduced_bytes,
                           .others = c->peers > 1.0 ? c->peers - 1.0 : 0.0};
 }
@@ -34,11 +34,11 @@ void weft_fit_constants_of(const weft_candidate *c, double value[N])
     if (c->reduced_bytes > 0.0) {
         value[REDUCE] = c->reduce_s / c->reduced_bytes;
     }
-    if (c->bytes > 0.0 && c->peers <= 1.0) {
-        value[BYTE] = c->byte_s / c->bytes;
-    } else if (c->bytes > 0.0 && value[BYTE] > 0.0) {
+    if (c->serial_bytes > 0.0 && c->peers <= 1.0) {
+        value[BYTE] = c->byte_s / c->serial_bytes;
+    } else if (c->serial_bytes > 0.0 && value[BYTE] > 0.0) {
         /* Known from a candidate with one sender before. */
-        const double share = (c->byte_s / c->bytes / value[BYTE] - 1.0) / (c->peers - 1.0);
+        const double share = (c->byte_s / c->serial_bytes / value[BYTE] - 1.0) / (c->peers - 1.0);
         value[INCAST] = share > 1e-9 ? share : 0.0; /* what rounding leaves of 0 */
     }
 }

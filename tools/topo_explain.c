@@ -165,12 +165,13 @@ static json_t *candidate_json(const weft_candidate *c)
     if (c->why_not[0] != '\0') {
         return json_pack("{s:s, s:b, s:s}", "algo", c->algo, "fits", 0, "why_not", c->why_not);
     }
-    return json_pack("{s:s, s:b, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
-                     "algo", c->algo, "fits", 1, "chosen", c->chosen, "seconds", c->seconds,
-                     "round_s", c->round_s, "message_s", c->message_s, "byte_s", c->byte_s,
-                     "reduce_s", c->reduce_s, "rounds", c->rounds, "messages", c->messages, "bytes",
-                     c->bytes, "reduced_bytes", c->reduced_bytes, "peers", c->peers, "lane",
-                     (json_int_t)c->lane, "lanes", (json_int_t)c->lanes);
+    return json_pack(
+        "{s:s, s:b, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "algo",
+        c->algo, "fits", 1, "chosen", c->chosen, "seconds", c->seconds, "round_s", c->round_s,
+        "message_s", c->message_s, "byte_s", c->byte_s, "reduce_s", c->reduce_s, "rounds",
+        c->rounds, "messages", c->messages, "bytes", c->bytes, "serial_bytes", c->serial_bytes,
+        "reduced_bytes", c->reduced_bytes, "peers", c->peers, "lane", (json_int_t)c->lane, "lanes",
+        (json_int_t)c->lanes);
 }
 
 static json_t *answer_json(const weft_cli *cli, const weft_query *q, size_t bytes, const answer *a)

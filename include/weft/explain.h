@@ -70,11 +70,13 @@ typedef struct weft_candidate {
                                all that follows, when it cannot serve */
     double round_s;       /**< waiting for one message after the other */
     double message_s;     /**< a rank's work for its messages */
-    double byte_s;        /**< sending bytes, those on the longest way one behind the other */
+    double byte_s;        /**< sending bytes */
     double reduce_s;      /**< combining encodings */
     double rounds;        /**< messages that wait for one another */
     double messages;      /**< most that a rank sends, or receives, in all lanes */
     double bytes;         /**< most that a rank sends, or receives, bodies only, in all lanes */
+    double serial_bytes;  /**< those that go one behind the other: bytes, or more where a lane's
+                               longest chain of messages carries more */
     double reduced_bytes; /**< most encoded bytes that a rank combines, in all lanes */
     double peers;         /**< most from which a rank receives */
     uint64_t lane;        /**< elements of a lane */

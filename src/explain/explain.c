@@ -42,6 +42,7 @@ static void describe(const weft_study *s, const weft_pick *p, weft_candidate *re
         c.rounds = price.cost.rounds;
         c.messages = price.cost.messages * (double)c.lanes;
         c.bytes = price.cost.bytes;
+        c.serial_bytes = price.serial_bytes;
         c.reduced_bytes = price.cost.reduced_bytes;
         c.peers = price.cost.peers;
     }
