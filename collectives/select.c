@@ -10,10 +10,12 @@
 #include "base/status.h"
 #include "collectives/plan_algo.h"
 
-/* Bytes of a message, and of what a neighbour sends in a lane. */
-static const double message_least = 65536, message_most = 262144, lane_most = 4194304;
+/* Bytes of a message, one frame of the wire (2 peers on one host, 1 MiB by doubling: messages of 64
+ * KiB take 1.4 times as long, for the work that every message costs); the least, where a rank moves
+ * many parts; and bytes of what a neighbour sends in a lane. */
+static const double message_most = 262144, message_least = 65536, lane_most = 4194304;
 static const double elements_most = 1048576; /* bytes of elements that one message is made of */
-enum { SPLIT = 8, GRAIN = 64 };              /* messages of a segment; elements, of even edges */
+enum { GRAIN = 64 };                         /* elements, of even edges */
 
 static const weft_param none[] = {{.key = NULL}};
 
@@ -63,12 +65,10 @@ static parts parts_of(const weft_pick *p, const weft_choice *c)
 }
 
 /* Bytes of a part that a message holds alone, or joins with others. */
-static double part_bytes(const parts *k, const weft_choice *c, double width)
+static double part_bytes(const parts *k)
 {
-    const double message = (double)c->count / k->cut * width * k->joined; /* in a single lane */
-    double bytes = message / SPLIT;
+    double bytes = message_most;
 
-    bytes = bytes > message_most ? message_most : bytes;
     if (k->moved > 0 && bytes > lane_most / k->moved * k->joined)
         bytes = lane_most / k->moved * k->joined;
     bytes = bytes < message_least ? message_least : bytes;
@@ -81,7 +81,7 @@ size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block)
     const double width = widest(p->algo, c);
     const parts k = parts_of(p, c);
     const double most = elements_most / (double)c->element_bytes / k.joined;
-    double elements = part_bytes(&k, c, width) / width;
+    double elements = part_bytes(&k) / width;
 
     if (block == 0)
         return count;

@@ -40,12 +40,14 @@ void weft_group_free(weft_group *g)
     weft_free(g);
 }
 
-/* Peers that share this host, this one too. */
+/* Peers that share this machine's cores, this one too. */
 static int peers_here(const weft_group *g)
 {
+    const weft_entry *entries = g->roster.entries;
     int count = 0;
     for (int r = 0; r < g->size; r++) {
-        count += g->host[r] == g->host[g->rank];
+        count += entries == NULL || memcmp(entries[r].host, entries[g->rank].host,
+                                           WEFT_MACHINE_BYTES) == 0;
     }
     return count;
 }

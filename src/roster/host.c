@@ -103,28 +103,26 @@ bool weft_process_ancestor(const char *name, weft_process *ret)
     return false;
 }
 
+static void put(uint8_t *to, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        to[i] = (uint8_t)(v >> (8 * i));
+}
+
 int weft_host_id(uint8_t out[16])
 {
-    char text[512] = "", part[128];
-    size_t len = 0;
-    if (read_text("/etc/machine-id", part, sizeof(part)) <= 0 &&
-        read_text("/var/lib/dbus/machine-id", part, sizeof(part)) <= 0 &&
-        gethostname(part, sizeof(part)) != 0)
+    char text[512] = "", machine[128], boot[128];
+    if (read_text("/etc/machine-id", machine, sizeof(machine)) <= 0 &&
+        read_text("/var/lib/dbus/machine-id", machine, sizeof(machine)) <= 0 &&
+        gethostname(machine, sizeof(machine)) != 0)
         return weft_fail(WEFT_EIO, "host id: no machine id and no host name: %s", strerror(errno));
-    part[sizeof(part) - 1] = '\0';
-    len = (size_t)snprintf(text, sizeof(text), "%s\n", part);
-    if (read_text("/proc/sys/kernel/random/boot_id", part, sizeof(part)) > 0)
-        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\n", part);
-    len += (size_t)snprintf(text + len, sizeof(text) - len, "net %llu",
-                            (unsigned long long)namespace_inode("/proc/self/ns/net"));
-    /* Two hashes of the text under different first letters make the 16 bytes. */
-    char keyed[sizeof(text) + 1];
-    for (int half = 0; half < 2; half++) {
-        keyed[0] = (char)('a' + half);
-        memcpy(keyed + 1, text, len);
-        uint64_t hash = weft_hash64(keyed, len + 1);
-        for (int i = 0; i < 8; i++)
-            out[half * 8 + i] = (uint8_t)(hash >> (8 * i));
-    }
+    machine[sizeof(machine) - 1] = '\0';
+    /* Containers have machine ids of their own, one kernel only one boot. */
+    if (read_text("/proc/sys/kernel/random/boot_id", boot, sizeof(boot)) <= 0)
+        snprintf(boot, sizeof(boot), "%s", machine);
+    put(out, weft_hash64(boot, strlen(boot)));
+    const int len = snprintf(text, sizeof(text), "%s\n%s\nnet %llu", machine, boot,
+                             (unsigned long long)namespace_inode("/proc/self/ns/net"));
+    put(out + 8, weft_hash64(text, (size_t)len));
     return WEFT_OK;
 }

@@ -84,7 +84,9 @@ int weft_address_choose(const weft_meeting *m, const char *ifname, char out[64])
 /* true for RFC 1918, loopback, link-local and unique local addresses. */
 bool weft_address_private(const char *endpoint);
 /* Equal for processes on one host and network namespace: from machine id, boot id (cloned machines
- * share the former) and namespace. */
+ * share the former) and namespace. The first WEFT_MACHINE_BYTES are equal for processes that share
+ * a kernel, and so its cores, whatever their namespaces and containers. */
+enum { WEFT_MACHINE_BYTES = 8 };
 int weft_host_id(uint8_t out[16]);
 
 /* A frame of kind ROSTER that came after opening: answer it. Takes the message. NULL-safe in seed:

@@ -335,7 +335,7 @@ Test(select, mid_size_vectors_are_cut_so_that_they_pipeline)
 
     weft_pick ring;
     cr_assert_eq(weft_algo_select("ring", &four_mib, &ring), 0);
-    cr_expect_eq(weft_lane_length(&ring, &four_mib, 1), 131072, "8 lanes, messages of 128 KiB");
+    cr_expect_eq(weft_lane_length(&ring, &four_mib, 1), 262144, "4 lanes, messages of 256 KiB");
     cr_expect_eq(weft_lane_length(&ring, &short_one, 1), 65536,
                  "a segment of 64 KiB is one message");
     cr_expect_eq(weft_lane_length(&ring, &long_one, 1), 262144, "messages of 256 KiB");
