@@ -207,6 +207,10 @@ void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *
     o->operation = op;
     weft_queue_push(&flow->blocked, o);
     weft_flow_flush(e, now, flow);
+    /* It counts on our DATA to hear that we called, and its own may wait for that. */
+    if (flow->blocked.head != NULL && flow->feeds && !flow->contacted) {
+        weft_flow_tell(e, now, op, flow);
+    }
     if (flow->blocked.head != NULL && flow->granted == 0 && !flow->asked) {
         ask(op, now, flow);
     }

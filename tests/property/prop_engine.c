@@ -372,3 +372,30 @@ Test(prop_engine, a_chain_of_operations_waits_for_frames_only)
                      at_once, (long long)(took / US));
     }
 }
+
+/* Neither of two ranks that barriers did not bring together knows how far the other one is: both
+ * hold their data back, and must hear of each other without a timer. */
+Test(prop_engine, strangers_that_hold_data_back_tell_each_other)
+{
+    enum { SIZE = 8, BARRIERS = 3, CALLS = 4 };
+    world w = open_world(SIZE, 1);
+    const simjob_call barrier = {.coll = WEFT_COLL_BARRIER, .lane = 1, .timeout_ms = WEFT_FOREVER};
+    const simjob_call call = {.coll = WEFT_COLL_ALLREDUCE,
+                              .algo = "scatter",
+                              .count = 65536,
+                              .lane = 65536,
+                              .timeout_ms = WEFT_FOREVER};
+    name_it(&w, &call);
+    for (; w.calls < (BARRIERS + 1) * CALLS; w.calls++) {
+        const bool last = w.calls % (BARRIERS + 1) == BARRIERS;
+        for (int r = 0; r < SIZE; r++) {
+            weft_request *q = simjob_make(w.job, r, w.calls, last ? &call : &barrier);
+            if (w.calls == 0) {
+                simnet_call(w.net, 0, r, q);
+            }
+        }
+    }
+    w.job->chain = w.net;
+    const int64_t took = finish(&w);
+    cr_expect_lt(took, 10 * WEFT_MS, "%lld us", (long long)(took / US));
+}
