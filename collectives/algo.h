@@ -126,20 +126,23 @@ weft_goal weft_shape_goal(const weft_shape *s);
 /* The same of this algorithm's plans, which its traits may promise more of: rank order. */
 weft_goal weft_algo_goal(const weft_algo *a, const weft_shape *s);
 
-/* Constants of the cost model; weft_costs_default unless the user gave others.
- * The same on every peer. */
+/* Constants of the cost model. The same on every peer. */
 typedef struct weft_costs {
     double round_s;   /* until a message is there */
     double message_s; /* of the sender's, or receiver's, work for a message */
     double byte_s;    /* a byte sent or received by one peer */
     double reduce_s;  /* a byte combined */
-    double incast;    /* share of the sending time, for each peer but one that sends to a rank */
+    double incast;    /* share of the sending time that (peers - 1) / peers of is added, of peers
+                         that send to a rank */
 } weft_costs;
 
-extern const weft_costs weft_costs_default;
-/* "round=40e-6,message=20e-6,byte=1e-9,reduce=1.25e-10,incast=0.01", any of them; the rest as in
- * weft_costs_default. 0 or WEFT_EINVAL. */
-int weft_costs_parse(const char *text, weft_costs *ret);
+/* Those of peers on one host, and of others. */
+extern const weft_costs weft_costs_host, weft_costs_network;
+/* host: as in weft_shape; NULL: all on one. */
+const weft_costs *weft_costs_among(const int *host, int size);
+/* "round=40e-6,message=60e-6,byte=1e-9,reduce=1.25e-10,incast=0.35", any of them; the rest as in
+ * `rest`. 0 or WEFT_EINVAL. */
+int weft_costs_parse(const char *text, const weft_costs *rest, weft_costs *ret);
 
 /* Row of the table by position, NULL behind the last. */
 const weft_algo *weft_algo_at(int index);
@@ -160,7 +163,7 @@ typedef struct weft_choice {
     int root;
     const int *host;            /* as in weft_shape */
     const weft_topology *graph; /* as in weft_shape */
-    const weft_costs *costs;    /* NULL: weft_costs_default */
+    const weft_costs *costs;    /* NULL: as peers are placed */
     weft_plan_files *files;     /* where the files of algorithm `plan` stay open; NULL: a pick opens
                                    its own */
 } weft_choice;

@@ -112,19 +112,20 @@ static double serial_bytes(const weft_cost *k, double lanes)
 
 void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
 {
-    const weft_costs *costs = c->costs ? c->costs : &weft_costs_default;
+    const weft_costs *costs = c->costs ? c->costs : weft_costs_among(c->host, c->size);
     const size_t count = (size_t)c->count, lane = weft_lane_length(p, c, GRAIN);
     const size_t whole = count / lane;
     const double lanes = count ? (double)(whole + (count % lane != 0)) : 1;
     const weft_shape s = shape(p, c, count);
     const weft_cost k = p->algo->cost(&s, c->encoded_bytes, (double)c->element_bytes);
-    const double others = k.peers > 1 ? k.peers - 1 : 0, serial = serial_bytes(&k, lanes);
+    const double shared = k.peers > 1 ? (k.peers - 1) / k.peers : 0,
+                 serial = serial_bytes(&k, lanes);
 
     *ret = (weft_price){.cost = k,
                         .serial_bytes = serial,
                         .round_s = k.rounds * costs->round_s,
                         .message_s = lanes * k.messages * costs->message_s,
-                        .byte_s = serial * costs->byte_s * (1 + costs->incast * others),
+                        .byte_s = serial * costs->byte_s * (1 + costs->incast * shared),
                         .reduce_s = k.reduced_bytes * costs->reduce_s};
     ret->seconds = ret->round_s + ret->message_s + ret->byte_s + ret->reduce_s;
 }

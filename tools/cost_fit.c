@@ -20,7 +20,7 @@ weft_fit_row weft_fit_row_of(const weft_candidate *c)
                           .messages = c->messages,
                           .bytes = c->serial_bytes,
                           .reduced_bytes = c->reduced_bytes,
-                          .others = c->peers > 1.0 ? c->peers - 1.0 : 0.0};
+                          .shared = c->peers > 1.0 ? (c->peers - 1.0) / c->peers : 0.0};
 }
 
 void weft_fit_constants_of(const weft_candidate *c, double value[N])
@@ -38,7 +38,8 @@ void weft_fit_constants_of(const weft_candidate *c, double value[N])
         value[BYTE] = c->byte_s / c->serial_bytes;
     } else if (c->serial_bytes > 0.0 && value[BYTE] > 0.0) {
         /* Known from a candidate with one sender before. */
-        const double share = (c->byte_s / c->serial_bytes / value[BYTE] - 1.0) / (c->peers - 1.0);
+        const double share =
+            (c->byte_s / c->serial_bytes / value[BYTE] - 1.0) / ((c->peers - 1.0) / c->peers);
         value[INCAST] = share > 1e-9 ? share : 0.0; /* what rounding leaves of 0 */
     }
 }
@@ -50,13 +51,13 @@ static void columns_of(const weft_fit_row *row, double ret[N])
     ret[MESSAGE] = row->messages;
     ret[BYTE] = row->bytes;
     ret[REDUCE] = row->reduced_bytes;
-    ret[INCAST] = row->bytes * row->others;
+    ret[INCAST] = row->bytes * row->shared;
 }
 
 double weft_fit_price(const double value[N], const weft_fit_row *row)
 {
     return value[ROUND] * row->rounds + value[MESSAGE] * row->messages +
-           value[BYTE] * row->bytes * (1.0 + value[INCAST] * row->others) +
+           value[BYTE] * row->bytes * (1.0 + value[INCAST] * row->shared) +
            value[REDUCE] * row->reduced_bytes;
 }
 

@@ -23,7 +23,7 @@ extern const char *const weft_fit_names[WEFT_FIT_CONSTANTS];
  */
 typedef struct weft_fit_row {
     double rounds, messages, bytes, reduced_bytes;
-    double others;  /* peers but one from which a rank receives */
+    double shared;  /* (peers - 1) / peers, of those from which a rank receives */
     double seconds; /* above 0 */
 } weft_fit_row;
 

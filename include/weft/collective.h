@@ -21,7 +21,8 @@
  *    that was waited for); WEFT_EPEER a peer died, or left the group (rank says who); WEFT_EBROKEN
  *    the group broke in an earlier operation; WEFT_EIO a plan file cannot be read; WEFT_ENOMEM. A
  *    peer that died, or broke the protocol, breaks every group over the same links (group.h),
- *    whether it is in it or not: rank is -1 where it is not. Where a rank is another one in the group that was opened, the text names both.
+ *    whether it is in it or not: rank is -1 where it is not. Where a rank is another one in the
+ * group that was opened, the text names both.
  *  - Threads: any; two threads that start operations on one group must agree on the order
  *    themselves.
  */

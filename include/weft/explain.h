@@ -40,7 +40,8 @@ typedef struct weft_query {
     const char *algo;       /**< SPEC of its algorithm; NULL or "auto": the cheapest that fits */
     const char *codec;      /**< SPEC; NULL: "raw" */
     const char *costs; /**< the cost table that prices are made of, "round=40e-6,byte=1e-9": any
-                            of round, message, byte, reduce, incast; NULL: the built-in one */
+                            of round, message, byte, reduce, incast; the others, NULL: all, are
+                            built in, for peers on one host or not (hosts) */
     int peers;         /**< 1 … 65535 */
     int root;          /**< of collectives that have one */
     weft_dtype dtype;  /**< of the elements */

@@ -64,7 +64,8 @@ typedef struct weft_group_opts {
                                 NULL: WEFT_ORDER, else in their own order */
     const char *costs;    /**< the constants that automatic choice goes by, the same on all peers,
                                "round=40e-6,byte=1e-9" (weft bench tune measures them);
-                               NULL: WEFT_COSTS, else built in */
+                               NULL: WEFT_COSTS; the rest, else all of them, are built in, for peers
+                               on one host or not */
     const char *checksum; /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
                                WEFT_CHECKSUM, else "auto" */
     void (*log)(void *user, int level, const char *line); /**< 0 error … 3 debug; NULL: silent */

@@ -25,9 +25,9 @@
  *     weft_optim_close(&optim);
  *     weft_group_close(&group);
  *
- * status.h tells how errors work, group.h how peers meet and how groups are split, collective.h what
- * operations promise, p2p.h how two peers exchange messages, topology.h how graphs of peers are made
- * and measured.
+ * status.h tells how errors work, group.h how peers meet and how groups are split, collective.h
+ * what operations promise, p2p.h how two peers exchange messages, topology.h how graphs of peers
+ * are made and measured.
  */
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H

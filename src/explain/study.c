@@ -162,7 +162,7 @@ static void make_choice(weft_study *s)
 
 int weft_study_open(weft_study *ret, const weft_query *query)
 {
-    weft_study s = {.costs = weft_costs_default};
+    weft_study s = {.costs = weft_costs_host};
     int rc = take_query(query, &s.query);
 
     if (!rc)
@@ -171,10 +171,11 @@ int weft_study_open(weft_study *ret, const weft_query *query)
         s.query.count = 0;
     if (!rc)
         rc = check_numbers(&s);
-    if (!rc && s.query.costs)
-        rc = weft_costs_parse(s.query.costs, &s.costs);
     if (!rc)
         rc = take_hosts(&s);
+    if (!rc)
+        rc = weft_costs_parse(s.query.costs ? s.query.costs : "",
+                              weft_costs_among(s.hosts, s.query.peers), &s.costs);
     if (!rc)
         rc = take_order(&s);
     if (!rc)

@@ -32,6 +32,7 @@ void weft_group_free(weft_group *g)
     weft_free(g->dial);
     weft_free(g->sum);
     weft_free(g->algo);
+    weft_free(g->given_costs);
     weft_free(g->ranks);
     weft_request_discard(g->leave);
     weft_free(g->host);
@@ -40,14 +41,21 @@ void weft_group_free(weft_group *g)
     weft_free(g);
 }
 
+void weft_group_set_costs(weft_group *g)
+{
+    const weft_costs *rest = weft_costs_among(g->host, g->size);
+    g->costs = *rest;
+    (void)weft_costs_parse(g->given_costs, rest, &g->costs); /* checked when it was opened */
+}
+
 /* Peers that share this machine's cores, this one too. */
 static int peers_here(const weft_group *g)
 {
     const weft_entry *entries = g->roster.entries;
     int count = 0;
     for (int r = 0; r < g->size; r++) {
-        count += entries == NULL || memcmp(entries[r].host, entries[g->rank].host,
-                                           WEFT_MACHINE_BYTES) == 0;
+        count += entries == NULL ||
+                 memcmp(entries[r].host, entries[g->rank].host, WEFT_MACHINE_BYTES) == 0;
     }
     return count;
 }
@@ -106,6 +114,7 @@ static int start(weft_group *g, const weft_settings *s)
         return rc;
     }
     g->roster.early_count = 0; /* the engine has them */
+    weft_group_set_costs(g);
     g->tag = tag;
     return WEFT_OK;
 }
@@ -126,13 +135,13 @@ int weft_group_open(weft_group **ret, const weft_group_opts *opts)
     }
     g->seed = s.opts.seed;
     g->timeout_ms = s.opts.timeout_ms;
-    g->costs = s.costs;
     g->log = (weft_log){.line = s.opts.log, .user = s.opts.log_user};
     g->opened = g;
     atomic_init(&g->handles, 1);
     g->leave = weft_request_new();
     g->algo = s.algo[0] != '\0' ? weft_strdup(s.algo) : NULL;
-    if (g->leave == NULL || (s.algo[0] != '\0' && g->algo == NULL)) {
+    g->given_costs = weft_strdup(s.costs);
+    if (g->leave == NULL || g->given_costs == NULL || (s.algo[0] != '\0' && g->algo == NULL)) {
         rc = weft_fail(WEFT_ENOMEM, "out of memory for a group");
     }
     if (rc == WEFT_OK) {

@@ -39,7 +39,8 @@ struct weft_group {
     uint64_t seed;
     int64_t timeout_ms;
     char *algo;              /* rules for the choice of algorithms, or NULL */
-    weft_costs costs;        /* what choosing goes by */
+    char *given_costs;       /* of what choosing goes by, what the user gave */
+    weft_costs costs;        /* all of it, for where the peers are */
     weft_topology *topology; /* who may talk to whom, or NULL */
     weft_orders orders;
     int *host; /* per rank: number of its host, in order of first appearance */
@@ -61,6 +62,8 @@ struct weft_group {
 
 /* "rank 2", "rank 2 (rank 5 of the opened group)" */
 const char *weft_group_rank_words(const weft_group *g, int rank, char *out, size_t cap);
+/* Once size and hosts are known. */
+void weft_group_set_costs(weft_group *g);
 void weft_group_free(weft_group *g); /* the memory; NULL-safe */
 
 /* Options with the environment merged in, in their own storage. */
@@ -68,7 +71,7 @@ typedef struct weft_settings {
     weft_group_opts opts;
     char link[16], checksum[8], algo[WEFT_RULES_TEXT];
     const char *topology, *order; /* the option's or the environment's, or NULL */
-    weft_costs costs;
+    const char *costs;            /* text, "" where none is given */
 } weft_settings;
 
 int weft_settings_read(const weft_group_opts *opts, weft_settings *ret);

@@ -53,14 +53,14 @@ static weft_group *prepare(const weft_group *parent)
     g->context = weft_context_new(parent->opened->size, parent->size);
     g->leave = weft_request_new();
     g->algo = weft_strdup(parent->algo);
-    g->costs = parent->costs;
+    g->given_costs = weft_strdup(parent->given_costs);
     g->host = weft_calloc((size_t)parent->size, sizeof(*g->host));
     if (parent->orders.ring != NULL) {
         g->orders.ring = weft_calloc((size_t)parent->size, sizeof(int));
         g->orders.tree = weft_calloc((size_t)parent->size, sizeof(int));
     }
     if (g->ranks == NULL || g->context == NULL || g->leave == NULL || g->host == NULL ||
-        (parent->algo != NULL && g->algo == NULL) ||
+        g->given_costs == NULL || (parent->algo != NULL && g->algo == NULL) ||
         (parent->orders.ring != NULL && (g->orders.ring == NULL || g->orders.tree == NULL)) ||
         weft_plancache_open(&g->plans) != WEFT_OK || weft_plan_files_open(&g->files) != WEFT_OK) {
         weft_context_discard(g->context);
@@ -211,6 +211,7 @@ static int inherit(weft_group *g, const weft_group *parent, const table *t)
         }
         g->host[i] = first < i ? g->host[first] : hosts++;
     }
+    weft_group_set_costs(g);
     if (parent->orders.ring != NULL) {
         weft_orders_among(&g->orders, &parent->orders, t->place, parent->size, g->size);
     }

@@ -103,8 +103,9 @@ static int read_choice(weft_settings *s)
     }
     s->topology = s->opts.topology != NULL ? s->opts.topology : env("WEFT_TOPOLOGY");
     s->order = s->opts.order != NULL ? s->opts.order : env("WEFT_ORDER");
-    s->costs = weft_costs_default;
-    if (costs != NULL && weft_costs_parse(costs, &s->costs) != WEFT_OK) {
+    weft_costs read;
+    s->costs = costs != NULL ? costs : "";
+    if (weft_costs_parse(s->costs, &weft_costs_host, &read) != WEFT_OK) {
         return weft_fail_context("costs (or WEFT_COSTS)");
     }
     return WEFT_OK;

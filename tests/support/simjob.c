@@ -120,7 +120,7 @@ simjob *simjob_open_in(int size, const int *ranks, uint64_t seed, uint64_t keys)
     for (int r = 0; r < size; r++) {
         job->ranks[r] = ranks != NULL ? ranks[r] : r;
         job->groups[r] = (weft_group){
-            .rank = r, .size = size, .seed = seed, .timeout_ms = 1000, .costs = weft_costs_default};
+            .rank = r, .size = size, .seed = seed, .timeout_ms = 1000, .costs = weft_costs_host};
         if (weft_plancache_open(&job->groups[r].plans) != WEFT_OK) {
             simjob_close(&job);
             return NULL;

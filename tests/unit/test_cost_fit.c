@@ -164,7 +164,7 @@ Test(cost_fit, incast_without_bytes_is_none)
     weft_fit_row rows[20];
     weft_fit fit;
     for (int i = 0; i < 20; i++) {
-        rows[i] = (weft_fit_row){.rounds = 1, .bytes = 1e6 * (1 + i), .others = i % 2};
+        rows[i] = (weft_fit_row){.rounds = 1, .bytes = 1e6 * (1 + i), .shared = i % 2 * 0.5};
         rows[i].seconds = 1e-3 + (i % 2 ? 1e-9 * rows[i].bytes : 0.0);
     }
     weft_fit_costs(rows, 20, elsewhere, &fit);

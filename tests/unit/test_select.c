@@ -33,14 +33,49 @@ static const char *chosen(weft_choice c)
     return p.algo->name;
 }
 
-/* A round less is worth two messages more. */
+/* Where waiting costs twice what a message does, a round less is worth two messages more. */
+static const weft_costs waiting_costs = {
+    .round_s = 40e-6, .message_s = 20e-6, .byte_s = 1e-9, .reduce_s = 1.25e-10, .incast = 0.01};
+
+static weft_choice short_one(weft_coll coll, int size, uint64_t count)
+{
+    weft_choice c = dense(size, count);
+
+    c.coll = coll;
+    c.costs = &waiting_costs;
+    return c;
+}
+
 Test(select, short_vectors_go_flat_between_few_and_by_doubling_between_many)
 {
     for (int P = 3; P <= 7; P++)
-        cr_expect_str_eq(chosen(dense(P, 256)), "flat", "P=%d", P);
+        cr_expect_str_eq(chosen(short_one(WEFT_COLL_ALLREDUCE, P, 256)), "flat", "P=%d", P);
     for (int P = 11; P <= 64; P++)
-        cr_expect_str_eq(chosen(dense(P, 256)), "doubling", "P=%d", P);
-    cr_expect_str_eq(chosen(dense(8, 256)), "doubling");
+        cr_expect_str_eq(chosen(short_one(WEFT_COLL_ALLREDUCE, P, 256)), "doubling", "P=%d", P);
+    cr_expect_str_eq(chosen(short_one(WEFT_COLL_ALLREDUCE, 8, 256)), "doubling");
+}
+
+/* What was fastest of all, or as fast (docs/performance.md). */
+Test(select, what_was_measured_fastest_is_chosen)
+{
+    static const int apart[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const struct {
+        int size, kib;
+        bool network;
+        const char *name;
+    } cells[] = {{2, 1, false, "flat"},     {2, 256, false, "flat"},     {2, 4096, false, "ring"},
+                 {4, 1, false, "doubling"}, {4, 256, false, "doubling"}, {4, 1024, false, "ring"},
+                 {4, 65536, false, "ring"}, {8, 1, false, "doubling"},   {8, 4096, false, "ring"},
+                 {4, 1, true, "doubling"},  {4, 64, true, "doubling"},   {4, 1024, true, "ring"},
+                 {4, 16384, true, "ring"},  {8, 1, true, "doubling"},    {8, 1024, true, "ring"},
+                 {8, 16384, true, "ring"}};
+
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+        weft_choice c = dense(cells[i].size, (uint64_t)cells[i].kib * 256);
+        c.host = cells[i].network ? apart : NULL;
+        cr_expect_str_eq(chosen(c), cells[i].name, "%d peers, %d KiB%s", cells[i].size,
+                         cells[i].kib, cells[i].network ? ", 1 Gbit/s" : "");
+    }
 }
 
 Test(select, long_vectors_go_around_the_ring)
@@ -202,13 +237,13 @@ Test(select, doubling_of_allgather_says_for_which_numbers_of_peers_it_is)
 /* Roads of broadcast and reduce by length: few rounds first, then few bytes. */
 Test(select, long_vectors_go_to_and_from_a_root_with_few_bytes)
 {
-    weft_choice short_one = dense(16, 100), long_one = dense(16, 1u << 24);
+    weft_choice brief = dense(16, 100), long_one = dense(16, 1u << 24);
 
-    short_one.coll = long_one.coll = WEFT_COLL_BROADCAST;
-    cr_expect_str_eq(chosen(short_one), "tree");
+    brief.coll = long_one.coll = WEFT_COLL_BROADCAST;
+    cr_expect_str_eq(chosen(brief), "tree");
     cr_expect_str_eq(chosen(long_one), "chain");
-    short_one.coll = long_one.coll = WEFT_COLL_REDUCE;
-    cr_expect_str_eq(chosen(short_one), "binomial");
+    brief.coll = long_one.coll = WEFT_COLL_REDUCE;
+    cr_expect_str_eq(chosen(brief), "binomial");
     cr_expect_str_eq(chosen(long_one), "chain");
 }
 
@@ -224,8 +259,8 @@ Test(select, few_peers_talk_directly_and_many_in_rounds)
                  {WEFT_COLL_ALLTOALL, "bruck"}};
 
     for (size_t i = 0; i < sizeof colls / sizeof *colls; i++) {
-        weft_choice four = dense(4, 16), many = dense(16, 16);
-        four.coll = many.coll = colls[i].coll;
+        const weft_choice four = short_one(colls[i].coll, 4, 16),
+                          many = short_one(colls[i].coll, 16, 16);
         cr_expect_str_eq(chosen(four), "flat", "%s", weft_coll_name(four.coll));
         cr_expect_str_eq(chosen(many), colls[i].many, "%s", weft_coll_name(many.coll));
     }
