@@ -382,7 +382,7 @@ bool weft_engine_work(weft_engine *e, int64_t now)
     case WEFT_RAN_BLOCKED:
         break;
     case WEFT_RAN_DONE:
-        weft_op_lane_done(e, now, lane);
+        weft_lane_done(e, now, lane);
         break;
     case WEFT_RAN_FAILED:
         weft_fail_operation(e, now, lane->operation, &why, -1);

@@ -98,7 +98,7 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
     for (size_t i = 0; i < r->plan->plan.peer_count; i++) {
         weft_peer_want(e, now, op->flows[i].rank, false);
     }
-    weft_op_begin_lanes(e, op);
+    weft_lanes_begin(e, op);
     greet_feeders(e, now, op);
     if (c->early != NULL) {
         weft_early_replay(c, now, op->number);

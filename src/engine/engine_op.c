@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an operation holds, from its begin to its end; its lanes. */
+/* What an operation holds, from its begin to its end. */
 #include <stdio.h>
 #include <string.h>
 
@@ -28,26 +28,6 @@ weft_operation *weft_op_at(const weft_context *c, uint32_t number)
     return op != NULL && op->number == number ? op : NULL;
 }
 
-void weft_op_ready(weft_engine *e, weft_lane *lane)
-{
-    if (!lane->queued) {
-        lane->queued = true;
-        lane->next = NULL;
-        *e->ready_tail = lane;
-        e->ready_tail = &lane->next;
-    }
-}
-
-void weft_op_begin_lanes(weft_engine *e, weft_operation *op)
-{
-    while (op->next < op->request->lane_count && op->next < op->lowest + WEFT_LANES) {
-        weft_lane *lane = &op->lanes[op->next % WEFT_LANES];
-        lane->index = op->next++;
-        lane->busy = true;
-        weft_op_ready(e, lane);
-    }
-}
-
 static void free_operation(weft_engine *e, weft_operation *op)
 {
     weft_request *r = op->request;
@@ -59,7 +39,7 @@ static void free_operation(weft_engine *e, weft_operation *op)
     }
     for (int i = 0; i < WEFT_LANES; i++) {
         if (op->lanes[i].busy) {
-            weft_lane_clear(&op->lanes[i]);
+            weft_lane_end(e, &op->lanes[i]);
         }
     }
     weft_free(op->acc);
@@ -237,35 +217,12 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
     *(op->before != NULL ? &op->before->after : &e->working) = op->after;
     *(op->after != NULL ? &op->after->before : &e->working_last) = op->before;
     free_operation(e, op);
+    if (why != NULL && e->parked > 0) {
+        weft_lanes_start_all(c);
+    }
+    weft_lanes_start(e);
     r->operation = NULL;
     weft_op_turn(c);
     weft_transfer_rest(c);
     e->outlet.complete(e->outlet.user, r);
-}
-
-void weft_op_sent(weft_engine *e, weft_operation *op, uint64_t index)
-{
-    weft_lane *lane = &op->lanes[index % WEFT_LANES];
-    lane->pending--;
-    if (lane->pending == 0 && lane->pc == weft_lane_plan(op, index)->step_count) {
-        weft_op_ready(e, lane);
-    }
-}
-
-void weft_op_lane_done(weft_engine *e, int64_t now, weft_lane *lane)
-{
-    weft_operation *op = lane->operation;
-    weft_lane_clear(lane);
-    op->done++;
-    op->progress = now;
-    while (op->lowest < op->next && !op->lanes[op->lowest % WEFT_LANES].busy) {
-        op->lowest++;
-        weft_op_begin_lanes(e, op);
-    }
-    if (op->done == op->request->lane_count) {
-        weft_op_end(e, op, NULL);
-        weft_op_turns(e, now);
-    } else {
-        weft_flow_grants(e, now, op);
-    }
 }

@@ -98,7 +98,7 @@ static void emit(weft_engine *e, int64_t now, weft_peer *p, weft_frame *f, weft_
         op->request->result.body_bytes_sent += body;
         op->request->result.wire_bytes_sent += m->len;
         op->progress = now;
-        weft_op_sent(e, op, f->lane);
+        weft_lane_sent(e, op, f->lane);
     }
     if (!e->outlet.send(e->outlet.user, p->conn, m)) {
         p->mute = true;

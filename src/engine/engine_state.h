@@ -12,7 +12,8 @@
  *   engine_transfer.c contexts of two for send and receive, one for each tag
  *   engine_credit.c   what may be sent to who may not know a context yet
  *   engine_begin.c    calls: queue, numbers, turns
- *   engine_op.c       an operation: what it holds, lanes, end
+ *   engine_op.c       an operation: what it holds, end
+ *   engine_lanes.c    its lanes, and whose have the turn
  *   engine_wait.c     what an operation waits for, and how long
  *   engine_flow.c     descriptors, grants
  *   engine_early.c    frames that come before they are due
@@ -31,6 +32,7 @@
 
 enum {
     WEFT_LANES = 4,               /* F: lanes of an operation at work at one time */
+    WEFT_LANES_ALL = 8,           /* of all operations that have several, see engine_lanes.c */
     WEFT_IN_FLIGHT = 64,          /* operations at work at one time */
     WEFT_EARLY_OPS = 8,           /* how far ahead a small operation may be sent without a grant */
     WEFT_SMALL_BYTES = 64 * 1024, /* what a small operation may send a peer in its lane */
@@ -128,6 +130,7 @@ typedef struct weft_slot {
 typedef struct weft_lane {
     uint64_t index;
     bool busy;        /* index is at work */
+    bool parked;      /* but not on its steps yet: operations before it have the turn */
     bool fed;         /* error feedback is in acc */
     bool queued;      /* on the list of lanes that can go on, or running just now */
     size_t pc;        /* next step */
@@ -174,6 +177,7 @@ struct weft_operation {
     float *acc;   /* of a lane at work input + residual, of a finished one what is left */
     float *own;   /* decoded own contribution, scratch or the caller's */
     bool greeted; /* every neighbour was told of it */
+    bool resumed; /* its lanes were put on their steps late: time without progress counts anew */
     bool prompt;  /* little comes from each: feeders hear of it by data, or now and then */
 };
 
@@ -248,6 +252,7 @@ struct weft_context {
     int failure_count;
     weft_ended *ended; /* as many as ops, by number of the call; NULL: of transfers */
     int mismatches;    /* in a row */
+    uint64_t look;     /* of the engine, that came by here last */
 };
 
 struct weft_engine {
@@ -276,6 +281,9 @@ struct weft_engine {
     int active;                             /* as many */
     int64_t op_due; /* no operation has anything to do before; may be too early */
     weft_lane *ready, **ready_tail;
+    int started;     /* lanes on their steps, of operations that have several */
+    int parked;      /* lanes that wait for their turn */
+    uint64_t look;   /* counts looks over the operations at work */
     weft_out *spare; /* free list */
 
     weft_problem broken; /* code WEFT_OK: the group works */
@@ -418,11 +426,18 @@ const char *weft_op_words(const weft_context *c, const weft_request *r, uint32_t
 weft_operation *weft_op_at(const weft_context *c, uint32_t number); /* NULL: not at work */
 /* NULL: out of memory. */
 weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, int64_t now);
-void weft_op_begin_lanes(weft_engine *e, weft_operation *op);
-void weft_op_sent(weft_engine *e, weft_operation *op, uint64_t lane); /* one pending send went */
-void weft_op_lane_done(weft_engine *e, int64_t now, weft_lane *lane);
-void weft_op_ready(weft_engine *e, weft_lane *lane);
 void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why);
+
+/* engine_lanes.c: lanes, and whose have the turn */
+void weft_lanes_begin(weft_engine *e, weft_operation *op); /* as many as may be at work */
+void weft_lanes_start(weft_engine *e);                     /* parked ones, as far as they may */
+/* All of the context: after a failure each is to find out by itself what it waits for. */
+void weft_lanes_start_all(weft_context *c);
+void weft_lane_ready(weft_engine *e, weft_lane *lane);                  /* it can go on */
+void weft_lane_sent(weft_engine *e, weft_operation *op, uint64_t lane); /* one pending send went */
+void weft_lane_end(weft_engine *e, weft_lane *lane);                    /* clear it */
+void weft_lane_done(weft_engine *e, int64_t now, weft_lane *lane);
+bool weft_op_parked(const weft_operation *op); /* all its lanes are */
 
 /* engine_wait.c: what an operation waits for, and how long */
 void weft_op_watch(weft_engine *e, const weft_operation *op); /* it has begun */

@@ -42,13 +42,23 @@ static int waits_for(const weft_engine *e, const weft_operation *op, char *how, 
     return -1;
 }
 
+/* The first operation of the context: all others may wait for it. */
+static const weft_operation *first_of(const weft_engine *e, const weft_context *c)
+{
+    const weft_operation *op = e->working;
+    while (op->context != c) {
+        op = op->after;
+    }
+    return op;
+}
+
 static void stalled(weft_engine *e, int64_t now, weft_operation *op)
 {
     const weft_context *c = op->context;
     char who[192] = "nobody", me[64], what[96];
     char how[160];
     weft_problem why = {0};
-    const int position = waits_for(e, op, how, sizeof(how));
+    const int position = waits_for(e, weft_op_parked(op) ? first_of(e, c) : op, how, sizeof(how));
     if (position >= 0 && op->spared != op->progress &&
         weft_context_peer(c, position)->state == WEFT_PEER_UP && called(op, position)) {
         /* It waits too, for the one that is to be named, and may know a little later. */
@@ -112,6 +122,10 @@ void weft_op_tick(weft_engine *e, int64_t now)
     e->op_due = WEFT_NEVER;
     for (weft_operation *op = e->working, *next; op != NULL; op = next) {
         next = op->after;
+        if (op->resumed) {
+            op->resumed = false;
+            op->progress = now;
+        }
         if (now >= timeout_at(e, op)) {
             const int before = e->active;
             stalled(e, now, op);

@@ -406,7 +406,7 @@ void weft_lane_arrived(weft_engine *e, weft_lane *lane, const weft_plan *plan, s
         *slot = (weft_slot){.message = a->message, .from = plan->steps[index].peer};
         a->message = NULL;
         if (--lane->waiting == 0) {
-            weft_op_ready(e, lane);
+            weft_lane_ready(e, lane);
         }
     }
 }

@@ -399,3 +399,34 @@ Test(prop_engine, strangers_that_hold_data_back_tell_each_other)
     const int64_t took = finish(&w);
     cr_expect_lt(took, 10 * WEFT_MS, "%lld us", (long long)(took / US));
 }
+
+/* Lanes in flight would leave the caches: of many long operations the first ones have the turn. */
+Test(prop_engine, long_operations_take_turns)
+{
+    enum { SIZE = 4, CALLS = 10, LATE = 3 };
+    world w = open_world(SIZE, 3);
+    const simjob_call call = {.coll = WEFT_COLL_ALLREDUCE,
+                              .algo = "ring",
+                              .count = 20000,
+                              .lane = 1000,
+                              .timeout_ms = WEFT_FOREVER};
+    name_it(&w, &call);
+    for (; w.calls < CALLS; w.calls++) {
+        for (int r = 0; r < SIZE; r++) {
+            simnet_call(w.net, r == LATE ? 50 * WEFT_MS : 0, r,
+                        simjob_make(w.job, r, w.calls, &call));
+        }
+    }
+    cr_assert_not(simnet_run(w.net, 40 * WEFT_MS));
+    for (int r = 0; r < SIZE; r++) {
+        const weft_engine *e = simnet_engine(w.net, r);
+        cr_expect_eq(e->started, r == LATE ? 0 : WEFT_LANES_ALL, "rank %d: %d", r, e->started);
+        cr_expect_eq(e->parked, r == LATE ? 0 : CALLS * WEFT_LANES - WEFT_LANES_ALL);
+    }
+    cr_assert(simnet_run(w.net, FAR));
+    for (int r = 0; r < SIZE; r++) {
+        const weft_engine *e = simnet_engine(w.net, r);
+        cr_expect(e->started == 0 && e->parked == 0, "rank %d: %d, %d", r, e->started, e->parked);
+    }
+    finish(&w);
+}

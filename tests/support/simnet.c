@@ -485,6 +485,8 @@ const char *simnet_leftover(simnet *n, int rank)
     const weft_engine *e = n->nodes[rank].engine;
     const char *what = e->active != 0            ? "an operation"
                        : e->ready != NULL        ? "a lane that is ready"
+                       : e->started != 0         ? "a lane on its steps"
+                       : e->parked != 0          ? "a parked lane"
                        : e->sick.code != WEFT_OK ? "an unsettled failure"
                                                  : NULL;
     for (int r = 0; r < e->size; r++) {
