@@ -88,7 +88,8 @@ static void one_fault(proxy_fault fault, const char *algo, int size, int nth, ui
                   w->rank[r], w->text[r]);
         /* Where the first frame is damaged the call may come after it. */
         protocol += w->code[r] == WEFT_EPROTO ||
-                    (w->code[r] == WEFT_EBROKEN && strstr(w->text[r], "bad frame") != NULL);
+                    (w->code[r] == WEFT_EBROKEN && (strstr(w->text[r], "bad frame") != NULL ||
+                                                    strstr(w->text[r], "broke the protocol")));
     }
     const bool by_zmq = fault == PROXY_CUT || fault == PROXY_FLIP_LENGTH;
     cr_assert(protocol > 0 || by_zmq || fault == PROXY_NOTHING, "%s: nobody saw it: %s: %s; %s: %s",
