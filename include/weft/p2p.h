@@ -12,21 +12,24 @@
  *    transfer works. A timeout or a cancel at one end is told at the other too, then or when it
  *    makes that call. But a send that is through before, see below, has succeeded: what becomes of
  *    its message afterwards only the receiver hears.
+ *  - A receive that times out or is canceled has used up its message: the next receive gets the
+ *    next one, and a short one that comes later is lost though its send succeeded.
  *  - A send returns when its buffer may be used again: then the message is on its way, and need not
  *    have been received. One of up to 64 KiB, the first 8 of a tag, and the first lane (64 to 256
  *    KiB) of a longer one go without waiting for the receiver; more waits until it receives. What a
- *    peer has not received yet is at most 4.5 MiB of every other peer's, all tags together; beyond,
- *    a send waits for its receive, whatever else is outstanding.
+ *    peer has not received yet is at most 4.5 MiB of every other peer's, all tags together, each
+ *    counting 320 bytes more than its own; beyond, a send waits for its receive, whatever else is
+ *    outstanding.
  *  - So two peers that both send first and then receive may wait for one another when the messages
  *    are long; with weft_send_start() they do not.
  *  - Returns: 0; WEFT_EINVAL, nothing was sent: peer out of range or this peer itself, and what the
  *    collectives say (collective.h); WEFT_ENOTSUP a lossy codec, or no edge of the group's topology
  *    leads to the peer; WEFT_EMISMATCH; WEFT_ETIMEDOUT; WEFT_ECANCELED; WEFT_EPEER the peer died,
- * or left the group before it did its part; WEFT_EBROKEN; WEFT_ENOMEM.
+ *    or left the group before it did its part; WEFT_EBROKEN; WEFT_ENOMEM.
  *  - Threads: any. Cost: one frame for each 256 KiB. A tag that is in use takes about 700 bytes at
- *    either end; of those that are not in use a thousand keep that, others take 80 bytes until the
- *    group is closed. What was sent and is never received takes its room until every group over the
- *    links is closed.
+ *    either end; of those that are not in use a thousand keep that, others take 80 bytes, and where
+ *    a transfer failed 2 KiB, until the group is closed. What was sent and is never received takes
+ *    its room until every group over the links is closed.
  */
 #ifndef WEFT_P2P_H
 #define WEFT_P2P_H

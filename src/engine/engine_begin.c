@@ -33,7 +33,9 @@ static void greet_feeders(weft_engine *e, int64_t now, weft_operation *op)
     for (size_t i = 0; i < op->request->plan->plan.peer_count; i++) {
         weft_flow *flow = &op->flows[i];
         const uint32_t told = op->context->members[flow->position].told_operation;
-        const bool crowded = e->peers[flow->rank].kept > WEFT_CREDIT / 2;
+        /* More is kept than this call takes: who sent it may be waiting to send on. */
+        const bool crowded = e->peers[flow->rank].kept > WEFT_CREDIT / 2 ||
+                             (op->context->base != NULL && op->context->early != NULL);
         if (flow->feeds && !flow->prompt &&
             (!op->prompt || op->number - told >= WEFT_EARLY_OPS / 2 || crowded)) {
             weft_flow_tell(e, now, op, flow);

@@ -142,6 +142,19 @@ void weft_fail_remind(weft_context *c, int64_t now, weft_member *m, uint32_t num
     }
 }
 
+void weft_fail_forgotten(weft_context *c, int64_t now, weft_member *m, uint32_t number)
+{
+    if (m->reminded != number) {
+        const weft_frame f = {.group = c->tag, .operation = number, .lane = ONE_GROUP};
+        const int named = weft_context_named(c, c->position);
+        char text[128], me[64];
+        snprintf(text, sizeof(text), "transfer %u of tag %u was given up on %s", number, c->label,
+                 weft_context_rank(c, c->position, me, sizeof(me)));
+        m->reminded = number;
+        send_abort(c->engine, now, m->rank, &f, WEFT_ETIMEDOUT, named, text);
+    }
+}
+
 /* The oldest goes when there are too many. */
 static void limit_failures(weft_context *c)
 {

@@ -354,6 +354,10 @@ static void idle(weft_context *c, int64_t now, weft_member *member, const weft_f
         atomic_fetch_add_explicit(&e->counters.dropped, 1, memory_order_relaxed);
     }
     weft_fail_remind(c, now, member, f->operation); /* it may have been too far behind to hear */
+    if (c->base != NULL && f->kind == WEFT_FRAME_DATA &&
+        weft_fail_recall(c, f->operation) == NULL) {
+        weft_fail_forgotten(c, now, member, f->operation); /* a success took all its DATA */
+    }
     if (c->ended != NULL) {
         weft_fail_late(c, now, member, f, p->heard_words[f->descriptor % WEFT_DESCRIPTORS]->text);
     }

@@ -31,11 +31,12 @@
 #include "wire/frame.h"
 
 enum {
-    WEFT_LANES = 4,               /* F: lanes of an operation at work at one time */
-    WEFT_LANES_ALL = 8,           /* of all operations that have several, see engine_lanes.c */
-    WEFT_IN_FLIGHT = 64,          /* operations at work at one time */
-    WEFT_EARLY_OPS = 8,           /* how far ahead a small operation may be sent without a grant */
-    WEFT_SMALL_BYTES = 64 * 1024, /* what a small operation may send a peer in its lane */
+    WEFT_LANES = 4,      /* F: lanes of an operation at work at one time */
+    WEFT_LANES_ALL = 8,  /* of all operations that have several, see engine_lanes.c */
+    WEFT_IN_FLIGHT = 64, /* operations at work at one time */
+    WEFT_EARLY_OPS = 8,  /* how far ahead a small operation may be sent without a grant */
+    /* What a small operation may send a peer in its lane: 64 KiB in a few frames. */
+    WEFT_SMALL_BYTES = 64 * 1024 + 4 * WEFT_FRAME_HEADER,
     WEFT_EARLY_BYTES = 4 * 1024 * 1024, /* sent without a grant, of any operation */
     WEFT_EARLY_FRAMES = 16384,          /* kept for one peer before they are due */
     WEFT_DESCRIPTORS = 16,              /* remembered on a link, by hash */
@@ -500,6 +501,8 @@ void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int 
 void weft_fail_tell(weft_context *c, int64_t now, const weft_member *member);
 void weft_fail_tell_all(weft_engine *e, int64_t now, int rank); /* of all contexts */
 /* A peer is in an operation that may have failed here: tell it so, once. */
+/* It sends to a transfer that ended here by a failure too long ago to be remembered. */
+void weft_fail_forgotten(weft_context *c, int64_t now, weft_member *m, uint32_t number);
 void weft_fail_remind(weft_context *c, int64_t now, weft_member *member, uint32_t number);
 const weft_failure *weft_fail_recall(const weft_context *c, uint32_t number);
 void weft_fail_forget(weft_context *c); /* all failures */

@@ -106,7 +106,7 @@ weft_context *weft_transfer_find(weft_engine *e, int64_t now, const weft_request
 static bool in_use(const weft_context *c)
 {
     return c->active > 0 || c->queue != NULL || c->early != NULL || c->failures != NULL ||
-           c->turning;
+           c->turning || c->broken->code != WEFT_OK; /* granted DATA may still come: dropped here */
 }
 
 void weft_transfer_rest(weft_context *c)

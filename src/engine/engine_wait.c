@@ -117,6 +117,15 @@ static void look_for(const weft_operation *op, int64_t now)
     }
 }
 
+/* Asked before the other end first used the tag, it has not heard of it. */
+static void ask_again(const weft_operation *op, int64_t now, int position)
+{
+    weft_context *c = op->context;
+    if (c->base != NULL && weft_flow_of(op, position)->blocked.head != NULL) {
+        weft_meet_ask(c, now, &c->members[position]);
+    }
+}
+
 void weft_op_tick(weft_engine *e, int64_t now)
 {
     e->op_due = WEFT_NEVER;
@@ -144,6 +153,7 @@ void weft_op_tick(weft_engine *e, int64_t now)
             char how[160];
             const int position = waits_for(e, op, how, sizeof(how));
             if (position >= 0) {
+                ask_again(op, now, position);
                 weft_peer_want(e, now, op->context->members[position].rank, true);
             }
         }

@@ -260,6 +260,10 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
         }
         memcpy(&o, c->opts, c->opts->size < sizeof(o) ? c->opts->size : sizeof(o));
     }
+    if (c->coll == WEFT_COLL_TRANSFER) { /* the rest is of collectives */
+        o = (weft_coll_opts){
+            .size = sizeof(o), .codec = o.codec, .timeout_ms = o.timeout_ms, .receipt = o.receipt};
+    }
     int rc = weft_call_check(g, c, &o);
     if (rc != WEFT_OK) {
         return rc;

@@ -381,3 +381,62 @@ Test(p2p, tags_and_ranks_are_those_of_the_group)
         cluster_run((cluster_link)link, 3, groups_body, NULL);
     }
 }
+
+/* What may go without waiting: 8 messages of 64 KiB from everybody before anybody receives. */
+static void first_body(member *me)
+{
+    enum { WORDS = 16384, EACH = 8 };
+    uint32_t *v = calloc(WORDS, sizeof(*v));
+    for (uint32_t i = 0; i < EACH; i++) {
+        v[WORDS - 1] = i;
+        MUST_OK(me, weft_send(me->group, v, WORDS, WEFT_U32, 1 - me->rank, 3, NULL));
+    }
+    for (uint32_t i = 0; i < EACH; i++) {
+        MUST_OK(me, weft_recv(me->group, v, WORDS, WEFT_U32, 1 - me->rank, 3, NULL));
+        MUST(me, v[WORDS - 1] == i, "%u", v[WORDS - 1]);
+    }
+    free(v);
+}
+
+Test(p2p, eight_of_64_kib_go_before_anybody_receives)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 2, first_body, NULL);
+    }
+}
+
+/* The ninth waits, but no longer than until some were received. */
+static void ninth_body(member *me)
+{
+    enum { EACH = 9, SOME = 3 };
+    uint32_t v = 0;
+    weft_request *ninth = NULL;
+    for (v = 0; v < EACH - 1 && me->rank == 0; v++) {
+        MUST_OK(me, weft_send(me->group, &v, 1, WEFT_U32, 1, 7, NULL));
+    }
+    if (me->rank == 0) {
+        MUST_OK(me, weft_send_start(me->group, &v, 1, WEFT_U32, 1, 7, NULL, &ninth));
+        MUST_END(me, WEFT_PENDING, weft_wait(ninth, 20));
+    }
+    MUST_OK(me, weft_barrier(me->group, NULL));
+    for (uint32_t i = 0; i < EACH; i++) {
+        if (i == SOME) {
+            if (me->rank == 0) {
+                MUST_OK(me, weft_wait(ninth, WEFT_FOREVER));
+                weft_request_free(&ninth);
+            }
+            MUST_OK(me, weft_barrier(me->group, NULL));
+        }
+        if (me->rank == 1) {
+            MUST_OK(me, weft_recv(me->group, &v, 1, WEFT_U32, 0, 7, NULL));
+            MUST(me, v == i, "%u instead of %u", v, i);
+        }
+    }
+}
+
+Test(p2p, a_send_goes_on_once_some_before_it_were_received)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 2, ninth_body, NULL);
+    }
+}

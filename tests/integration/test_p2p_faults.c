@@ -53,8 +53,13 @@ static void wrong_body(member *me)
     MUST_END(me, WEFT_EINVAL, weft_recv_start(g, v, 4, WEFT_F32, other, 0, NULL, NULL));
     const weft_coll_opts lossy = {.size = sizeof(lossy), .codec = "qsgd"};
     MUST_END(me, WEFT_ENOTSUP, weft_send(g, v, 4, WEFT_F32, other, 0, &lossy));
-    const weft_coll_opts own = {.size = sizeof(own), .own = v};
-    MUST_END(me, WEFT_EINVAL, weft_send(g, v, 4, WEFT_F32, other, 0, &own));
+    /* What collectives look at. */
+    const weft_coll_opts more = {.size = sizeof(more), .algo = "ring", .own = v};
+    if (me->rank == 0) {
+        MUST_OK(me, weft_send(g, v, 4, WEFT_F32, other, 0, &more));
+    } else {
+        MUST_OK(me, weft_recv(g, v, 4, WEFT_F32, other, 0, &more));
+    }
     MUST_END(me, WEFT_EINVAL, weft_send_start(g, v, 4, WEFT_F32, me->rank, 0, NULL, &r));
     MUST(me, r == NULL, "a request all the same");
     works(me, 0); /* none of them was a call */
@@ -399,5 +404,82 @@ Test(p2p_faults, closing_a_group_cancels_its_transfers)
 {
     for (int link = 0; link < CLUSTER_LINKS; link++) {
         cluster_run((cluster_link)link, 2, close_body, NULL);
+    }
+}
+
+/* More failures of a tag than are remembered: the other end hears of them all the same. */
+static void forgotten_body(member *me)
+{
+    enum { GIVEN_UP = 140 };
+    char *v = calloc(LONG, 1);
+    const weft_coll_opts brief = {.size = sizeof(brief), .timeout_ms = 1};
+    for (int i = 0; i < GIVEN_UP && me->rank == 1; i++) {
+        MUST_END(me, WEFT_ETIMEDOUT, weft_recv(me->group, v, LONG, WEFT_U8, 0, 5, &brief));
+    }
+    MUST_OK(me, weft_barrier(me->group, NULL));
+    for (int i = 0; i < GIVEN_UP && me->rank == 0; i++) {
+        const weft_coll_opts forever = {.size = sizeof(forever), .timeout_ms = WEFT_FOREVER};
+        MUST_END(me, WEFT_ETIMEDOUT, weft_send(me->group, v, LONG, WEFT_U8, 1, 5, &forever));
+        MUST(me, says("tag 5"), "%s", weft_last_error()->message);
+    }
+    works(me, 5);
+    free(v);
+}
+
+Test(p2p_faults, receives_given_up_long_ago_end_their_sends)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 2, forgotten_body, NULL);
+    }
+}
+
+/* A group of which one leaves breaks, with more tags than are kept, while data for it is under way:
+ * the group it was made from does not. */
+static void broken_body(member *me)
+{
+    enum { TAGS = 1300, LONGS = 12, BYTES = 16 << 20 };
+    static weft_request *small[TAGS], *in[LONGS], *out[LONGS];
+    char *v = calloc(BYTES, 1);
+    uint32_t got[TAGS];
+    weft_group *g = NULL;
+    weft_request *meet = NULL;
+    MUST_OK(me, weft_group_duplicate(me->group, &g));
+    MUST_OK(me, weft_barrier(me->group, NULL));
+    for (uint32_t i = 0; i < TAGS && me->rank == 1; i++) {
+        MUST_OK(me, weft_recv_start(g, &got[i], 1, WEFT_U32, 0, i, NULL, &small[i]));
+    }
+    for (uint32_t i = 0; i < LONGS && me->rank < 2; i++) {
+        if (me->rank == 0) {
+            MUST_OK(me, weft_send_start(g, v, BYTES, WEFT_U8, 1, 5000 + i, NULL, &out[i]));
+        } else {
+            MUST_OK(me, weft_recv_start(g, v, BYTES, WEFT_U8, 0, 5000 + i, NULL, &in[i]));
+        }
+    }
+    if (me->rank == 2) {
+        weft_group_close(&g);
+    } else {
+        MUST_OK(me, weft_barrier_start(g, NULL, &meet));
+        const int code = weft_wait(meet, WEFT_FOREVER);
+        MUST(me, code == WEFT_EPEER || code == WEFT_EBROKEN, "%d", code);
+        weft_request_free(&meet);
+        for (int i = 0; i < LONGS; i++) {
+            weft_request_free(me->rank == 0 ? &out[i] : &in[i]);
+        }
+        for (int i = 0; i < TAGS && me->rank == 1; i++) {
+            weft_request_free(&small[i]);
+        }
+    }
+    MUST_OK(me, weft_barrier(me->group, NULL));
+    if (me->rank < 2) {
+        works(me, 1);
+    }
+    weft_group_close(&g);
+    free(v);
+}
+
+Test(p2p_faults, a_broken_group_with_many_tags_leaves_the_others_alone)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 3, broken_body, NULL);
     }
 }
