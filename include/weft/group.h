@@ -119,8 +119,9 @@ WEFT_API int weft_group_duplicate(weft_group *group, weft_group **ret);
  *
  * A group and those split from it are closed in any order; each ends alone, the thread and the
  * links they share end with the last of them. Another peer that needs this one in the group gets
- * WEFT_EPEER
- * ("left the group") and finds that group broken; its other groups go on.
+ * WEFT_EPEER ("left the group") and finds that group broken; its other groups go on. It tells all
+ * of the group, and one that is not through with the operation before may hear of it first: where
+ * peers leave while others go on, let a weft_barrier() come before.
  */
 WEFT_API void weft_group_close(weft_group **group);
 
