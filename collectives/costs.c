@@ -13,8 +13,8 @@
  *    scatter against ring).
  * Between hosts, links shaped to 1 Gbit/s:
  *  - TCP carries 95.6 % of the rate;
- *  - a round of one message takes 160 to 210 us (4 peers, 1 KiB: 6 rounds around the ring 0.96 ms,
- * 2 by doubling 0.43 ms, one of 3 messages 0.52 ms);
+ *  - a round of one message takes 160 to 210 us: 4 peers, 1 KiB, 6 rounds around the ring 0.96 ms,
+ *    2 by doubling 0.43 ms, one of 3 messages 0.52 ms;
  *  - 16 MiB by halving 1.2, by scatter 1.16 times as long as around the ring (8 peers).
  */
 #include <stdio.h>
