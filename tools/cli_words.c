@@ -134,6 +134,7 @@ int weft_exit_of(int status)
     case WEFT_ENOTSUP:
     case WEFT_ENONFINITE:
     case WEFT_EDUPLICATE:
+    case WEFT_EIO: /* a file, folder or address that was named cannot be used */
         return WEFT_EXIT_USAGE;
     default:
         return WEFT_EXIT_WRONG;

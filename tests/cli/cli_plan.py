@@ -45,8 +45,8 @@ with tempfile.TemporaryDirectory() as folder:
     check(json.loads(path.read_text())["root"] == 3, "the root")
 weft("topo", "export", "ring", status=2, says="-o FILE is missing")
 weft("topo", "export", "rink", "-o", "/tmp/x", status=2, says="no algorithm \"rink\"")
-weft("topo", "export", "ring", "-o", "/nowhere/x", status=1, says="/nowhere/x: No such file")
-weft("topo", "verify", "plan:path=/nowhere.json", status=1, says="/nowhere.json: No such file")
+weft("topo", "export", "ring", "-o", "/nowhere/x", status=2, says="/nowhere/x: No such file")
+weft("topo", "verify", "plan:path=/nowhere.json", status=2, says="/nowhere.json: No such file")
 
 # Wrong ones.
 plan = json.loads(LINE4.read_text())
@@ -65,6 +65,6 @@ with tempfile.TemporaryDirectory() as folder:
     refused(lambda p: p["ranks"][0].pop(1), "deadlock: rank 0 of 4 waits at step 2")
 weft("bench", "allreduce", "-n", 3, "--link", "mem", "-b", 512, "--algo", f"plan:path={LINE4}", status=2,
      says="is for 4 peers, here are 3")
-weft("bench", "allreduce", "-n", 4, "--link", "mem", "-b", 512, "--algo", "plan:path=/nowhere.json", status=1,
+weft("bench", "allreduce", "-n", 4, "--link", "mem", "-b", 512, "--algo", "plan:path=/nowhere.json", status=2,
      says="/nowhere.json: No such file")
 done()

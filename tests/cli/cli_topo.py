@@ -208,7 +208,7 @@ with tempfile.TemporaryDirectory() as folder:
     wrong["ranks"][0].pop(1)
     pathlib.Path(folder, "wrong.json").write_text(json.dumps(wrong))
     weft("topo", "verify", f"plan:path={folder}/wrong.json", status=2, says="deadlock: rank 0 of 4")
-weft("topo", "verify", "plan:path=/no/where", status=1, says="/no/where")
+weft("topo", "verify", "plan:path=/no/where", status=2, says="/no/where")
 
 # draw: a message of the plan is an arrow of the picture, a line of the words, an entry of the JSON.
 SVG = "{http://www.w3.org/2000/svg}"
