@@ -437,7 +437,7 @@ Test(p2p_faults, receives_given_up_long_ago_end_their_sends)
  * the group it was made from does not. */
 static void broken_body(member *me)
 {
-    enum { TAGS = 1300, LONGS = 12, BYTES = 16 << 20 };
+    enum { TAGS = 1300, LONGS = 40, BYTES = 16 << 20 };
     static weft_request *small[TAGS], *in[LONGS], *out[LONGS];
     char *v = calloc(BYTES, 1);
     uint32_t got[TAGS];
@@ -455,7 +455,13 @@ static void broken_body(member *me)
             MUST_OK(me, weft_recv_start(g, v, BYTES, WEFT_U8, 0, 5000 + i, NULL, &in[i]));
         }
     }
+    uint32_t go = 1;
+    if (me->rank == 0) { /* now data are under way */
+        MUST_OK(me, weft_wait(out[0], WEFT_FOREVER));
+        MUST_OK(me, weft_send(me->group, &go, 1, WEFT_U32, 2, 1, NULL));
+    }
     if (me->rank == 2) {
+        MUST_OK(me, weft_recv(me->group, &go, 1, WEFT_U32, 0, 1, NULL));
         weft_group_close(&g);
     } else {
         MUST_OK(me, weft_barrier_start(g, NULL, &meet));
