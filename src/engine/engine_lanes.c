@@ -122,11 +122,11 @@ void weft_lane_done(weft_engine *e, int64_t now, weft_lane *lane)
         op->lowest++;
         weft_lanes_begin(e, op);
     }
-    weft_lanes_start(e);
     if (op->done == op->request->lane_count) {
-        weft_op_end(e, op, NULL);
+        weft_op_end(e, op, NULL); /* and whose turn comes by that starts */
         weft_op_turns(e, now);
     } else {
+        weft_lanes_start(e);
         weft_flow_grants(e, now, op);
     }
 }

@@ -14,9 +14,10 @@
 #include "base/status.h"
 #include "collectives/partition.h"
 #include "plan/plan_sim.h"
+#include "support/rows.h"
 #include "support/share.h"
 
-enum { ROWS_MOST = 64, MOST = 32, ELEMENT = sizeof(float) };
+enum { MOST = 32, ELEMENT = sizeof(float) };
 
 /* Whole numbers that fit a byte travel as one byte each, reals as they are. */
 typedef enum values { WHOLE, REAL } values;
@@ -426,13 +427,8 @@ static int try_size(const weft_algo *a, int P, bool ragged)
 ParameterizedTestParameters(algos, sum_right_with_the_same_bits_at_the_price_said)
 {
     static int rows[ROWS_MOST];
-    size_t count = 0;
 
-    while (count < ROWS_MOST && weft_algo_at((int)count)) {
-        rows[count] = (int)count;
-        count++;
-    }
-    return cr_make_param_array(int, rows, count);
+    return cr_make_param_array(int, rows, rows_all(rows));
 }
 
 ParameterizedTest(int *row, algos, sum_right_with_the_same_bits_at_the_price_said)

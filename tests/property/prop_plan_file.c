@@ -13,8 +13,9 @@
 #include "base/status.h"
 #include "collectives/plan_algo.h"
 #include "plan/plan_sim.h"
+#include "support/rows.h"
 
-enum { ROWS_MOST = 64, MOST = 9, ELEMENT = sizeof(float), GRAIN = 12 };
+enum { MOST = 9, ELEMENT = sizeof(float), GRAIN = 12 };
 
 typedef struct scene {
     const weft_algo *algo;
@@ -270,13 +271,8 @@ static void round_trip(const scene *s)
 ParameterizedTestParameters(plan_file, gives_back_every_algorithm_with_its_bits_and_price)
 {
     static int rows[ROWS_MOST];
-    size_t count = 0;
 
-    while (count < ROWS_MOST && weft_algo_at((int)count)) {
-        rows[count] = (int)count;
-        count++;
-    }
-    return cr_make_param_array(int, rows, count);
+    return cr_make_param_array(int, rows, rows_all(rows));
 }
 
 ParameterizedTest(int *row, plan_file, gives_back_every_algorithm_with_its_bits_and_price)

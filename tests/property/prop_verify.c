@@ -10,8 +10,9 @@
 #include "base/status.h"
 #include "collectives/partition.h"
 #include "plan/plan_verify.h"
+#include "support/rows.h"
 
-enum { ROWS_MOST = 64, MOST = 32 };
+enum { MOST = 32 };
 
 typedef enum mutation {
     NONE,
@@ -120,13 +121,8 @@ static void accept(const weft_algo *a, const weft_shape *h)
 ParameterizedTestParameters(verify, accepts_every_algorithm)
 {
     static int rows[ROWS_MOST];
-    size_t count = 0;
 
-    while (count < ROWS_MOST && weft_algo_at((int)count)) {
-        rows[count] = (int)count;
-        count++;
-    }
-    return cr_make_param_array(int, rows, count);
+    return cr_make_param_array(int, rows, rows_all(rows));
 }
 
 ParameterizedTest(int *row, verify, accepts_every_algorithm)
