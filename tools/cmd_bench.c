@@ -119,7 +119,7 @@ static int check_codec(const weft_cli *cli, weft_bench_settings *s)
 
 static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_settings *s)
 {
-    const char *word = weft_cli_args(cli)[0], *names[WEFT_KIND_NAMES];
+    const char *word = weft_cli_args(cli)[0];
     const weft_kind *kind = weft_kind_find(word);
     char why[256];
     if (kind == NULL && weft_cli_part(&weft_cmd_bench, word) != NULL) {
@@ -127,9 +127,7 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
                                word);
     }
     if (kind == NULL) {
-        weft_kind_names(names);
-        return weft_cli_refuse(cli, "unknown collective '%s'; nearest: %s", word,
-                               weft_cli_nearest(word, names));
+        return weft_kind_refuse(cli, word);
     }
     *s = (weft_bench_settings){.cli = cli,
                                .kind = kind,

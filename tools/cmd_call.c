@@ -280,12 +280,10 @@ static int check_options(const weft_cli *cli, const weft_launch *launch,
 
 static int settle(const weft_cli *cli, const weft_launch *launch, weft_call_settings *s)
 {
-    const char *word = weft_cli_args(cli)[0], *names[WEFT_KIND_NAMES];
+    const char *word = weft_cli_args(cli)[0];
     const weft_kind *kind = weft_kind_find(word);
     if (kind == NULL) {
-        weft_kind_names(names);
-        return weft_cli_refuse(cli, "unknown collective '%s'; nearest: %s", word,
-                               weft_cli_nearest(word, names));
+        return weft_kind_refuse(cli, word);
     }
     *s = (weft_call_settings){.cli = cli,
                               .kind = kind,

@@ -234,13 +234,15 @@ const weft_kind *weft_kind_find(const char *name)
     return NULL;
 }
 
-void weft_kind_names(const char *ret[WEFT_KIND_NAMES])
+int weft_kind_refuse(const weft_cli *cli, const char *name)
 {
-    _Static_assert((int)KINDS < (int)WEFT_KIND_NAMES, "room for all names");
+    const char *names[KINDS + 1];
     for (int i = 0; i < KINDS; i++) {
-        ret[i] = kinds[i].name;
+        names[i] = kinds[i].name;
     }
-    ret[KINDS] = NULL;
+    names[KINDS] = NULL;
+    return weft_cli_refuse(cli, "unknown collective '%s'; nearest: %s", name,
+                           weft_cli_nearest(name, names));
 }
 
 bool weft_kind_rooted(const weft_kind *k)

@@ -11,6 +11,8 @@
 #include <weft/collective.h>
 #include <weft/group.h>
 
+#include "cli.h"
+
 typedef struct weft_kind weft_kind;
 
 /* One call of any of them; fields that a collective has no use for are not looked at. */
@@ -54,9 +56,8 @@ int weft_kind_wait(weft_kind_started *started);
 void weft_kind_drop(weft_kind_started *started);
 /* By name; NULL: there is none. */
 const weft_kind *weft_kind_find(const char *name);
-/* Their names, and NULL behind the last. */
-enum { WEFT_KIND_NAMES = 16 };
-void weft_kind_names(const char *ret[WEFT_KIND_NAMES]);
+/* Tell that there is none of that name, and which is nearest. WEFT_EXIT_USAGE. */
+int weft_kind_refuse(const weft_cli *cli, const char *name);
 /* One rank has the input or the result. */
 bool weft_kind_rooted(const weft_kind *k);
 /* Is that side there on the rank? */
