@@ -118,10 +118,10 @@ WEFT_API int weft_group_duplicate(weft_group *group, weft_group **ret);
  * second.
  *
  * A group and those split from it are closed in any order; each ends alone, the thread and the
- * links they share end with the last of them. Another peer that needs this one in the group gets
- * WEFT_EPEER ("left the group") and finds that group broken; its other groups go on. It tells all
- * of the group, and one that is not through with the operation before may hear of it first: where
- * peers leave while others go on, let a weft_barrier() come before.
+ * links they share end with the last of them. The first operation for which another peer still
+ * needs this one fails with WEFT_EPEER ("left the group"), and the group is broken from there on:
+ * those at work after it fail alike, later calls with WEFT_EBROKEN. Those before it complete.
+ * Sends and receives between members that stay go on, and so do other groups.
  */
 WEFT_API void weft_group_close(weft_group **group);
 

@@ -19,7 +19,7 @@ static void check_left(weft_context *c, int64_t now, const weft_operation *op)
     const weft_plan *plan = &op->request->plan->plan;
     for (size_t i = 0; i < plan->peer_count; i++) {
         const int position = plan->peers[i].rank;
-        if (c->members[position].left && weft_op_needs(c, position)) {
+        if (c->members[position].left && weft_op_needs_in(op, position)) {
             weft_meet_left(c, now, &c->members[position]);
             return;
         }
@@ -53,8 +53,8 @@ static bool hindered(weft_context *c, int64_t now, const weft_request *r, weft_p
 {
     weft_problem broken = {0};
     const weft_failure *failure = weft_fail_recall(c, c->called);
-    if (c->broken->code != WEFT_OK) {
-        broken = *c->broken;
+    if (weft_fail_bars(c, c->calls)) {
+        broken = c->broken;
     } else if (c->engine->broken.code != WEFT_OK) {
         weft_context_problem(c, &c->engine->broken, &broken);
     }

@@ -24,12 +24,11 @@ weft_context *weft_context_new(int size, int most)
     c->cell = weft_tag_new(0);
     c->members = weft_calloc((size_t)most, sizeof(*c->members));
     c->positions = weft_alloc((size_t)size * sizeof(*c->positions));
-    c->broken = weft_calloc(1, sizeof(*c->broken));
     c->flight = WEFT_IN_FLIGHT;
     c->ops = weft_calloc(c->flight, sizeof(weft_operation *));
     c->ended = weft_calloc(c->flight, sizeof(*c->ended));
-    if (c->cell == NULL || c->members == NULL || c->positions == NULL || c->broken == NULL ||
-        c->ops == NULL || c->ended == NULL) {
+    if (c->cell == NULL || c->members == NULL || c->positions == NULL || c->ops == NULL ||
+        c->ended == NULL) {
         weft_context_discard(c);
         return NULL;
     }
@@ -56,10 +55,9 @@ void weft_context_free(weft_context *c)
         return;
     }
     weft_fail_forget(c);
-    if (c->base == NULL) { /* of transfers all is in one piece, or the group's */
+    if (c->base == NULL) { /* of transfers all is in one piece */
         weft_free(c->members);
         weft_free(c->positions);
-        weft_free(c->broken);
         weft_free(c->ops);
         weft_free(c->ended);
     }
@@ -172,6 +170,18 @@ void weft_context_leave(weft_engine *e, int64_t now, weft_context *c)
     weft_early_discard_all(c);
     c->cell->gone = true;
     weft_context_remove(c);
+}
+
+/* Numbers are near the newest call; they wrap and skip 0. */
+uint64_t weft_context_call(const weft_context *c, uint32_t number)
+{
+    int64_t away = (int32_t)(number - c->called);
+    if (away > 0 && number < c->called) {
+        away--;
+    } else if (away < 0 && number > c->called) {
+        away++;
+    }
+    return c->calls + (uint64_t)away;
 }
 
 weft_context *weft_context_find(const weft_engine *e, uint64_t tag)

@@ -213,9 +213,18 @@ void weft_early_discard(weft_context *c, uint32_t number)
     }
 }
 
+void weft_early_discard_from(weft_context *c, uint64_t call)
+{
+    for (weft_early **at = &c->early; *at != NULL;) {
+        if (weft_context_call(c, (*at)->frame.operation) >= call) {
+            free_early(take(c, at));
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
 void weft_early_discard_all(weft_context *c)
 {
-    while (c->early != NULL) {
-        free_early(take(c, &c->early));
-    }
+    weft_early_discard_from(c, 0);
 }

@@ -6,6 +6,10 @@
  * ABORT's body: code (i32), rank (i32), then the text. Operation 0 means a group, the one of the
  * tag (lane 1; the rank is a position there, as for operations) or all of the engine (lane 0). A
  * failure of an operation that was not called here yet is kept for the late call.
+ *
+ * A group breaks from a call on, which stands in the descriptor: whoever left it may have done its
+ * part in calls before, and others may still be in those when they hear of it. Another may find an
+ * earlier call that cannot be completed; then it breaks from there on.
  */
 #include <stdio.h>
 #include <string.h>
@@ -46,11 +50,12 @@ static void send_abort(weft_engine *e, int64_t now, int rank, const weft_frame *
     weft_send_control(e, now, rank, &f, body, HEAD + len);
 }
 
-/* To every member that a link leads to. number 0: the group itself. */
-static void flood(weft_context *c, int64_t now, uint32_t number, const weft_problem *why,
-                  int except_rank)
+/* To every member that a link leads to. number 0: the group itself, from this call on. */
+static void flood(weft_context *c, int64_t now, uint32_t number, uint64_t from,
+                  const weft_problem *why, int except_rank)
 {
-    const weft_frame f = {.group = c->tag, .operation = number, .lane = ONE_GROUP};
+    const weft_frame f = {
+        .group = c->tag, .operation = number, .descriptor = from, .lane = ONE_GROUP};
     for (int i = 0; i < c->size; i++) {
         const weft_member *m = &c->members[i];
         if (m->rank != except_rank && !m->left && weft_context_peer(c, i)->state == WEFT_PEER_UP) {
@@ -86,12 +91,11 @@ static void tell_operations(const weft_context *c, int64_t now, const weft_membe
 
 void weft_fail_tell(weft_context *c, int64_t now, const weft_member *m)
 {
-    const weft_problem *broken = c->broken;
-    const weft_frame f = {.group = c->tag, .lane = ONE_GROUP};
+    const weft_problem *broken = &c->broken;
+    const weft_frame f = {.group = c->tag, .descriptor = c->broken_from, .lane = ONE_GROUP};
+    tell_operations(c, now, m);
     if (broken->code != WEFT_OK) {
         send_abort(c->engine, now, m->rank, &f, broken->code, broken->rank, broken->text);
-    } else {
-        tell_operations(c, now, m);
     }
 }
 
@@ -110,22 +114,10 @@ void weft_fail_tell_all(weft_engine *e, int64_t now, int rank)
     }
 }
 
-/* Numbers are near the newest call; they wrap and skip 0. */
-static uint64_t call_of(const weft_context *c, uint32_t number)
-{
-    int64_t away = (int32_t)(number - c->called);
-    if (away > 0 && number < c->called) {
-        away--;
-    } else if (away < 0 && number > c->called) {
-        away++;
-    }
-    return c->calls + (uint64_t)away;
-}
-
 const weft_failure *weft_fail_recall(const weft_context *c, uint32_t number)
 {
     const weft_failure *failure = c->failures;
-    const uint64_t call = failure != NULL ? call_of(c, number) : 0;
+    const uint64_t call = failure != NULL ? weft_context_call(c, number) : 0;
     while (failure != NULL && failure->call != call) {
         failure = failure->next;
     }
@@ -182,7 +174,7 @@ static bool remember(weft_context *c, uint32_t number, const weft_problem *why)
     }
     *failure = (weft_failure){.next = c->failures,
                               .number = number,
-                              .call = call_of(c, number),
+                              .call = weft_context_call(c, number),
                               .code = why->code,
                               .rank = why->rank};
     memcpy(failure->text, why->text, bytes);
@@ -244,7 +236,7 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
     weft_op_end(e, op, &copy);
     weft_early_discard(c, number);
     if (remembered) {
-        flood(c, now, number, &copy, except_rank);
+        flood(c, now, number, 0, &copy, except_rank);
     }
 }
 
@@ -255,39 +247,31 @@ void weft_fail_number(weft_context *c, int64_t now, uint32_t number, const weft_
     carry_news(c, now, plan);
     weft_early_discard(c, number);
     if (remembered) {
-        flood(c, now, number, why, -1);
+        flood(c, now, number, 0, why, -1);
     }
 }
 
-static void end_all(weft_context *c, const weft_problem *why)
-{
-    for (uint32_t i = 0; i < c->flight; i++) {
-        if (c->ops[i] != NULL) {
-            weft_op_end(c->engine, c->ops[i], why);
-        }
-    }
-    weft_early_discard_all(c);
-}
-
-void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int except_rank)
+void weft_fail_group(weft_context *c, int64_t now, uint64_t from, const weft_problem *why,
+                     int except_rank)
 {
     weft_engine *e = c->engine;
-    if (c->broken->code != WEFT_OK || e->broken.code != WEFT_OK || e->stopping) {
+    if (weft_fail_bars(c, from) || e->broken.code != WEFT_OK || e->stopping) {
         return;
     }
-    *c->broken = *why;
+    c->broken = *why;
+    c->broken_from = from;
     weft_log_write(&e->log, WEFT_LOG_ERROR, "a group is broken: %s", why->text);
-    end_all(c, why);
-    for (weft_context *t = e->contexts; t != NULL; t = t->after) {
-        if (t->base == c) {
-            end_all(t, why);
+    for (uint32_t i = 0; i < c->flight; i++) {
+        if (c->ops[i] != NULL && c->ops[i]->request->call >= from) {
+            weft_op_end(e, c->ops[i], why);
         }
     }
+    weft_early_discard_from(c, from);
     for (int i = 0; i < c->size; i++) {
         weft_peer *p = weft_context_peer(c, i);
         p->news = p->news || (i != c->position && i != why->rank && may_still_come(e, p));
     }
-    flood(c, now, 0, why, except_rank);
+    flood(c, now, 0, from, why, except_rank);
 }
 
 void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int except_rank)
@@ -350,7 +334,7 @@ static void operation_failed(weft_context *c, int64_t now, uint32_t number, cons
     }
     weft_early_discard(c, number);
     if (remember(c, number, why)) {
-        flood(c, now, number, why, p->rank);
+        flood(c, now, number, 0, why, p->rank);
     }
 }
 
@@ -371,8 +355,10 @@ void weft_fail_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     } else if (c == NULL || e->broken.code != WEFT_OK || weft_context_member(c, p->rank) == NULL) {
         return; /* of no group here: not yet, no more */
     } else if (f->operation == 0) {
-        weft_fail_group(group, now, &why, p->rank);
-    } else if (c->broken->code == WEFT_OK) {
+        if (c->base == NULL) { /* transfers break with nothing but all groups */
+            weft_fail_group(c, now, f->descriptor, &why, p->rank);
+        }
+    } else if (!weft_fail_bars(c, weft_context_call(c, f->operation))) {
         operation_failed(c, now, f->operation, p, &why);
     }
 }
@@ -435,7 +421,7 @@ void weft_fail_mismatch(weft_engine *e, int64_t now, weft_operation *op, const w
 void weft_fail_ended(const weft_operation *op)
 {
     const weft_context *c = op->context;
-    const uint64_t call = call_of(c, op->number);
+    const uint64_t call = weft_context_call(c, op->number);
     weft_ended *ended = &c->ended[call % c->flight];
     ended->call = call;
     ended->descriptor = op->request->descriptor;
@@ -445,13 +431,13 @@ void weft_fail_ended(const weft_operation *op)
 void weft_fail_late(weft_context *c, int64_t now, const weft_member *m, const weft_frame *f,
                     const char *theirs)
 {
-    const uint64_t call = call_of(c, f->operation);
+    const uint64_t call = weft_context_call(c, f->operation);
     const weft_ended *ended = &c->ended[call % c->flight];
     if (ended->call == call && ended->descriptor != f->descriptor &&
         weft_fail_recall(c, f->operation) == NULL) {
         const weft_problem why = other_call(c, f->operation, ended->words, m, theirs);
         if (remember(c, f->operation, &why)) {
-            flood(c, now, f->operation, &why, -1);
+            flood(c, now, f->operation, 0, &why, -1);
         }
     }
 }

@@ -390,7 +390,7 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     }
     weft_flow_heard(e, now, c, member, f->operation);
     weft_operation *op = weft_op_at(c, f->operation);
-    if (c->broken->code != WEFT_OK) {
+    if (weft_fail_bars(c, weft_context_call(c, f->operation))) {
         drop(e, p, f, m);
     } else if (op == NULL) {
         idle(c, now, member, f, m);

@@ -78,11 +78,12 @@ void weft_meet_left(weft_context *c, int64_t now, weft_member *m)
             weft_transfer_left(t, now, end);
         }
     }
-    if (weft_op_needs(c, position)) {
+    const uint64_t from = weft_op_first_needing(c, position);
+    if (from != 0) {
         char who[192];
         weft_problem why = {0};
         weft_problem_set(&why, WEFT_EPEER, position, "%s left the group",
                          weft_context_words(c, position, who, sizeof(who)));
-        weft_fail_group(c, now, &why, m->rank);
+        weft_fail_group(c, now, from, &why, m->rank);
     }
 }

@@ -233,7 +233,8 @@ struct weft_context {
     int size, position;   /* of this peer */
     weft_member *members; /* by position */
     uint16_t *positions;  /* by rank; 0xffff: no member. NULL: of transfers */
-    weft_problem *broken; /* code WEFT_OK: the group works. Of transfers: the group's */
+    weft_problem broken;  /* code WEFT_OK: the group works */
+    uint64_t broken_from; /* the first call that cannot be completed: those before it go on */
     weft_context *base;   /* of transfers: the group, whose ranks they speak of; else NULL */
     uint32_t label;       /* of transfers: the user's tag */
     bool idle;            /* on the list of transfers that are not in use */
@@ -355,6 +356,8 @@ void weft_context_remove(weft_context *c); /* it is open no more; frees it, but 
 void weft_context_free(weft_context *c);   /* NULL-safe */
 /* The context of a frame. NULL: it is not open here. */
 weft_context *weft_context_find(const weft_engine *e, uint64_t tag);
+/* Which call of the context bears a number that is near the newest. */
+uint64_t weft_context_call(const weft_context *c, uint32_t number);
 /* The member's entry; NULL: the rank is no member. */
 weft_member *weft_context_member(const weft_context *c, int rank);
 static inline int weft_context_position(const weft_context *c, const weft_member *m)
@@ -445,8 +448,9 @@ void weft_op_watch(weft_engine *e, const weft_operation *op); /* it has begun */
 void weft_op_tick(weft_engine *e, int64_t now);
 int64_t weft_op_due(const weft_engine *e);
 /* Something is still to come from the member or to go to it. */
-bool weft_op_needs(const weft_context *c, int position);
-bool weft_op_needs_in(const weft_operation *op, int position); /* in this operation */
+bool weft_op_needs_in(const weft_operation *op, int position);
+/* The first call at work of which that is so; 0: of none. */
+uint64_t weft_op_first_needing(const weft_context *c, int position);
 
 /* engine_flow.c: descriptors, grants */
 weft_flow *weft_flow_of(const weft_operation *op, int position); /* NULL: no neighbour */
@@ -479,7 +483,8 @@ void weft_early_admit(weft_context *c, int64_t now, weft_early *strange);
 void weft_early_drop_strange(weft_engine *e, weft_tag_cell *cell); /* those of one tag */
 void weft_early_discard_strange(weft_engine *e);                   /* all */
 void weft_early_replay(weft_context *c, int64_t now, uint32_t number);
-void weft_early_discard(weft_context *c, uint32_t number); /* those of this operation */
+void weft_early_discard(weft_context *c, uint32_t number);    /* those of this operation */
+void weft_early_discard_from(weft_context *c, uint64_t call); /* and those after it */
 void weft_early_discard_all(weft_context *c);
 
 /* engine_data.c */
@@ -493,8 +498,15 @@ void weft_fail_operation(weft_engine *e, int64_t now, weft_operation *op, const 
 /* The same for one that did not begin here. */
 void weft_fail_number(weft_context *c, int64_t now, uint32_t number, const weft_problem *why,
                       const weft_plan *plan);
-/* A group works no more: its operations end, its members hear of it. */
-void weft_fail_group(weft_context *c, int64_t now, const weft_problem *why, int except_rank);
+/* A group works no more from this call on: those end, its members hear of it. Calls before it go
+ * on, those of members that have not called them yet too. */
+void weft_fail_group(weft_context *c, int64_t now, uint64_t from, const weft_problem *why,
+                     int except_rank);
+/* Does the call come to nothing because the group is broken? */
+static inline bool weft_fail_bars(const weft_context *c, uint64_t call)
+{
+    return c->broken.code != WEFT_OK && call >= c->broken_from;
+}
 /* Nothing works any more: every operation of every context ends, every link hears of it. */
 void weft_fail_engine(weft_engine *e, int64_t now, const weft_problem *why, int except_rank);
 /* A member is met, or a link has come up: tell it what failed before. */

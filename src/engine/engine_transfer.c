@@ -61,7 +61,6 @@ static weft_context *make(weft_context *base, uint64_t tag, const weft_request *
     c->members = p->members;
     c->members[0].rank = base->members[r->from].rank;
     c->members[1].rank = base->members[r->to].rank;
-    c->broken = base->broken;
     c->ops = p->ops;
     c->flight = WEFT_TRANSFERS_IN_FLIGHT;
     c->queue_tail = &c->queue;
@@ -106,7 +105,7 @@ weft_context *weft_transfer_find(weft_engine *e, int64_t now, const weft_request
 static bool in_use(const weft_context *c)
 {
     return c->active > 0 || c->queue != NULL || c->early != NULL || c->failures != NULL ||
-           c->turning || c->broken->code != WEFT_OK; /* granted DATA may still come: dropped here */
+           c->turning;
 }
 
 void weft_transfer_rest(weft_context *c)

@@ -166,15 +166,17 @@ int64_t weft_op_due(const weft_engine *e)
     return e->active > 0 ? e->op_due : WEFT_NEVER;
 }
 
-/* Frames of the context that wait for the link. */
-static bool has_waiting(const weft_context *c, int position)
+/* The first call whose data wait for the link. */
+static uint64_t first_waiting(const weft_context *c, int position)
 {
+    uint64_t first = 0;
     for (const weft_out *o = weft_context_peer(c, position)->waiting.head; o != NULL; o = o->next) {
-        if (o->frame.group == c->tag) {
-            return true;
+        if (o->frame.group == c->tag && o->frame.kind == WEFT_FRAME_DATA) {
+            const uint64_t call = weft_context_call(c, o->frame.operation);
+            first = first == 0 || call < first ? call : first;
         }
     }
-    return false;
+    return first;
 }
 
 static bool lanes_need(const weft_operation *op, int position)
@@ -203,11 +205,15 @@ bool weft_op_needs_in(const weft_operation *op, int position)
                             lanes_need(op, position));
 }
 
-bool weft_op_needs(const weft_context *c, int position)
+uint64_t weft_op_first_needing(const weft_context *c, int position)
 {
-    bool any = has_waiting(c, position);
-    for (uint32_t i = 0; i < c->flight && !any; i++) {
-        any = c->ops[i] != NULL && weft_op_needs_in(c->ops[i], position);
+    uint64_t first = first_waiting(c, position);
+    for (uint32_t i = 0; i < c->flight; i++) {
+        const weft_operation *op = c->ops[i];
+        if (op != NULL && (first == 0 || op->request->call < first) &&
+            weft_op_needs_in(op, position)) {
+            first = op->request->call;
+        }
     }
-    return any;
+    return first;
 }

@@ -455,7 +455,7 @@ static void broken_body(member *me)
             MUST_OK(me, weft_recv_start(g, v, BYTES, WEFT_U8, 0, 5000 + i, NULL, &in[i]));
         }
     }
-    uint32_t go = 1;
+    uint32_t go = me->rank == 0;
     if (me->rank == 0) { /* now data are under way */
         MUST_OK(me, weft_wait(out[0], WEFT_FOREVER));
         MUST_OK(me, weft_send(me->group, &go, 1, WEFT_U32, 2, 1, NULL));
@@ -474,6 +474,10 @@ static void broken_body(member *me)
         for (int i = 0; i < TAGS && me->rank == 1; i++) {
             weft_request_free(&small[i]);
         }
+        /* Between those who stay there are transfers all the same. */
+        MUST_OK(me, me->rank == 0 ? weft_send(g, &go, 1, WEFT_U32, 1, 9999, NULL)
+                                  : weft_recv(g, &go, 1, WEFT_U32, 0, 9999, NULL));
+        MUST(me, go == 1, "got %u", go);
     }
     MUST_OK(me, weft_barrier(me->group, NULL));
     if (me->rank < 2) {

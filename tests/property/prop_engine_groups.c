@@ -12,10 +12,21 @@
 #include "support/share.h"
 #include "support/simgroups.h"
 
+/* Of a group's calls from the start, those that a rank is through with. */
+static int through(const simgroups *w, int n, int i)
+{
+    int calls = 0;
+    while (calls < w->groups[n].calls &&
+           w->groups[n].job->parts[calls][i].request->problem.code == WEFT_OK) {
+        calls++;
+    }
+    return calls;
+}
+
+/* What the leaver was through with fails for nobody. */
 static bool left_group(const simgroups *w, int n, int i, int call, const weft_problem *p)
 {
-    (void)call;
-    if (n != w->odd_group) {
+    if (n != w->odd_group || call < through(w, n, w->odd)) {
         return false;
     }
     if (i == w->odd) {

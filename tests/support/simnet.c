@@ -147,12 +147,14 @@ static int look_at_context(simnet *n, const sim_node *at, const weft_context *c)
             sim_offend(n, "rank %d has %llu lanes open", at->rank,
                        (unsigned long long)(op->next - op->lowest));
         }
+        if (op != NULL && weft_fail_bars(c, op->request->call)) {
+            sim_offend(n, "rank %d works on what its group is broken for", at->rank);
+        }
     }
     if (active != c->active) {
         sim_offend(n, "rank %d counts %d operations and has %d", at->rank, c->active, active);
     }
-    if ((c->broken->code != WEFT_OK || c->engine->broken.code != WEFT_OK) &&
-        (active > 0 || c->queue != NULL)) {
+    if (c->engine->broken.code != WEFT_OK && (active > 0 || c->queue != NULL)) {
         sim_offend(n, "rank %d is broken and works on", at->rank);
     }
     return active;
@@ -475,7 +477,7 @@ static bool failed(const weft_engine *e)
 {
     bool any = false;
     for (const weft_context *c = e->contexts; c != NULL; c = c->after) {
-        any = any || c->failures != NULL || c->broken->code != WEFT_OK;
+        any = any || c->failures != NULL || c->broken.code != WEFT_OK;
     }
     return any;
 }

@@ -313,7 +313,7 @@ Test(engine_contexts, who_is_not_in_a_group_cannot_end_it)
     feed(&b, (weft_frame){.kind = WEFT_FRAME_BYE, .group = CHILD, .lane = 1}, NULL, 0);
     feed(&b, (weft_frame){.kind = WEFT_FRAME_GREET, .group = CHILD, .lane = 1}, NULL, 0);
     cr_assert_not(b.job->parts[0][0].ended);
-    cr_assert_eq(b.child->broken->code, WEFT_OK);
+    cr_assert_eq(b.child->broken.code, WEFT_OK);
     cr_assert_eq(b.engine->broken.code, WEFT_OK);
     cr_assert_eq(count(&b, WEFT_FRAME_GREET, CHILD), 0);
     close_bench(&b);
