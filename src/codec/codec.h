@@ -56,10 +56,10 @@ typedef struct weft_codec_type {
     /* WEFT_CODEC_MERGES only. Combine an encoding with elements without encoding them first:
      * acc, the encoding, = acc op in, the elements of the stretch. */
     void (*fold)(const weft_codec *c, const weft_stretch *s, void *acc, const void *in);
-    /* WEFT_CODEC_COMBINES only. out = a op b, a the first operand, of encodings of the same stretch;
-     * out is neither of them and has room for bound() bytes. dropped: where what a selecting codec
-     * does not keep is appended, NULL: not wanted. WEFT_ECODEC: a or b is malformed; WEFT_ENOMEM;
-     * out and dropped are then as they were. */
+    /* WEFT_CODEC_COMBINES only. out = a op b, a the first operand, of encodings of the same
+     * stretch; out is neither of them and has room for bound() bytes. dropped: where what a
+     * selecting codec does not keep is appended, NULL: not wanted. WEFT_ECODEC: a or b is
+     * malformed; WEFT_ENOMEM; out and dropped are then as they were. */
     int (*combine)(const weft_codec *c, const weft_stretch *s, const void *a, size_t a_len,
                    const void *b, size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped);
 } weft_codec_type;
