@@ -9,6 +9,8 @@
 
 #define KERNEL_TABLE weft_kernels_avx2
 #define KERNEL_NAME "avx2"
+#define KERNEL_AVX2
+#include <immintrin.h>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)

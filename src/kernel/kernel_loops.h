@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/kernel_code_loops.h"
 #include "kernel/kernel_reduce.h"
 #include "kernel/kernel_table.h"
 
@@ -149,6 +150,7 @@ const weft_kernels KERNEL_TABLE = {
     .axpy = axpy,
     .scale_add = scale_add,
     .prox = prox,
+    .code = CODE_KERNELS,
 };
 
 #endif

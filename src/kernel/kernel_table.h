@@ -4,6 +4,7 @@
 #define WEFT_KERNEL_KERNEL_TABLE_H
 
 #include "kernel/kernel.h"
+#include "kernel/kernel_code.h"
 
 typedef struct weft_kernels {
     const char *name; /* "c", "avx2" */
@@ -17,6 +18,7 @@ typedef struct weft_kernels {
     void (*axpy)(float *y, float alpha, const float *x, size_t count);
     void (*scale_add)(float *v, float beta, const float *g, size_t count);
     void (*prox)(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count);
+    weft_code_kernels code;
 } weft_kernels;
 
 extern const weft_kernels weft_kernels_c; /* the baseline of the build: the reference */
