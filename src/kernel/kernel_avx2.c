@@ -6,9 +6,11 @@
 #include "kernel/kernel_table.h"
 
 #ifdef WEFT_HAVE_AVX2
+#include <immintrin.h> /* out of the region below: its functions have targets of their own */
 
 #define KERNEL_TABLE weft_kernels_avx2
 #define KERNEL_NAME "avx2"
+#define KERNEL_AVX2
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/kernel_large.h"
 #include "kernel/kernel_reduce.h"
 #include "kernel/kernel_table.h"
 
@@ -149,6 +150,8 @@ const weft_kernels KERNEL_TABLE = {
     .axpy = axpy,
     .scale_add = scale_add,
     .prox = prox,
+    .large = large,
+    .part = part,
 };
 
 #endif
