@@ -6,6 +6,7 @@
 #include "kernel/kernel_table.h"
 
 #ifdef WEFT_HAVE_AVX2
+#include <immintrin.h> /* out of the region below: its functions have targets of their own */
 
 #define KERNEL_TABLE weft_kernels_avx2
 #define KERNEL_NAME "avx2"

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernel/kernel_code_loops.h"
+#include "kernel/kernel_large.h"
 #include "kernel/kernel_reduce.h"
 #include "kernel/kernel_table.h"
 
@@ -151,6 +152,8 @@ const weft_kernels KERNEL_TABLE = {
     .scale_add = scale_add,
     .prox = prox,
     .code = CODE_KERNELS,
+    .large = large,
+    .part = part,
 };
 
 #endif

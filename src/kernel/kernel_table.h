@@ -19,6 +19,10 @@ typedef struct weft_kernels {
     void (*scale_add)(float *v, float beta, const float *g, size_t count);
     void (*prox)(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count);
     weft_code_kernels code;
+    size_t (*large)(const float *v, size_t count, uint32_t least, uint32_t first, uint32_t *index,
+                    float *value, size_t room);
+    size_t (*part)(const uint32_t *index, const float *value, size_t count, uint32_t least,
+                   uint32_t *to_index, float *to_value, uint32_t *rest_index, float *rest_value);
 } weft_kernels;
 
 extern const weft_kernels weft_kernels_c; /* the baseline of the build: the reference */
