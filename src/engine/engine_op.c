@@ -124,6 +124,16 @@ static bool feed_back(weft_operation *op)
            floats(&op->own, feeds && op->own == NULL && !r->requantizes && !r->settles, r);
 }
 
+/* Codecs made for one operation learn its random numbers. */
+static void key(const weft_engine *e, weft_request *r, uint32_t number)
+{
+    const weft_draw draw = {
+        .seed = e->seed, .tensor = r->tensor, .draw = r->draw != 0 ? r->draw : number};
+    if (r->codec->type->key != NULL) {
+        r->codec->type->key(r->codec, &draw);
+    }
+}
+
 weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, int64_t now)
 {
     const size_t slots = larger((size_t)r->plan->plan.slot_count, (size_t)r->tail->plan.slot_count);
@@ -147,6 +157,7 @@ weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, i
             op->lanes[i].slots = op->slots + i * slots;
             op->lanes[i].arrivals = op->arrivals + i * arrivals;
         }
+        key(c->engine, r, number);
         survey(op);
         return op;
     }

@@ -14,6 +14,8 @@
 #include "engine/exec.h"
 #include "kernel/kernel.h"
 
+enum { AT_ONCE = 64 };
+
 static int make_writable(const weft_exec *x)
 {
     weft_message *m = weft_message_writable(x->engine->pool, x->slot->message);
@@ -135,6 +137,51 @@ int weft_exec_fold(weft_exec *x)
     return rc;
 }
 
+/* How many merges into the same slot stand here, one behind the other. */
+static size_t run_of_merges(const weft_exec *x)
+{
+    const weft_plan *plan = x->plan;
+    const weft_step *step = x->step;
+    size_t n = 0;
+    while (step + n < plan->steps + plan->step_count && n + 1 < AT_ONCE &&
+           step[n].verb == WEFT_VERB_MERGE && step[n].slot == step->slot && !step[n].other_first) {
+        n++;
+    }
+    return n;
+}
+
+/* All of the run in one. */
+static int combine_run(weft_exec *x, size_t run)
+{
+    const weft_codec *c = x->op->request->codec;
+    const weft_slot *slots = x->lane->slots;
+    const void *in[AT_ONCE] = {weft_exec_body(x->slot->message)};
+    size_t lens[AT_ONCE] = {weft_exec_length(x->slot->message)}, len = 0;
+    weft_message *out = room_for_encoding(x);
+    if (out == NULL) {
+        return weft_exec_no_memory();
+    }
+    for (size_t i = 0; i < run; i++) {
+        in[i + 1] = weft_exec_body(slots[x->step[i].other].message);
+        lens[i + 1] = weft_exec_length(slots[x->step[i].other].message);
+    }
+    const int rc =
+        c->type->combine_many(c, &x->stretch, in, lens, run + 1, weft_exec_body(out), &len);
+    if (rc != WEFT_OK) {
+        weft_message_unref(out);
+        return rc;
+    }
+    out->len = WEFT_FRAME_HEADER + len;
+    (void)weft_exec_refill(x->slot, out);
+    for (size_t i = 0; i < run; i++) {
+        if (x->step[i].last) {
+            (void)weft_exec_refill(&x->lane->slots[x->step[i].other], NULL);
+        }
+    }
+    x->lane->pc += run - 1;
+    return WEFT_OK;
+}
+
 static int select_and_keep(const weft_exec *x, const weft_slot *a, const weft_slot *b)
 {
     weft_operation *op = x->op;
@@ -160,7 +207,11 @@ int weft_exec_merge(weft_exec *x)
     const weft_codec *c = x->op->request->codec;
     weft_slot *other = &x->lane->slots[x->step->other];
     const bool swapped = x->step->other_first;
+    const size_t run = c->type->combine_many != NULL ? run_of_merges(x) : 0;
     int rc;
+    if (run > 1) {
+        return combine_run(x, run);
+    }
     if ((c->type->traits & WEFT_CODEC_COMBINES) != 0) {
         rc = select_and_keep(x, swapped ? other : x->slot, swapped ? x->slot : other);
     } else {
