@@ -62,6 +62,21 @@ typedef struct weft_codec_type {
      * malformed; WEFT_ENOMEM; out and dropped are then as they were. */
     int (*combine)(const weft_codec *c, const weft_stretch *s, const void *a, size_t a_len,
                    const void *b, size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped);
+    /* As combine, of n >= 1 encodings at once, in[0] the first operand, without what is dropped.
+     * NULL: there is no faster way than one by one. */
+    int (*combine_many)(const weft_codec *c, const weft_stretch *s, const void *const *in,
+                        const size_t *len, size_t n, void *out, size_t *ret_len);
+    /* Does this instance combine? NULL: those of the type do, or do not. */
+    bool (*combines)(const weft_codec *c);
+    /* s where encodings are levels -s … s of a block's largest magnitude, so that peers can agree
+     * on that (codec_shared.h), else 0; NULL: 0. */
+    unsigned (*levels)(const weft_codec *c);
+    /* Of an instance made for one operation: which random numbers it draws when it decodes. NULL:
+     * it draws none. Before anything is decoded. */
+    void (*key)(weft_codec *c, const weft_draw *draw);
+    /* WEFT_CODEC_SELECTS only. The pairs of an encoding are appended. WEFT_ECODEC, WEFT_ENOMEM. */
+    int (*pairs)(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
+                 weft_pairs *ret);
 } weft_codec_type;
 
 struct weft_codec {

@@ -28,13 +28,11 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "codec/codec.h"
+#include "codec/refuse.h"
 #include "kernel/kernel.h"
 
 enum { FORM = 1, MIXED = 0, HEAD = 25, BATCH = 256, DRAW_BITS = 48 };
 static const uint32_t member_of_all = UINT32_MAX - 1;
-
-/* Floats at any address: spans of messages and of callers' buffers. */
-typedef float any_float __attribute__((aligned(1), may_alias));
 
 static const weft_param params[] = {
     {.key = "density",
@@ -119,7 +117,7 @@ static void draw_places(const places *p, size_t from, size_t n, size_t *at)
 }
 
 /* value[…] (those before it, with add) = what is sent of the elements in[…]. */
-static void take(const places *p, const any_float *in, any_float *value, bool add)
+static void take(const places *p, const weft_any_float *in, weft_any_float *value, bool add)
 {
     for (size_t done = 0; done < p->groups; done += BATCH) {
         size_t at[BATCH];
@@ -132,12 +130,12 @@ static void take(const places *p, const any_float *in, any_float *value, bool ad
     }
 }
 
-static const any_float *values_of(const void *encoding)
+static const weft_any_float *values_of(const void *encoding)
 {
-    return (const any_float *)(const void *)((const uint8_t *)encoding + HEAD);
+    return (const weft_any_float *)(const void *)((const uint8_t *)encoding + HEAD);
 }
 
-static size_t first_wrong(const any_float *v)
+static size_t first_wrong(const weft_any_float *v)
 {
     size_t i = 0;
     while (isfinite(v[i]))
@@ -148,7 +146,7 @@ static size_t first_wrong(const any_float *v)
 static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
                   const weft_stretch *s, void *out, size_t cap, size_t *ret_len)
 {
-    const any_float *v = (const any_float *)lane + s->off;
+    const weft_any_float *v = (const weft_any_float *)lane + s->off;
     const uint64_t first = draw->first + s->off;
     const size_t len = bound(c, s);
     assert(cap >= len);
@@ -160,7 +158,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     }
     put_head(c, draw, first, out);
     const places p = places_of(c, s, out);
-    any_float *value = (any_float *)(uintptr_t)values_of(out);
+    weft_any_float *value = (weft_any_float *)(uintptr_t)values_of(out);
     take(&p, v, value, false);
     if (!weft_kernel_finite((const float *)value, p.groups)) {
         const uint64_t at = first + first_wrong(value) * p.g;
@@ -192,12 +190,12 @@ static int check_encoding(const weft_codec *c, const weft_stretch *s, const uint
 static int decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len, void *out,
                   bool add)
 {
-    any_float *to = out;
+    weft_any_float *to = out;
     const int code = check_encoding(c, s, in, len);
     if (code != WEFT_OK)
         return code;
     const places p = places_of(c, s, in);
-    const any_float *value = values_of(in);
+    const weft_any_float *value = values_of(in);
     if (!add && s->count > 0)
         memset(out, 0, s->count * sizeof(float));
     for (size_t done = 0; done < p.groups; done += BATCH) {
@@ -225,7 +223,7 @@ static void merge(const weft_codec *c, const weft_stretch *s, void *dst, const v
 static void fold(const weft_codec *c, const weft_stretch *s, void *acc, const void *in)
 {
     const places p = places_of(c, s, acc);
-    take(&p, in, (any_float *)(uintptr_t)values_of(acc), true);
+    take(&p, in, (weft_any_float *)(uintptr_t)values_of(acc), true);
 }
 
 extern const weft_codec_type weft_codec_randk;

@@ -96,6 +96,18 @@ static int combine(const weft_codec *c, const weft_stretch *s, const void *a, si
     return weft_selection_combine(&x, a, a_len, b, b_len, out, ret_len, dropped);
 }
 
+static bool combines(const weft_codec *c)
+{
+    return weft_selection_combines(c->spec.choice[VALUES]);
+}
+
+static int pairs(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
+                 weft_pairs *ret)
+{
+    const weft_selection x = selection_of(c, s->count);
+    return weft_selection_pairs(&x, in, len, ret);
+}
+
 extern const weft_codec_type weft_codec_topk;
 const weft_codec_type weft_codec_topk = {
     .name = "topk",
@@ -109,4 +121,6 @@ const weft_codec_type weft_codec_topk = {
     .encode = encode,
     .decode = decode,
     .combine = combine,
+    .combines = combines,
+    .pairs = pairs,
 };

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "codec/rank.h"
+#include "codec/refuse.h"
 #include "codec/rice.h"
 #include "kernel/kernel.h"
 #include "kernel/kernel_half.h"
@@ -17,7 +18,6 @@
 /* At any address, beside any other type. */
 typedef uint32_t any_u32 __attribute__((aligned(1), may_alias));
 typedef uint16_t any_u16 __attribute__((aligned(1), may_alias));
-typedef float any_float __attribute__((aligned(1), may_alias));
 
 enum { FORM_PLAIN = 1, FORM_RICE = 2 };
 enum { HEAD = 5, RICE_HEAD = 6, SCALE = 4, BATCH = 512 };
@@ -330,7 +330,7 @@ static void read_pairs(message *m, size_t from, size_t n, uint32_t *index, float
 
 int weft_pairs_scatter(const weft_pairs_coding *c, const void *in, size_t len, void *out, bool add)
 {
-    any_float *to = out;
+    weft_any_float *to = out;
     message m;
     int code = open_message(c, in, len, &m);
     if (code == WEFT_OK && m.is_rice)

@@ -5,10 +5,8 @@
 #include <math.h>
 
 #include "base/status.h"
+#include "codec/refuse.h"
 #include "kernel/kernel.h"
-
-/* Floats at any address: spans of callers' buffers. */
-typedef float any_float __attribute__((aligned(1), may_alias));
 
 size_t weft_selection_share(double density, size_t count)
 {
@@ -27,8 +25,8 @@ static int refuse_count(const weft_selection *x)
 }
 
 /* Selection takes NaN and infinity first, so looking at what it took is enough. */
-static int refuse_nonfinite(const char *codec, const any_float *v, size_t count, uint64_t first,
-                            const weft_pairs *p)
+static int refuse_nonfinite(const char *codec, const weft_any_float *v, size_t count,
+                            uint64_t first, const weft_pairs *p)
 {
     if (weft_kernel_finite(p->value, p->count))
         return WEFT_OK;
@@ -43,7 +41,7 @@ int weft_selection_encode(const weft_selection *x, const weft_draw *draw, const 
                           const weft_stretch *s, void *out, size_t cap, size_t *ret_len)
 {
     const weft_pairs_coding *c = &x->coding;
-    const any_float *v = (const any_float *)lane + s->off;
+    const weft_any_float *v = (const weft_any_float *)lane + s->off;
     weft_pairs p = {0};
     int code = refuse_count(x);
     if (code == WEFT_OK)
@@ -60,6 +58,17 @@ int weft_selection_decode(const weft_selection *x, const void *in, size_t len, v
 {
     const int code = refuse_count(x);
     return code == WEFT_OK ? weft_pairs_scatter(&x->coding, in, len, out, add) : code;
+}
+
+int weft_selection_pairs(const weft_selection *x, const void *in, size_t len, weft_pairs *ret)
+{
+    const int code = refuse_count(x);
+    return code == WEFT_OK ? weft_pairs_read(&x->coding, in, len, ret) : code;
+}
+
+bool weft_selection_combines(int values)
+{
+    return values == WEFT_VALUES_F32;
 }
 
 static int merge(const weft_selection *x, const weft_pairs *a, const weft_pairs *b, void *out,
@@ -90,7 +99,7 @@ int weft_selection_combine(const weft_selection *x, const void *a, size_t a_len,
 {
     const weft_pairs_coding *c = &x->coding;
     weft_pairs left = {0}, right = {0};
-    if (c->values != WEFT_VALUES_F32)
+    if (!weft_selection_combines(c->values))
         return weft_fail(WEFT_ENOTSUP,
                          "codec %s: encodings are merged with values=f32 only: others would be "
                          "rounded again at every merge, and what that drops is in no residual",

@@ -22,7 +22,12 @@ size_t weft_selection_share(double density, size_t count);
 int weft_selection_encode(const weft_selection *x, const weft_draw *draw, const void *lane,
                           const weft_stretch *s, void *out, size_t cap, size_t *ret_len);
 int weft_selection_decode(const weft_selection *x, const void *in, size_t len, void *out, bool add);
-/* values=f32 only: WEFT_ENOTSUP for all others. */
+/* Append what is sent. */
+int weft_selection_pairs(const weft_selection *x, const void *in, size_t len, weft_pairs *ret);
+/* With values=f32 only: others would be rounded at every merge again, and what that drops would be
+ * in no residual. */
+bool weft_selection_combines(int values);
+/* WEFT_ENOTSUP where it does not combine. */
 int weft_selection_combine(const weft_selection *x, const void *a, size_t a_len, const void *b,
                            size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped);
 

@@ -77,7 +77,7 @@ static size_t large_vectors(const float *v, size_t count, uint32_t least, uint32
     return found;
 }
 
-/* As part(), for whole vectors; *done says how far. What is stored ends before i + 8. */
+/* As split_at(), for whole vectors; *done says how far. What is stored ends before i + 8. */
 static size_t part_vectors(const uint32_t *index, const float *value, size_t count, uint32_t least,
                            uint32_t *to_index, float *to_value, uint32_t *rest_index,
                            float *rest_value, size_t *done)
@@ -126,7 +126,7 @@ static size_t large(const float *v, size_t count, uint32_t least, uint32_t first
     return found;
 }
 
-static size_t part(const uint32_t *index, const float *value, size_t count, uint32_t least,
+static size_t split_at(const uint32_t *index, const float *value, size_t count, uint32_t least,
                    uint32_t *to_index, float *to_value, uint32_t *rest_index, float *rest_value)
 {
     size_t kept = 0, i = 0;

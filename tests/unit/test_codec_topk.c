@@ -404,7 +404,7 @@ Test(codec_topk, combining_refuses_damage_overflow_and_lack_of_memory_and_drops_
     const size_t x_len = encoded(c, a, 100, x), y_len = encoded(c, b, 100, y);
     cr_assert_eq(c->type->combine(c, &s, x, x_len, x, x_len - 1, out, &len, &dropped), WEFT_ECODEC);
     cr_assert_eq(c->type->combine(c, &s, x, 3, x, x_len, out, &len, &dropped), WEFT_ECODEC);
-    for (long fail = 1; fail < 9; fail++) {
+    for (long fail = 1; fail < 20; fail++) {
         cr_assert(dropped.count == 0 && len == 77);
         weft_mem_fail_at(fail);
         const int code = c->type->combine(c, &s, x, x_len, y, y_len, out, &len, &dropped);
@@ -466,5 +466,29 @@ Test(codec_topk, quantized_values_are_unbiased)
         const double f = at - floor(at), sigma = step * sqrt(f * (1 - f) / DRAWS);
         cr_expect_lt(fabs(mean[i] - (double)v[i]), 5.5 * sigma + 1e-4 * step, "element %d", i);
     }
+    weft_codec_close(&c);
+}
+
+Test(codec_topk, the_pairs_of_an_encoding_can_be_had)
+{
+    static const char *const specs[] = {"topk:k=2", "topk:k=2,index=plain",
+                                        "threshold:at=3,most=1"};
+    const float v[6] = {0, 1, -5, 2, 4, 0};
+    for (size_t f = 0; f < 3; f++) {
+        weft_codec *c = opened(specs[f]);
+        const weft_stretch s = {.lane_count = 6, .count = 6};
+        uint8_t bytes[ROOM];
+        weft_pairs p = {0};
+        const size_t len = encoded(c, v, 6, bytes);
+        cr_assert_eq(c->type->pairs(c, &s, bytes, len, &p), WEFT_OK);
+        cr_assert_eq(c->type->pairs(c, &s, bytes, len, &p), WEFT_OK, "appended");
+        cr_assert(p.count == 4 && p.index[0] == 2 && p.index[3] == 4 && p.value[2] == -5);
+        cr_assert_eq(c->type->pairs(c, &s, bytes, len - 1, &p), WEFT_ECODEC);
+        cr_assert(p.count == 4 && c->type->combines(c));
+        weft_pairs_free(&p);
+        weft_codec_close(&c);
+    }
+    weft_codec *c = opened("topk:values=f16");
+    cr_assert_not(c->type->combines(c));
     weft_codec_close(&c);
 }
