@@ -20,13 +20,6 @@ typedef uint32_t any_bits __attribute__((aligned(1), may_alias));
 
 enum { HIGH = 20, LOW = 10, HIGH_BINS = 1 << 11, LOW_BINS = 1 << 10, COPIES = 4 };
 
-uint32_t weft_magnitude(float v)
-{
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof(bits));
-    return bits & INT32_MAX;
-}
-
 /* The bin in which the k-th largest lies, k counted down by those in the bins above. */
 static uint32_t bin_of(const size_t *bins, uint32_t count, size_t *k)
 {

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct weft_rank {
     uint32_t magnitude; /* of the k-th largest */
@@ -15,7 +16,12 @@ typedef struct weft_rank {
     size_t equal;       /* elements of the same magnitude */
 } weft_rank;
 
-uint32_t weft_magnitude(float v);
+static inline uint32_t weft_magnitude(float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    return bits & INT32_MAX;
+}
 
 /* The k-th largest magnitude of v, k in 1 … count. O(count), whatever the values are. */
 weft_rank weft_rank_of(const float *v, size_t count, size_t k);
