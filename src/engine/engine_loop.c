@@ -476,6 +476,11 @@ static int enqueue(weft_loop *l, weft_request *r, bool will_wait)
     r->loop = l;
     r->next = NULL;
     pthread_mutex_lock(&l->lock);
+    if (r->before != NULL) { /* with nobody's call between them */
+        r->before->next = NULL;
+        *l->calls_tail = r->before;
+        l->calls_tail = &r->before->next;
+    }
     *l->calls_tail = r;
     l->calls_tail = &r->next;
     atomic_store(&l->news, true); /* before anybody can take the baton and look */

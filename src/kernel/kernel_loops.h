@@ -11,12 +11,21 @@
 #include <string.h>
 
 #include "kernel/kernel_code_loops.h"
+#include "kernel/kernel_large.h"
 #include "kernel/kernel_reduce.h"
 #include "kernel/kernel_table.h"
+#include "kernel/pack_loops.h"
+#include "kernel/quant_loops.h"
+
+#ifdef KERNEL_AVX2
+#include "kernel/quant_avx2.h"
+#endif
 
 #ifndef KERNEL_TABLE
 #define KERNEL_TABLE weft_kernels_c
 #define KERNEL_NAME "c"
+#define KERNEL_QUANT(fn) c_##fn
+#define c_draw weft_draw_u16
 #endif
 
 enum { LANES = 16 };
@@ -151,6 +160,22 @@ const weft_kernels KERNEL_TABLE = {
     .scale_add = scale_add,
     .prox = prox,
     .code = CODE_KERNELS,
+    .large = large,
+    .part = split_at,
+    .draw = KERNEL_QUANT(draw),
+    .levels8 = KERNEL_QUANT(levels8),
+    .levels16 = KERNEL_QUANT(levels16),
+    .drawn8 = KERNEL_QUANT(drawn8),
+    .values8 = values8,
+    .values16 = values16,
+    .add8 = add8,
+    .add16 = add16,
+    .most8 = most8,
+    .most16 = most16,
+    .pack8 = pack8,
+    .pack16 = pack16,
+    .unpack8 = unpack8,
+    .unpack16 = unpack16,
 };
 
 #endif
