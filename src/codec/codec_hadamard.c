@@ -38,7 +38,7 @@
 #include <assert.h>
 
 enum { INNER, BLOCK }; /* order of the parameters */
-enum { KEY_BYTES = 8, BLOCK_MOST = 1 << 16 };
+enum { KEY_BYTES = 8, BLOCK_LEAST = 8, BLOCK_MOST = 1 << 16 };
 
 static const weft_param params[] = {
     [INNER] = {.key = "inner",
@@ -47,7 +47,7 @@ static const weft_param params[] = {
                .help = "quantization of the rotated values: qsgd of so many bits"},
     [BLOCK] = {.key = "block",
                .value = "1024",
-               .min = 1,
+               .min = BLOCK_LEAST,
                .max = BLOCK_MOST,
                .integer = 1,
                .help = "elements of a block, a power of two; each is rotated and has its scale"},
