@@ -79,6 +79,8 @@ int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_o
     int code = weft_spec_parse("codec", spec, type->params, &c->spec);
     if (code == WEFT_OK && type->check)
         code = type->check(c);
+    if (code == WEFT_OK && type->open)
+        code = type->open(c);
     if (code != WEFT_OK) {
         weft_free(c);
         return code;
@@ -119,6 +121,8 @@ void weft_codec_close(weft_codec **codec)
 {
     if (!codec)
         return;
+    if (*codec && (*codec)->type->close)
+        (*codec)->type->close(*codec);
     weft_free(*codec);
     *codec = NULL;
 }
