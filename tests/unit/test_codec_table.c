@@ -33,7 +33,8 @@ Test(codec, every_row_is_complete)
 Test(codec, the_full_spec_opens_the_same_codec)
 {
     weft_codec *c = opened("qsgd:norm=2");
-    cr_assert_str_eq(weft_codec_spec(c), "qsgd:levels=7,bucket=512,norm=2");
+    cr_assert_str_eq(weft_codec_spec(c),
+                     "qsgd:levels=7,bucket=512,norm=2,scale=f32,code=packed,round=random");
     cr_assert_eq(weft_codec_number(c, "bucket"), 512);
     cr_assert_eq(weft_codec_choice(c, "norm"), 1);
     weft_codec *again = opened(weft_codec_spec(c));
@@ -50,9 +51,10 @@ Test(codec, unknown_names_list_the_codecs)
     weft_codec *c = NULL;
     cr_assert_eq(weft_codec_open(&c, "qsdg:levels=7"), WEFT_EINVAL);
     cr_assert_str_eq(weft_last_error()->message,
-                     "codec \"qsdg\" is unknown (did you mean qsgd?); codecs: raw, qsgd");
+                     "codec \"qsdg\" is unknown (did you mean qsgd?); codecs: raw, qsgd, tern");
     cr_assert_eq(weft_codec_open(&c, "gzip"), WEFT_EINVAL);
-    cr_assert_str_eq(weft_last_error()->message, "codec \"gzip\" is unknown; codecs: raw, qsgd");
+    cr_assert_str_eq(weft_last_error()->message,
+                     "codec \"gzip\" is unknown; codecs: raw, qsgd, tern");
     cr_assert_eq(weft_codec_open(&c, NULL), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "raw:levels=7"), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "qsgd:levels=40000"), WEFT_EINVAL);
