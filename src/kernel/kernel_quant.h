@@ -3,8 +3,8 @@
  * Vector loops of the quantizing codecs. As in kernel.h: any address of the floats, and the same
  * bits on every machine.
  */
-#ifndef WEFT_KERNEL_QUANT_H
-#define WEFT_KERNEL_QUANT_H
+#ifndef WEFT_KERNEL_KERNEL_QUANT_H
+#define WEFT_KERNEL_KERNEL_QUANT_H
 
 #include <stddef.h>
 #include <stdint.h>
