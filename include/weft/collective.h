@@ -55,6 +55,16 @@ typedef struct weft_receipt {
     uint64_t lanes;               /**< lanes the vector was cut into */
     char fidelity[16]; /**< "exact", "requantized"; "voted" of vote, "merged" of gtopk_… */
     uint64_t skipped;  /**< 1: the input was not finite, and zeros went in */
+    /* Nanoseconds. */
+    uint64_t total_ns;   /**< from the operation's turn to its end */
+    uint64_t encode_ns;  /**< of those: encoding contributions and replies */
+    uint64_t combine_ns; /**< folding and merging what came */
+    uint64_t decode_ns;  /**< decoding, and adding to the result */
+    uint64_t send_ns;    /**< handing messages to links */
+    uint64_t wait_ns;    /**< the rest: waiting for messages, other operations' work */
+    /* With opts->measure_error and a codec that loses something, else 0. */
+    double input_norm; /**< Euclidean norm of what was encoded (input and residual) */
+    double error_norm; /**< and of what encoding changed in it */
 } weft_receipt;
 
 /** Options of one call. NULL, or zeroed with size set, means the defaults. */
@@ -73,6 +83,8 @@ typedef struct weft_coll_opts {
     int64_t timeout_ms;     /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
                                  Up to dead_ms more where the peer waited for is in the operation too:
                                  so the one that waits for the culprit speaks first */
+    int measure_error;      /**< 1: the receipt tells the encoding's error, where contributions are
+                                 encoded once; costs a pass over the vector */
     weft_receipt *receipt;  /**< filled when the operation succeeds; NULL: not wanted */
     weft_fidelity fidelity; /**< 0: exact */
     weft_nonfinite nonfinite; /**< this peer's own affair; 0: an error on all */

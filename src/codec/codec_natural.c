@@ -20,10 +20,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/rng.h"
 #include "codec/refuse.h"
 #include "kernel/kernel.h"
 #include "kernel/kernel_code.h"
+#include "kernel/kernel_quant.h"
 
 enum { BATCH = WEFT_DECODE_BATCH, FRACTION = 23, RANDOM = 16, KEPT = FRACTION - RANDOM };
 enum { EXPONENT_PAST = 255, BYTE_BITS = 8 };
@@ -80,7 +80,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     for (size_t i = 0; i < s->count; i += BATCH) {
         uint16_t random[BATCH];
         const size_t n = s->count - i < BATCH ? s->count - i : BATCH;
-        weft_draw_u16(draw, draw->first + s->off + i, n, random);
+        weft_kernel_draw_u16(draw, draw->first + s->off + i, n, random);
         quantize(v + i, n, random, exponents + i);
     }
     for (size_t i = 0; i < s->count; i += BYTE_BITS)

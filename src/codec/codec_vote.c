@@ -11,9 +11,9 @@
  * order and grouping. What is counted is never a bit of a majority: a majority of majorities is
  * not the majority.
  *
- * A tie (t even, t / 2 votes for -1) decodes by the rule; random takes bit 0 of the element's 16
- * bits (rng.h) of the stream with member number 2^32-1, set: -1. The element is that of the tensor:
- * the same bits whatever the span.
+ * A tie (t even, t / 2 votes for -1) decodes by the rule; random takes the element's bit
+ * (draw_bits.h) of the stream with member number 2^32-1, set: -1. The element is that of the
+ * tensor: the same bits whatever the span.
  */
 #include "codec/codec_vote.h"
 
@@ -23,8 +23,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/status.h"
+#include "codec/draw_bits.h"
 #include "codec/refuse.h"
 #include "kernel/kernel.h"
 #include "kernel/kernel_code.h"
@@ -139,17 +139,15 @@ static int check(const weft_codec *c, const weft_stretch *s, const void *in, siz
 static void draw_ties(const vote *v, uint64_t first, const uint8_t *ties, size_t bytes,
                       uint8_t *minus)
 {
-    uint16_t random[BATCH];
-    uint8_t any = 0;
+    uint8_t random[BATCH_BYTES], any = 0;
     for (size_t i = 0; i < bytes; i++)
         any |= ties[i];
     if (!any)
         return;
     assert(v->keyed);
-    weft_draw_u16(&v->draw, first, bytes * BYTE_BITS, random);
+    weft_draw_bits(&v->draw, first, bytes * BYTE_BITS, random);
     for (size_t i = 0; i < bytes; i++)
-        for (size_t j = 0; j < BYTE_BITS; j++)
-            minus[i] |= (uint8_t)(ties[i] & (random[i * BYTE_BITS + j] & 1u) << j);
+        minus[i] |= ties[i] & random[i];
 }
 
 /* Bits of up to BATCH elements from the span's at * 8 on: the majority is for -1; they are zero

@@ -91,6 +91,12 @@ static void outlet_drop(void *user, uint32_t conn)
     l->link->type->drop(l->link, conn);
 }
 
+static int64_t outlet_clock(void *user)
+{
+    (void)user;
+    return weft_now();
+}
+
 static void outlet_complete(void *user, weft_request *r)
 {
     weft_loop *l = user;
@@ -376,6 +382,7 @@ int weft_loop_open(weft_loop **ret, const weft_loop_opts *o)
                                   .send = outlet_send,
                                   .dial = outlet_dial,
                                   .drop = outlet_drop,
+                                  .clock = outlet_clock,
                                   .complete = outlet_complete,
                                   .roster = outlet_roster};
     const int rc = weft_engine_open(&l->engine, &engine);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operation holds, from its begin to its end. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,13 +116,19 @@ static bool floats(float **at, bool wanted, const weft_request *r)
     return !wanted || *at != NULL;
 }
 
+static bool measures(const weft_request *r)
+{
+    return r->measures && (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0;
+}
+
 static bool feed_back(weft_operation *op)
 {
     const weft_request *r = op->request;
     const bool feeds = r->residual != NULL;
     op->own = r->own;
     return floats(&op->acc, feeds, r) && floats(&op->news, r->reply_memory != NULL, r) &&
-           floats(&op->own, feeds && op->own == NULL && !r->requantizes && !r->settles, r);
+           floats(&op->own,
+                  op->own == NULL && !r->requantizes && ((feeds && !r->settles) || measures(r)), r);
 }
 
 /* Codecs made for one operation learn its random numbers. */
@@ -146,6 +153,9 @@ weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, i
     op->request = r;
     op->number = number;
     op->started = now;
+    op->began = r->receipt != NULL && c->engine->outlet.clock != NULL
+                    ? c->engine->outlet.clock(c->engine->outlet.user)
+                    : 0;
     op->progress = now;
     op->spared = WEFT_NEVER;
     op->flows = weft_calloc(larger(r->plan->plan.peer_count, 1), sizeof(*op->flows));
@@ -166,7 +176,7 @@ weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, i
 }
 
 /* Success: what the caller gets besides the result. */
-static void settle(const weft_operation *op)
+static void settle(const weft_engine *e, const weft_operation *op)
 {
     weft_request *r = op->request;
     if (r->residual != NULL && r->count > 0) {
@@ -180,7 +190,15 @@ static void settle(const weft_operation *op)
         snprintf(r->result.algo, sizeof(r->result.algo), "%.*s", (int)sizeof(r->result.algo) - 1,
                  r->algo);
         r->result.lanes = r->lane_count;
+        r->result.input_norm = sqrt(r->result.input_norm);
+        r->result.error_norm = sqrt(r->result.error_norm);
         r->result.size = size;
+        if (e->outlet.clock != NULL) {
+            const uint64_t at_work = r->result.encode_ns + r->result.combine_ns +
+                                     r->result.decode_ns + r->result.send_ns;
+            r->result.total_ns = (uint64_t)(e->outlet.clock(e->outlet.user) - op->began);
+            r->result.wait_ns = r->result.total_ns - at_work;
+        }
         memcpy(r->receipt, &r->result, size < sizeof(r->result) ? size : sizeof(r->result));
     }
 }
@@ -226,7 +244,7 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
         c->mismatches += why->code == WEFT_EMISMATCH; /* whoever found it */
         withdraw(e, op);
     } else {
-        settle(op);
+        settle(e, op);
         if (c->ended != NULL) {
             weft_fail_ended(op);
         }

@@ -186,6 +186,18 @@ static weft_message *copy_of(weft_engine *e, const weft_message *m)
     return copy;
 }
 
+/* What the encoding of the span has changed. */
+static void measure(const weft_exec *x, const float *decoded)
+{
+    weft_receipt *told = &x->op->request->result;
+    const float *in = (const float *)(const void *)weft_exec_in(x);
+    for (size_t i = 0; i < x->span.count; i++) {
+        const double v = (double)in[i], lost = v - (double)decoded[i];
+        told->input_norm += v * v;
+        told->error_norm += lost * lost;
+    }
+}
+
 /* What the others will decode, for DIANA's message and for error feedback. */
 static int decode_own(const weft_exec *x)
 {
@@ -206,6 +218,9 @@ static int decode_own(const weft_exec *x)
     }
     const int rc = c->type->decode(c, &x->stretch, weft_exec_body(x->slot->message),
                                    weft_exec_length(x->slot->message), to, false);
+    if (rc == WEFT_OK && r->measures) {
+        measure(x, to);
+    }
     if (rc == WEFT_OK && scratch != NULL) { /* each hop keeps its own loss: exec_combine.c */
         weft_kernel_sub(x->op->acc + at, x->op->acc + at, to, count);
     }
@@ -427,6 +442,42 @@ static void finish(weft_engine *e, weft_operation *op, weft_lane *lane, const we
     }
 }
 
+/* Where a step's time is told; NULL: nowhere. */
+static uint64_t *account(weft_receipt *told, weft_verb verb)
+{
+    switch (verb) {
+    case WEFT_VERB_PACK:
+    case WEFT_VERB_REPLY:
+        return &told->encode_ns;
+    case WEFT_VERB_FOLD:
+    case WEFT_VERB_MERGE:
+    case WEFT_VERB_SCALE:
+        return &told->combine_ns;
+    case WEFT_VERB_UNPACK:
+    case WEFT_VERB_ADD:
+        return &told->decode_ns;
+    case WEFT_VERB_SEND:
+        return &told->send_ns;
+    default:
+        return NULL;
+    }
+}
+
+/* Time, where a receipt asks for it: the clock costs as much as a small step. */
+static int64_t tick(const weft_operation *op)
+{
+    const weft_outlet *o = &op->context->engine->outlet;
+    return op->request->receipt != NULL && o->clock != NULL ? o->clock(o->user) : 0;
+}
+
+static void tock(const weft_operation *op, weft_verb verb, int64_t since)
+{
+    uint64_t *at = account(&op->request->result, verb);
+    if (since != 0 && at != NULL) {
+        *at += (uint64_t)(tick(op) - since);
+    }
+}
+
 static int run_heavy(weft_exec *x)
 {
     const weft_step *step = x->step;
@@ -468,12 +519,16 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
             receive(lane, plan, step);
             lane->pc++;
         } else if (step->verb == WEFT_VERB_SEND) {
+            const int64_t since = tick(op);
             lane->pc++;
             rc = send(e, now, op, lane, step);
+            tock(op, WEFT_VERB_SEND, since);
         } else {
             lane->pc++;
             weft_exec x = at_step(e, op, lane, plan, step);
+            const int64_t since = tick(op);
             rc = run_heavy(&x);
+            tock(op, step->verb, since);
             if (rc == WEFT_OK) {
                 if (lane->pc == plan->step_count) {
                     break;

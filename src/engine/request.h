@@ -67,6 +67,7 @@ struct weft_request {
     weft_codec *codec,
         *reply; /* owned; reply: of replies, the dense one of dtype and op or lossy */
     float *own, *residual;
+    bool measures;    /* the receipt tells what encoding changed */
     bool requantizes; /* sums on the way are encoded again */
     bool settles;     /* the residual is what selections on the way left, by this rule: */
     weft_residual_rule rule;

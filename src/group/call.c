@@ -368,6 +368,7 @@ static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o
     r->tensor = o->tensor;
     r->timeout_ns = timeout_ms < 0 ? WEFT_NEVER : timeout_ms * WEFT_MS;
     r->receipt = o->receipt;
+    r->measures = o->receipt != NULL && o->measure_error != 0;
     const int rc = keep_blocks(g, c->in_counts, c->in_offsets, &r->in_lengths, &r->in_offsets);
     return rc != WEFT_OK
                ? rc

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
+#include "kernel/kernel_quant.h"
 #include "kernel/kernel_table.h"
-#include "kernel/quant.h"
 
 const weft_kernels *weft_kernels_pick(void)
 {
@@ -35,6 +35,16 @@ void weft_kernel_scale(weft_dtype dtype, void *v, size_t count, double by)
 float weft_kernel_maxabs(const float *v, size_t count)
 {
     return weft_kernels_pick()->maxabs(v, count);
+}
+
+double weft_kernel_sum(const float *v, size_t count)
+{
+    return weft_kernels_pick()->sum(v, count);
+}
+
+double weft_kernel_sumdev(const float *v, size_t count, double mean)
+{
+    return weft_kernels_pick()->sumdev(v, count, mean);
 }
 
 double weft_kernel_sumabs(const float *v, size_t count)

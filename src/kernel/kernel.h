@@ -30,6 +30,8 @@ void weft_kernel_scale(weft_dtype dtype, void *v, size_t count, double by);
 /* Norms over floats, in a fixed order: 16 partial results, element i into i mod 16, folded in
  * order at the end. Sums in double. The maximum is infinite or NaN when an element is. */
 float weft_kernel_maxabs(const float *v, size_t count);
+double weft_kernel_sum(const float *v, size_t count);
+double weft_kernel_sumdev(const float *v, size_t count, double mean); /* of (v - mean)^2 */
 double weft_kernel_sumabs(const float *v, size_t count);
 double weft_kernel_sumsq(const float *v, size_t count);
 /* true when every element is finite. */

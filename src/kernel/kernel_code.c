@@ -39,6 +39,11 @@ void weft_kernel_spread_signs(const uint8_t *bits, size_t from, size_t count, fl
     weft_kernels_code()->spread_signs(bits, from, count, plus, minus, out);
 }
 
+void weft_kernel_hadamard(float *v, unsigned order)
+{
+    weft_kernels_code()->hadamard(v, order);
+}
+
 unsigned weft_kernel_planes(uint32_t n)
 {
     unsigned planes = 0;

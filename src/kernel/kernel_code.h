@@ -29,6 +29,7 @@ typedef struct weft_code_kernels {
                       size_t bytes);
     void (*compare)(const uint8_t *planes, unsigned n, size_t stride, size_t bytes, uint32_t than,
                     uint8_t *above, uint8_t *equal);
+    void (*hadamard)(float *v, unsigned order);
 } weft_code_kernels;
 
 /* The loops for this CPU. */
@@ -47,6 +48,10 @@ float weft_kernel_pack_signs(const float *v, size_t count, uint8_t *out);
 /* out[i] = plus, or minus where bit from + i is set. */
 void weft_kernel_spread_signs(const uint8_t *bits, size_t from, size_t count, float plus,
                               float minus, float *out);
+
+/* v, 2^order floats, becomes H v: H the Hadamard matrix in Sylvester's order, entries +1 and -1, so
+ * H H = 2^order. By butterflies of distance 1, 2, 4, …, each sum and difference rounded. */
+void weft_kernel_hadamard(float *v, unsigned order);
 
 /* Planes needed to count to n. */
 unsigned weft_kernel_planes(uint32_t n);

@@ -52,8 +52,8 @@ static double fold(const double part[LANES])
     return sum;
 }
 
-#define SUM_OVER(fn, TERM)                                                                         \
-    static double fn(const float *v, size_t count)                                                 \
+#define SUM_OVER(fn, PARAMETERS, TERM)                                                             \
+    static double fn PARAMETERS                                                                    \
     {                                                                                              \
         const any_F32 *x = v;                                                                      \
         double part[LANES] = {0};                                                                  \
@@ -70,8 +70,10 @@ static double fold(const double part[LANES])
         return fold(part);                                                                         \
     }
 
-SUM_OVER(sumabs, (e < 0 ? -e : e))
-SUM_OVER(sumsq, e *e)
+SUM_OVER(sum, (const float *v, size_t count), e)
+SUM_OVER(sumabs, (const float *v, size_t count), (e < 0 ? -e : e))
+SUM_OVER(sumsq, (const float *v, size_t count), e *e)
+SUM_OVER(sumdev, (const float *v, size_t count, double mean), (e - mean) * (e - mean))
 
 static void sub(float *dst, const float *a, const float *b, size_t count)
 {
@@ -153,6 +155,8 @@ const weft_kernels KERNEL_TABLE = {
               [WEFT_F16] = scale_F16,
               [WEFT_BF16] = scale_BF16},
     .maxabs = maxabs,
+    .sum = sum,
+    .sumdev = sumdev,
     .sumabs = sumabs,
     .sumsq = sumsq,
     .sub = sub,

@@ -5,7 +5,7 @@
 
 #include "kernel/kernel.h"
 #include "kernel/kernel_code.h"
-#include "kernel/quant.h"
+#include "kernel/kernel_quant.h"
 
 typedef struct weft_kernels {
     const char *name; /* "c", "avx2" */
@@ -13,6 +13,8 @@ typedef struct weft_kernels {
     void (*divide[WEFT_DTYPE_COUNT])(void *v, size_t count, double by);
     void (*scale[WEFT_DTYPE_COUNT])(void *v, size_t count, double by);
     float (*maxabs)(const float *v, size_t count);
+    double (*sum)(const float *v, size_t count);
+    double (*sumdev)(const float *v, size_t count, double mean);
     double (*sumabs)(const float *v, size_t count);
     double (*sumsq)(const float *v, size_t count);
     void (*sub)(float *dst, const float *a, const float *b, size_t count);

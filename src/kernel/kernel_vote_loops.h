@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { CHUNK = 32, PLANES_MOST = 16, GROUP_ROWS = 8, GROUP_PLANES = 3 };
+enum { CHUNK = 32, BLOCK = 1024, PLANES_MOST = 16, GROUP_ROWS = 8, GROUP_PLANES = 3 };
 
 /* So that a chunk of CHUNK bytes is loaded and stored by one instruction. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -38,55 +38,90 @@ ALWAYS_INLINE void carry_save(bits256 *high, bits256 *low, const bits256 *a, con
     *high = both;
 }
 
-/* Add bits of weight 2^p to the counter. What goes beyond its planes is never set. */
-ALWAYS_INLINE void ripple(bits256 *counter, unsigned planes, unsigned p, const bits256 *bits)
+/* Add bits to a counter. What goes beyond its planes is never set. */
+ALWAYS_INLINE void ripple(bits256 *counter, unsigned planes, const bits256 *bits)
 {
     bits256 carry = *bits;
-    for (; p < planes; p++) {
+    for (unsigned p = 0; p < planes; p++) {
         const bits256 both = counter[p] & carry;
         counter[p] ^= carry;
         carry = both;
     }
 }
 
-/* n bytes of all rows from byte `at` on; n is CHUNK but at the end. */
-ALWAYS_INLINE void tally_chunk(const uint8_t *const *rows, size_t count, size_t at, size_t n,
-                               unsigned planes, size_t stride, uint8_t *out)
+/* Counters of a block of each plane: small enough for the first cache, and long enough that rows
+ * which lie a multiple of a page apart do not chase each other out of it. */
+typedef struct tally_block {
+    uint8_t plane[PLANES_MOST][BLOCK];
+} tally_block;
+
+/* Add n bytes of eight rows, from their byte `at` on, to the counters at byte `to`. */
+ALWAYS_INLINE void tally_eight(const uint8_t *const *rows, size_t at, size_t n, unsigned planes,
+                               tally_block *block, size_t to)
 {
-    bits256 c[PLANES_MOST] = {{0}};
-    size_t r = 0;
-    for (; r + GROUP_ROWS <= count; r += GROUP_ROWS) {
-        bits256 in[GROUP_ROWS], twos[2], fours[2], eights;
-        for (size_t k = 0; k < GROUP_ROWS; k++)
-            bits_load(&in[k], rows[r + k] + at, n);
-        carry_save(&twos[0], &c[0], &in[0], &in[1]);
-        carry_save(&twos[1], &c[0], &in[2], &in[3]);
-        carry_save(&fours[0], &c[1], &twos[0], &twos[1]);
-        carry_save(&twos[0], &c[0], &in[4], &in[5]);
-        carry_save(&twos[1], &c[0], &in[6], &in[7]);
-        carry_save(&fours[1], &c[1], &twos[0], &twos[1]);
-        carry_save(&eights, &c[2], &fours[0], &fours[1]);
-        ripple(c, planes, GROUP_PLANES, &eights);
+    bits256 in[GROUP_ROWS], c[GROUP_PLANES], twos[2], fours[2], eights;
+    for (size_t k = 0; k < GROUP_ROWS; k++)
+        bits_load(&in[k], rows[k] + at, n);
+    for (size_t p = 0; p < GROUP_PLANES; p++)
+        bits_load(&c[p], &block->plane[p][to], CHUNK);
+    carry_save(&twos[0], &c[0], &in[0], &in[1]);
+    carry_save(&twos[1], &c[0], &in[2], &in[3]);
+    carry_save(&fours[0], &c[1], &twos[0], &twos[1]);
+    carry_save(&twos[0], &c[0], &in[4], &in[5]);
+    carry_save(&twos[1], &c[0], &in[6], &in[7]);
+    carry_save(&fours[1], &c[1], &twos[0], &twos[1]);
+    carry_save(&eights, &c[2], &fours[0], &fours[1]);
+    for (size_t p = 0; p < GROUP_PLANES; p++)
+        memcpy(&block->plane[p][to], &c[p], CHUNK);
+    for (unsigned p = GROUP_PLANES; p < planes; p++) {
+        bits256 counter, both;
+        bits_load(&counter, &block->plane[p][to], CHUNK);
+        both = counter & eights;
+        counter ^= eights;
+        memcpy(&block->plane[p][to], &counter, CHUNK);
+        eights = both;
     }
-    for (; r < count; r++) {
+}
+
+/* What is left: fewer rows than eight. */
+ALWAYS_INLINE void tally_rest(const uint8_t *const *rows, size_t count, size_t at, size_t n,
+                              unsigned planes, tally_block *block, size_t to)
+{
+    bits256 c[PLANES_MOST];
+    for (unsigned p = 0; p < planes; p++)
+        bits_load(&c[p], &block->plane[p][to], CHUNK);
+    for (size_t r = 0; r < count; r++) {
         bits256 row;
         bits_load(&row, rows[r] + at, n);
-        ripple(c, planes, 0, &row);
+        ripple(c, planes, &row);
     }
     for (unsigned p = 0; p < planes; p++)
-        memcpy(out + p * stride + at, &c[p], n);
+        memcpy(&block->plane[p][to], &c[p], CHUNK);
 }
 
 static void tally(const uint8_t *const *rows, size_t count, size_t bytes, uint8_t *out)
 {
+    tally_block block;
     unsigned planes = 0;
     for (size_t n = count; n; n >>= 1)
         planes++;
-    size_t at = 0;
-    for (; at + CHUNK <= bytes; at += CHUNK)
-        tally_chunk(rows, count, at, CHUNK, planes, bytes, out);
-    if (at < bytes)
-        tally_chunk(rows, count, at, bytes - at, planes, bytes, out);
+    for (size_t at = 0; at < bytes; at += BLOCK) {
+        const size_t n = bytes - at < BLOCK ? bytes - at : BLOCK, whole = n / CHUNK * CHUNK;
+        size_t r = 0;
+        memset(&block, 0, planes * sizeof(block.plane[0]));
+        for (; r + GROUP_ROWS <= count; r += GROUP_ROWS) {
+            for (size_t to = 0; to < whole; to += CHUNK)
+                tally_eight(rows + r, at + to, CHUNK, planes, &block, to);
+            if (whole < n)
+                tally_eight(rows + r, at + whole, n - whole, planes, &block, whole);
+        }
+        for (size_t to = 0; r < count && to < whole; to += CHUNK)
+            tally_rest(rows + r, count - r, at + to, CHUNK, planes, &block, to);
+        if (r < count && whole < n)
+            tally_rest(rows + r, count - r, at + whole, n - whole, planes, &block, whole);
+        for (unsigned p = 0; p < planes; p++)
+            memcpy(out + p * bytes + at, block.plane[p], n);
+    }
 }
 
 ALWAYS_INLINE void tally_add_chunk(uint8_t *acc, unsigned acc_planes, const uint8_t *in,

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernel/quant.h"
+#include "kernel/kernel_quant.h"
 
 enum {
     PACK_GROUP = 8, /* numbers that end on a byte, whatever their width */

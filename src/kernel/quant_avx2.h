@@ -10,9 +10,11 @@
 #ifndef WEFT_KERNEL_QUANT_AVX2_H
 #define WEFT_KERNEL_QUANT_AVX2_H
 
-#include <immintrin.h>
-
 #include "kernel/quant_loops.h"
+
+#ifdef KERNEL_AVX2 /* where functions may use it */
+
+#include <immintrin.h>
 
 enum {
     SETS = 4,             /* vectors of four counters */
@@ -208,4 +210,5 @@ static void avx2_drawn8(const float *v, size_t count, const weft_rounding *r, co
     }
 }
 
+#endif
 #endif

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "kernel/kernel_quant.h"
 #include "kernel/kernel_reduce.h"
-#include "kernel/quant.h"
 
 enum { QUANT_PART = 64 }; /* numbers held between two loops */
 

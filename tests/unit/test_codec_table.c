@@ -33,7 +33,8 @@ Test(codec, every_row_is_complete)
 Test(codec, the_full_spec_opens_the_same_codec)
 {
     weft_codec *c = opened("qsgd:norm=2");
-    cr_assert_str_eq(weft_codec_spec(c), "qsgd:levels=7,bucket=512,norm=2");
+    cr_assert_str_eq(weft_codec_spec(c),
+                     "qsgd:levels=7,bucket=512,norm=2,scale=f32,code=packed,round=random");
     cr_assert_eq(weft_codec_number(c, "bucket"), 512);
     cr_assert_eq(weft_codec_choice(c, "norm"), 1);
     weft_codec *again = opened(weft_codec_spec(c));

@@ -25,12 +25,12 @@ static weft_codec *vote_of(int peers, weft_ties ties)
 static bool tie_is_minus(uint64_t element)
 {
     uint32_t out[4];
-    const uint32_t counter[4] = {(uint32_t)(element / 8), (uint32_t)tie_key.draw,
+    const uint32_t counter[4] = {(uint32_t)(element / 128), (uint32_t)tie_key.draw,
                                  (uint32_t)(tie_key.draw >> 32) + (tie_key.tensor << 16),
                                  UINT32_MAX};
     const uint32_t key[2] = {(uint32_t)tie_key.seed, (uint32_t)(tie_key.seed >> 32)};
     weft_philox(counter, key, out);
-    return out[element % 8 / 2] >> (element % 2 * 16) & 1;
+    return out[element % 128 / 32] >> element % 32 & 1;
 }
 
 static float wanted(int sum, weft_ties ties, uint64_t element)

@@ -204,3 +204,49 @@ Test(kernel_code, tallies_add_and_compare)
         }
     }
 }
+
+Test(kernel_code, the_hadamard_rotation_is_that_of_its_matrix)
+{
+    enum { ORDER_MOST = 10, LENGTH = 1 << ORDER_MOST };
+    static float v[LENGTH], got[LENGTH];
+    FOR_EACH_TABLE(k)
+    for (unsigned m = 0; m <= ORDER_MOST; m++) {
+        const size_t n = (size_t)1 << m;
+        for (size_t i = 0; i < n; i++) /* whole numbers: sums are exact */
+            got[i] = v[i] = (float)((int)(i * 29 % 101) - 50);
+        k->hadamard(got, m);
+        for (size_t r = 0; r < n; r++) {
+            double sum = 0;
+            for (size_t i = 0; i < n; i++)
+                sum += __builtin_parityll(r & i) ? -(double)v[i] : (double)v[i];
+            cr_assert_eq(got[r], (float)sum, "order %u, row %zu", m, r);
+        }
+    }
+}
+
+Test(kernel_code, the_hadamard_rotation_rounds_alike_in_every_table)
+{
+    enum { ORDER_MOST = 12, LENGTH = 1 << ORDER_MOST };
+    static float v[2][LENGTH], one[LENGTH];
+    const weft_kernels *all[2];
+    if (tables(all) < 2)
+        cr_skip_test("one table only");
+    for (unsigned m = 0; m <= ORDER_MOST; m++) {
+        const size_t n = (size_t)1 << m;
+        weft_rng rng = {.state = m + 1};
+        for (size_t i = 0; i < n; i++)
+            one[i] = v[0][i] = v[1][i] =
+                (float)(weft_rng_unit(&rng) - 0.5) * (i % 9 ? 1e-3f : 1e3f);
+        for (int t = 0; t < 2; t++)
+            all[t]->code.hadamard(v[t], m);
+        cr_assert_arr_eq(v[0], v[1], n * sizeof(one[0]));
+        for (size_t h = 1; h < n; h *= 2) /* one distance after the other */
+            for (size_t i = 0; i < n; i++)
+                if (!(i & h)) {
+                    const float a = one[i], b = one[i + h];
+                    one[i] = a + b;
+                    one[i + h] = a - b;
+                }
+        cr_assert_arr_eq(v[0], one, n * sizeof(one[0]));
+    }
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rounding to levels, packing and back: each table against the formulas of kernel/quant.h. */
+/* Rounding to levels, packing and back: each table against the formulas of kernel/kernel_quant.h.
+ */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
