@@ -37,7 +37,8 @@ typedef struct study {
 
 bool codec_is_random(const weft_codec *c)
 {
-    return (c->type->traits & WEFT_CODEC_UNBIASED) && !(c->type->traits & WEFT_CODEC_LOSSLESS);
+    const uint32_t not_here = WEFT_CODEC_LOSSLESS | WEFT_CODEC_COMMON;
+    return (c->type->traits & WEFT_CODEC_UNBIASED) && !(c->type->traits & not_here);
 }
 
 bool codec_has_formula(const weft_codec *c)
