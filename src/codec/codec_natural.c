@@ -23,7 +23,7 @@
 #include "codec/refuse.h"
 #include "kernel/kernel.h"
 #include "kernel/kernel_code.h"
-#include "kernel/quant.h"
+#include "kernel/kernel_quant.h"
 
 enum { BATCH = WEFT_DECODE_BATCH, FRACTION = 23, RANDOM = 16, KEPT = FRACTION - RANDOM };
 enum { EXPONENT_PAST = 255, BYTE_BITS = 8 };

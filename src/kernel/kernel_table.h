@@ -5,7 +5,6 @@
 
 #include "kernel/kernel.h"
 #include "kernel/kernel_code.h"
-#include "kernel/quant.h"
 #include "kernel/kernel_quant.h"
 
 typedef struct weft_kernels {

@@ -58,11 +58,6 @@ Test(codec, unknown_names_list_the_codecs)
     cr_assert_eq(strncmp(weft_last_error()->message, far, strlen(far)), 0);
     for (int row = 0; weft_codec_type_at(row); row++)
         cr_expect(strstr(weft_last_error()->message, weft_codec_type_at(row)->name));
-    cr_assert_str_eq(weft_last_error()->message,
-                     "codec \"qsdg\" is unknown (did you mean qsgd?); codecs: raw, qsgd, tern");
-    cr_assert_eq(weft_codec_open(&c, "gzip"), WEFT_EINVAL);
-    cr_assert_str_eq(weft_last_error()->message,
-                     "codec \"gzip\" is unknown; codecs: raw, qsgd, tern");
     cr_assert_eq(weft_codec_open(&c, NULL), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "raw:levels=7"), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "qsgd:levels=40000"), WEFT_EINVAL);
