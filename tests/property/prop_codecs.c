@@ -157,6 +157,10 @@ Test(codecs, cutting_a_lane_into_spans_never_changes_decoded_values)
     FOR_EACH_SPEC(spec)
     {
         weft_codec *c = opened(spec);
+        if (c->type->traits & WEFT_CODEC_WHOLE) {
+            weft_codec_close(&c);
+            continue; /* is never cut */
+        }
         const weft_draw draw = {.seed = 8, .member = 3, .tensor = 1, .draw = 4, .first = FIRST};
         size_t cap = weft_codec_bound(c, LANE) + LANE * 8, len = 0, edge = c->type->block(c);
         uint8_t *bytes = room(cap);

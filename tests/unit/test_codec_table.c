@@ -49,10 +49,11 @@ Test(codec, unknown_names_list_the_codecs)
 {
     weft_codec *c = NULL;
     cr_assert_eq(weft_codec_open(&c, "qsdg:levels=7"), WEFT_EINVAL);
-    cr_assert_str_eq(weft_last_error()->message,
-                     "codec \"qsdg\" is unknown (did you mean qsgd?); codecs: raw, qsgd");
+    const char *said = weft_last_error()->message;
+    cr_assert(strstr(said, "codec \"qsdg\" is unknown (did you mean qsgd?); codecs: raw, qsgd, "));
     cr_assert_eq(weft_codec_open(&c, "gzip"), WEFT_EINVAL);
-    cr_assert_str_eq(weft_last_error()->message, "codec \"gzip\" is unknown; codecs: raw, qsgd");
+    said = weft_last_error()->message;
+    cr_assert(strstr(said, "codec \"gzip\" is unknown; codecs: raw, qsgd, "));
     cr_assert_eq(weft_codec_open(&c, NULL), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "raw:levels=7"), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "qsgd:levels=40000"), WEFT_EINVAL);
