@@ -153,10 +153,10 @@ static void draw_normal(const weft_draw *draw, uint64_t at, float out[QUAD])
 static void start_vector(const weft_draw *draw, size_t k, size_t columns, const float *warm,
                          double scale, float *out)
 {
-    const double size = warm ? (double)weft_kernel_maxabs(warm, columns) : 0.0;
-    if (size > 0) {
+    const float size = warm ? weft_kernel_maxabs(warm, columns) : 0.0f;
+    if (warm && size > 0) {
         for (size_t i = 0; i < columns; i++)
-            out[i] = (float)((double)warm[i] / size * scale);
+            out[i] = (float)((double)warm[i] / (double)size * scale);
         return;
     }
     const uint64_t first = (uint64_t)k * divide_up(columns, QUAD);
