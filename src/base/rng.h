@@ -14,11 +14,20 @@
 
 #include <weft/codec.h>
 
+/* Constants of Salmon et al. 2011, table 2 and section 4.2. */
+#define WEFT_PHILOX_MUL0 UINT32_C(0xD2511F53)
+#define WEFT_PHILOX_MUL1 UINT32_C(0xCD9E8D57)
+#define WEFT_PHILOX_WEYL0 UINT32_C(0x9E3779B9)
+#define WEFT_PHILOX_WEYL1 UINT32_C(0xBB67AE85)
+
 /* One block: out[4] from counter and key. Known-answer tested. */
 void weft_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
+/* Words 1 … 3 of the counter, and the key, of a draw. */
+void weft_draw_words(const weft_draw *draw, uint32_t counter[4], uint32_t key[2]);
+
 /* 16 random bits for each of the elements first … first+count-1 of the draw's tensor
- * (draw->first is not added). */
+ * (draw->first is not added). The reference; weft_kernel_draw_u16() is faster. */
 void weft_draw_u16(const weft_draw *draw, uint64_t first, size_t count, uint16_t *out);
 
 /* A small sequential generator for tools and tests, seeded (splitmix64). */

@@ -79,6 +79,8 @@ int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_o
     int code = weft_spec_parse("codec", spec, type->params, &c->spec);
     if (code == WEFT_OK && type->check)
         code = type->check(c);
+    if (code == WEFT_OK && type->open)
+        code = type->open(c);
     if (code != WEFT_OK) {
         weft_free(c);
         return code;
@@ -119,6 +121,10 @@ void weft_codec_close(weft_codec **codec)
 {
     if (!codec)
         return;
+    if (*codec && (*codec)->type->close)
+        (*codec)->type->close(*codec);
+    if (*codec)
+        weft_free((*codec)->extra);
     weft_free(*codec);
     *codec = NULL;
 }
@@ -142,13 +148,14 @@ size_t weft_codec_bound(const weft_codec *codec, size_t count)
 
 int weft_codec_is_unbiased(const weft_codec *codec)
 {
-    return (codec->type->traits & WEFT_CODEC_UNBIASED) != 0;
+    const weft_codec_type *type = codec->type;
+    return (type->traits & WEFT_CODEC_UNBIASED) && !(type->biased && type->biased(codec));
 }
 
 int weft_codec_omega(const weft_codec *codec, size_t count, double *ret)
 {
-    if (!codec->type->omega)
-        return weft_fail(WEFT_ENOTSUP, "codec %s: is biased, it has no omega", codec->type->name);
+    if (!codec->type->omega || !weft_codec_is_unbiased(codec))
+        return weft_fail(WEFT_ENOTSUP, "codec %s: is biased, it has no omega", codec->text);
     *ret = codec->type->omega(codec, count);
     return WEFT_OK;
 }

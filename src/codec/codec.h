@@ -35,12 +35,18 @@ typedef struct weft_codec_type {
     const weft_param *params; /* ends with key NULL */
     /* Check what the parameter table cannot say; NULL: nothing to check. */
     int (*check)(const weft_codec *c);
+    /* Make and free what an instance holds besides its parameters; NULL: nothing. open comes after
+     * check, close only after an open that succeeded. */
+    int (*open)(weft_codec *c);
+    void (*close)(weft_codec *c);
     /* Elements of a block, 0 when the whole tensor is one block. Lane edges fall on block edges. */
     size_t (*block)(const weft_codec *c);
     /* Most bytes an encoding of the stretch takes. */
     size_t (*bound)(const weft_codec *c, const weft_stretch *s);
     /* omega for vectors of count elements; NULL for biased codecs. */
     double (*omega)(const weft_codec *c, size_t count);
+    /* Is this instance biased although its type has WEFT_CODEC_UNBIASED? NULL: none is. */
+    bool (*biased)(const weft_codec *c);
     /* Encode lane[s->off …]. draw->first is the index of lane[0] in the tensor. cap >= bound.
      * WEFT_ENONFINITE for NaN and infinity where the codec is lossy. */
     int (*encode)(const weft_codec *c, const weft_draw *draw, const void *lane,
@@ -62,6 +68,21 @@ typedef struct weft_codec_type {
      * malformed; WEFT_ENOMEM; out and dropped are then as they were. */
     int (*combine)(const weft_codec *c, const weft_stretch *s, const void *a, size_t a_len,
                    const void *b, size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped);
+    /* As combine, of n >= 1 encodings at once, in[0] the first operand, without what is dropped.
+     * NULL: there is no faster way than one by one. */
+    int (*combine_many)(const weft_codec *c, const weft_stretch *s, const void *const *in,
+                        const size_t *len, size_t n, void *out, size_t *ret_len);
+    /* Does this instance combine? NULL: those of the type do, or do not. */
+    bool (*combines)(const weft_codec *c);
+    /* s where encodings are levels -s … s of a block's largest magnitude, so that peers can agree
+     * on that (codec_shared.h), else 0; NULL: 0. */
+    unsigned (*levels)(const weft_codec *c);
+    /* Of an instance made for one operation: which random numbers it draws when it decodes. NULL:
+     * it draws none. Before anything is decoded. */
+    void (*key)(weft_codec *c, const weft_draw *draw);
+    /* WEFT_CODEC_SELECTS only. The pairs of an encoding are appended. WEFT_ECODEC, WEFT_ENOMEM. */
+    int (*pairs)(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
+                 weft_pairs *ret);
     /*
      * Codecs that go on where the last call for the same tensor stopped (warm start); else NULL.
      * Instances are immutable and shared, so what is carried over is the caller's: state() floats
@@ -86,6 +107,8 @@ struct weft_codec {
     weft_dtype dtype;          /* of elements; WEFT_F32 except for raw */
     weft_op op;                /* what add, merge and fold do; WEFT_SUM except for raw */
     weft_user_op user_op;      /* of WEFT_USER */
+    weft_codec *inner;         /* of a codec around another one */
+    void *extra; /* what the instance has beside its SPEC: one allocation, freed with it */
 };
 
 /* Make a codec for elements of dtype under op. user_op, copied, says what WEFT_USER does; else it

@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "kernel/kernel_quant.h"
+
 enum {
-    GROUP = 8, /* numbers of fixed width that end on a byte whatever the width */
-    GROUP_BYTES = 16,
+    GROUP = 8,  /* numbers of fixed width that end on a byte whatever the width */
+    NARROW = 8, /* bits of the widest number that is held in a byte */
     TRITS = 5,
     TRIT_BYTES = 243, /* 3^5 */
     ROW = 8
@@ -20,7 +22,7 @@ enum {
 #define ROW9(b) ROW3(b), ROW3((b) + 3), ROW3((b) + 6)
 #define ROW27(b) ROW9(b), ROW9((b) + 9), ROW9((b) + 18)
 #define ROW81(b) ROW27(b), ROW27((b) + 27), ROW27((b) + 54)
-static const uint16_t trits[TRIT_BYTES][ROW] = {ROW81(0), ROW81(81), ROW81(162)};
+static const uint8_t trits[TRIT_BYTES][ROW] = {ROW81(0), ROW81(81), ROW81(162)};
 
 weft_levels weft_levels_for(uint32_t most)
 {
@@ -29,6 +31,7 @@ weft_levels weft_levels_for(uint32_t most)
         l.width++;
     if (most == 2) /* 1.6 bits against 2; never longer, by exact length */
         l.form = WEFT_FORM_TERNARY;
+    l.wide = l.width > NARROW;
     return l;
 }
 
@@ -39,165 +42,61 @@ size_t weft_levels_bytes(const weft_levels *l, size_t count)
     return count / GROUP * l->width + (count % GROUP * l->width + 7) / 8;
 }
 
-static inline uint64_t load64(const uint8_t *p)
+/* The product's fifth byte is t0 + 3 t1 + 9 t2 + 27 t3 + 81 t4: nothing is carried into it, since
+ * no byte below exceeds 255. */
+static uint8_t five(const uint8_t *in)
 {
     uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) /* little endian; compilers make one load of it */
-        v = v << 8 | p[i];
-    return v;
+    for (int i = ROW - 1; i >= 0; i--) /* little endian; compilers make one load of it */
+        v = v << 8 | in[i];
+    return (uint8_t)(v * UINT64_C(0x0103091b51) >> 32);
 }
 
-static inline void store64(uint8_t *p, uint64_t v)
+static void pack_ternary(const uint8_t *in, size_t count, uint8_t *out)
 {
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-/* Eight numbers to 16 bytes, of which `width` count. Two halves of at most 64 bits each. */
-static inline void pack_group(const uint16_t *in, unsigned width, uint8_t *out)
-{
-    uint64_t half[2] = {0, 0};
-    for (unsigned i = 0; i < GROUP / 2; i++) {
-        half[0] |= (uint64_t)in[i] << (width * i);
-        half[1] |= (uint64_t)in[i + 4] << (width * i);
-    }
-    if (width == 16) {
-        store64(out, half[0]);
-        store64(out + 8, half[1]);
-        return;
-    }
-    store64(out, half[0] | half[1] << (4 * width));
-    if (width > 8)
-        store64(out + 8, half[1] >> (64 - 4 * width));
-}
-
-static inline void unpack_group(const uint8_t *in, unsigned width, uint16_t *out)
-{
-    uint64_t half[2] = {load64(in), 0}, mask = (UINT64_C(1) << width) - 1;
-    if (width == 16)
-        half[1] = load64(in + 8);
-    else if (width > 8)
-        half[1] = half[0] >> (4 * width) | load64(in + 8) << (64 - 4 * width);
-    else
-        half[1] = half[0] >> (4 * width);
-    for (unsigned i = 0; i < GROUP / 2; i++) {
-        out[i] = (uint16_t)(half[0] >> (width * i) & mask);
-        out[i + 4] = (uint16_t)(half[1] >> (width * i) & mask);
+    for (; count >= ROW; in += TRITS, count -= TRITS)
+        *out++ = five(in);
+    for (; count > 0; in += TRITS) {
+        uint8_t row[ROW] = {0};
+        const size_t n = count < TRITS ? count : TRITS;
+        memcpy(row, in, n);
+        *out++ = five(row);
+        count -= n;
     }
 }
 
-/* Groups whose 16 bytes lie within room; returns how many numbers were done. Inlined with a
- * constant width, so that the shifts are constants. */
-static inline size_t pack_groups(const uint16_t *in, size_t count, unsigned width, uint8_t *out,
-                                 size_t room)
-{
-    size_t done = 0;
-    for (; done + GROUP <= count && room >= GROUP_BYTES; done += GROUP) {
-        pack_group(in + done, width, out);
-        out += width;
-        room -= width;
-    }
-    return done;
-}
-
-static inline size_t unpack_groups(const uint8_t *in, size_t room, size_t count, unsigned width,
-                                   uint16_t *out)
-{
-    size_t done = 0;
-    for (; done + GROUP <= count && room >= GROUP_BYTES; done += GROUP) {
-        unpack_group(in, width, out + done);
-        in += width;
-        room -= width;
-    }
-    return done;
-}
-
-#define EACH_WIDTH(X)                                                                              \
-    X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)
-
-static void pack_fixed(unsigned width, const uint16_t *in, size_t count, uint8_t *out, size_t room)
-{
-    size_t done = 0;
-    switch (width) {
-#define PACK_WIDTH(w)                                                                              \
-    case w:                                                                                        \
-        done = pack_groups(in, count, w, out, room);                                               \
-        break;
-        EACH_WIDTH(PACK_WIDTH)
-#undef PACK_WIDTH
-    }
-    for (; done < count; done += GROUP) { /* near the end: by way of a buffer */
-        uint16_t group[GROUP] = {0};
-        uint8_t bytes[GROUP_BYTES];
-        size_t n = count - done < GROUP ? count - done : GROUP;
-        memcpy(group, in + done, n * sizeof(*in));
-        pack_group(group, width, bytes);
-        memcpy(out + done / GROUP * width, bytes, (n * width + 7) / 8);
-    }
-}
-
-static void unpack_fixed(unsigned width, const uint8_t *in, size_t room, size_t count,
-                         uint16_t *out)
-{
-    size_t done = 0;
-    switch (width) {
-#define UNPACK_WIDTH(w)                                                                            \
-    case w:                                                                                        \
-        done = unpack_groups(in, room, count, w, out);                                             \
-        break;
-        EACH_WIDTH(UNPACK_WIDTH)
-#undef UNPACK_WIDTH
-    }
-    for (; done < count; done += GROUP) {
-        uint16_t group[GROUP];
-        uint8_t bytes[GROUP_BYTES] = {0};
-        size_t n = count - done < GROUP ? count - done : GROUP;
-        memcpy(bytes, in + done / GROUP * width, (n * width + 7) / 8);
-        unpack_group(bytes, width, group);
-        memcpy(out + done, group, n * sizeof(*out));
-    }
-}
-
-static void pack_ternary(const uint16_t *in, size_t count, uint8_t *out)
-{
-    for (; count >= TRITS; in += TRITS, count -= TRITS)
-        *out++ = (uint8_t)(in[0] + 3 * in[1] + 9 * in[2] + 27 * in[3] + 81 * in[4]);
-    if (count > 0) {
-        unsigned byte = 0;
-        while (count > 0)
-            byte = byte * 3 + in[--count];
-        *out = (uint8_t)byte;
-    }
-}
-
-static void unpack_ternary(const uint8_t *in, size_t count, uint16_t *out)
+static void unpack_ternary(const uint8_t *in, size_t count, uint8_t *out)
 {
     for (; count >= ROW; out += TRITS, count -= TRITS)
-        memcpy(out, trits[*in++], sizeof(trits[0]));
+        memcpy(out, trits[*in++], ROW);
     for (; count > 0; in++) {
-        size_t n = count < TRITS ? count : TRITS;
-        memcpy(out, trits[*in], n * sizeof(*out));
+        const size_t n = count < TRITS ? count : TRITS;
+        memcpy(out, trits[*in], n);
         out += n;
         count -= n;
     }
 }
 
-void weft_levels_pack(const weft_levels *l, const uint16_t *in, size_t count, uint8_t *out,
+void weft_levels_pack(const weft_levels *l, const weft_numbers *in, size_t count, uint8_t *out,
                       size_t room)
 {
     if (l->form == WEFT_FORM_TERNARY)
-        pack_ternary(in, count, out);
+        pack_ternary(in->byte, count, out);
+    else if (l->wide)
+        weft_kernel_pack16(l->width, in->word, count, out, room);
     else
-        pack_fixed(l->width, in, count, out, room);
+        weft_kernel_pack8(l->width, in->byte, count, out, room);
 }
 
 void weft_levels_unpack(const weft_levels *l, const uint8_t *in, size_t room, size_t count,
-                        uint16_t *out)
+                        weft_numbers *out)
 {
     if (l->form == WEFT_FORM_TERNARY)
-        unpack_ternary(in, count, out);
+        unpack_ternary(in, count, out->byte);
+    else if (l->wide)
+        weft_kernel_unpack16(l->width, in, room, count, out->word);
     else
-        unpack_fixed(l->width, in, room, count, out);
+        weft_kernel_unpack8(l->width, in, room, count, out->byte);
 }
 
 const char *weft_levels_check(const weft_levels *l, const uint8_t *in, size_t count,
@@ -211,10 +110,7 @@ const char *weft_levels_check(const weft_levels *l, const uint8_t *in, size_t co
         size_t used = count % GROUP * l->width % 8; /* bits of the last byte, 0: all */
         return used && in[bytes - 1] >> used ? "non-zero padding" : NULL;
     }
-    unsigned most = 0;
-    for (size_t i = 0; i < bytes; i++)
-        most = in[i] > most ? in[i] : most;
-    if (most >= TRIT_BYTES) {
+    if (weft_kernel_most8(in, bytes) >= TRIT_BYTES) {
         for (*ret_off = 0; in[*ret_off] < TRIT_BYTES;)
             ++*ret_off;
         return "a byte above 242 in ternary levels";

@@ -10,12 +10,22 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/kernel_code_loops.h"
+#include "kernel/kernel_large.h"
 #include "kernel/kernel_reduce.h"
 #include "kernel/kernel_table.h"
+#include "kernel/pack_loops.h"
+#include "kernel/quant_loops.h"
+
+#ifdef KERNEL_AVX2
+#include "kernel/quant_avx2.h"
+#endif
 
 #ifndef KERNEL_TABLE
 #define KERNEL_TABLE weft_kernels_c
 #define KERNEL_NAME "c"
+#define KERNEL_QUANT(fn) c_##fn
+#define c_draw weft_draw_u16
 #endif
 
 enum { LANES = 16 };
@@ -42,8 +52,8 @@ static double fold(const double part[LANES])
     return sum;
 }
 
-#define SUM_OVER(fn, TERM)                                                                         \
-    static double fn(const float *v, size_t count)                                                 \
+#define SUM_OVER(fn, PARAMETERS, TERM)                                                             \
+    static double fn PARAMETERS                                                                    \
     {                                                                                              \
         const any_F32 *x = v;                                                                      \
         double part[LANES] = {0};                                                                  \
@@ -60,8 +70,10 @@ static double fold(const double part[LANES])
         return fold(part);                                                                         \
     }
 
-SUM_OVER(sumabs, (e < 0 ? -e : e))
-SUM_OVER(sumsq, e *e)
+SUM_OVER(sum, (const float *v, size_t count), e)
+SUM_OVER(sumabs, (const float *v, size_t count), (e < 0 ? -e : e))
+SUM_OVER(sumsq, (const float *v, size_t count), e *e)
+SUM_OVER(sumdev, (const float *v, size_t count, double mean), (e - mean) * (e - mean))
 
 static void sub(float *dst, const float *a, const float *b, size_t count)
 {
@@ -143,12 +155,31 @@ const weft_kernels KERNEL_TABLE = {
               [WEFT_F16] = scale_F16,
               [WEFT_BF16] = scale_BF16},
     .maxabs = maxabs,
+    .sum = sum,
+    .sumdev = sumdev,
     .sumabs = sumabs,
     .sumsq = sumsq,
     .sub = sub,
     .axpy = axpy,
     .scale_add = scale_add,
     .prox = prox,
+    .code = CODE_KERNELS,
+    .large = large,
+    .part = split_at,
+    .draw = KERNEL_QUANT(draw),
+    .levels8 = KERNEL_QUANT(levels8),
+    .levels16 = KERNEL_QUANT(levels16),
+    .drawn8 = KERNEL_QUANT(drawn8),
+    .values8 = values8,
+    .values16 = values16,
+    .add8 = add8,
+    .add16 = add16,
+    .most8 = most8,
+    .most16 = most16,
+    .pack8 = pack8,
+    .pack16 = pack16,
+    .unpack8 = unpack8,
+    .unpack16 = unpack16,
 };
 
 #endif

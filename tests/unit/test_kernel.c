@@ -10,7 +10,7 @@
 static const weft_kernels *avx2_or_skip(void)
 {
 #ifdef WEFT_HAVE_AVX2
-    if (__builtin_cpu_supports("avx2"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
         return &weft_kernels_avx2;
 #endif
     cr_skip_test("this CPU has no AVX2");

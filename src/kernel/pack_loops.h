@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packing of bytes and words to fewer bits, 64 bits at a time; a part of kernel_loops.h.
+ *
+ * Eight bytes (four words) are squeezed in three (two) steps that each join neighbours, so that
+ * numbers end side by side in the low bits; CPUs with BMI2 have an instruction for all of it, which
+ * KERNEL_AVX2 chooses.
+ */
+#ifndef WEFT_KERNEL_PACK_LOOPS_H
+#define WEFT_KERNEL_PACK_LOOPS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "kernel/kernel_quant.h"
+
+enum {
+    PACK_GROUP = 8, /* numbers that end on a byte, whatever their width */
+    PACK_WORD = 8   /* bytes that are loaded and stored at a time */
+};
+
+static inline uint64_t load64(const void *from)
+{
+    const uint8_t *p = from;
+    uint64_t v = 0;
+    for (int i = 7; i >= 0; i--) /* little endian; compilers make one load of it */
+        v = v << 8 | p[i];
+    return v;
+}
+
+static inline void store64(void *to, uint64_t v)
+{
+    uint8_t *p = to;
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+/* Fields in the low `width` bits of each byte or word. */
+static inline uint64_t byte_fields(unsigned width)
+{
+    return UINT64_C(0x0101010101010101) * ((1u << width) - 1);
+}
+
+static inline uint64_t word_fields(unsigned width)
+{
+    return UINT64_C(0x0001000100010001) * ((1u << width) - 1);
+}
+
+#ifdef KERNEL_AVX2
+
+static inline uint64_t squeeze8(uint64_t v, unsigned width)
+{
+    return _pext_u64(v, byte_fields(width));
+}
+
+static inline uint64_t squeeze16(uint64_t v, unsigned width)
+{
+    return _pext_u64(v, word_fields(width));
+}
+
+static inline uint64_t spread8(uint64_t v, unsigned width)
+{
+    return _pdep_u64(v, byte_fields(width));
+}
+
+static inline uint64_t spread16(uint64_t v, unsigned width)
+{
+    return _pdep_u64(v, word_fields(width));
+}
+
+#else
+
+/* Move the fields of the upper halves of parts of 2 * half bits down to those of the lower. */
+static inline uint64_t join(uint64_t v, unsigned half, uint64_t low, unsigned width)
+{
+    return (v & low) | (v >> (half - width) & low << width);
+}
+
+static inline uint64_t part(uint64_t v, unsigned half, uint64_t low, unsigned width)
+{
+    const uint64_t fields = low / ((UINT64_C(1) << half) - 1) * ((UINT64_C(1) << width) - 1);
+    return (v & fields) | (v << (half - width) & fields << half);
+}
+
+#define LOW8 UINT64_C(0x00ff00ff00ff00ff)
+#define LOW16 UINT64_C(0x0000ffff0000ffff)
+#define LOW32 UINT64_C(0x00000000ffffffff)
+
+static inline uint64_t squeeze16(uint64_t v, unsigned width)
+{
+    return join(join(v, 16, LOW16, width), 32, LOW32, 2 * width);
+}
+
+static inline uint64_t squeeze8(uint64_t v, unsigned width)
+{
+    return squeeze16(join(v, 8, LOW8, width), 2 * width);
+}
+
+static inline uint64_t spread16(uint64_t v, unsigned width)
+{
+    return part(part(v, 32, LOW32, 2 * width), 16, LOW16, width);
+}
+
+static inline uint64_t spread8(uint64_t v, unsigned width)
+{
+    return part(spread16(v, 2 * width), 8, LOW8, width);
+}
+
+#endif
+
+/* Eight numbers to `width` bytes; 16 bytes are written. */
+static inline void pack_group16(const uint16_t *in, unsigned width, uint8_t *out)
+{
+    const uint64_t a = squeeze16(load64(in), width), b = squeeze16(load64(in + 4), width);
+    const unsigned bits = 4 * width; /* 36 … 64 */
+    store64(out, bits < 64 ? a | b << bits : a);
+    store64(out + 8, bits < 64 ? b >> (64 - bits) : b);
+}
+
+static inline void unpack_group16(const uint8_t *in, unsigned width, uint16_t *out)
+{
+    const uint64_t a = load64(in), next = load64(in + 8);
+    const unsigned bits = 4 * width;
+    store64(out, spread16(a, width));
+    store64(out + 4, spread16(bits < 64 ? a >> bits | next << (64 - bits) : next, width));
+}
+
+static void pack8(unsigned width, const uint8_t *in, size_t count, uint8_t *out, size_t room)
+{
+    size_t done = 0;
+    for (; done + PACK_GROUP <= count && room >= PACK_WORD; done += PACK_GROUP) {
+        store64(out, squeeze8(load64(in + done), width));
+        out += width;
+        room -= width;
+    }
+    for (; done < count; done += PACK_GROUP) { /* near the end: by way of a buffer */
+        uint8_t group[PACK_GROUP] = {0}, bytes[PACK_WORD];
+        const size_t n = count - done < PACK_GROUP ? count - done : PACK_GROUP;
+        memcpy(group, in + done, n);
+        store64(bytes, squeeze8(load64(group), width));
+        memcpy(out, bytes, (n * width + 7) / 8);
+        out += width;
+    }
+}
+
+static void pack16(unsigned width, const uint16_t *in, size_t count, uint8_t *out, size_t room)
+{
+    size_t done = 0;
+    for (; done + PACK_GROUP <= count && room >= 2 * PACK_WORD; done += PACK_GROUP) {
+        pack_group16(in + done, width, out);
+        out += width;
+        room -= width;
+    }
+    for (; done < count; done += PACK_GROUP) {
+        uint16_t group[PACK_GROUP] = {0};
+        uint8_t bytes[2 * PACK_WORD];
+        const size_t n = count - done < PACK_GROUP ? count - done : PACK_GROUP;
+        memcpy(group, in + done, n * sizeof(*in));
+        pack_group16(group, width, bytes);
+        memcpy(out, bytes, (n * width + 7) / 8);
+        out += width;
+    }
+}
+
+static void unpack8(unsigned width, const uint8_t *in, size_t room, size_t count, uint8_t *out)
+{
+    size_t done = 0;
+    for (; done + PACK_GROUP <= count && room >= PACK_WORD; done += PACK_GROUP) {
+        store64(out + done, spread8(load64(in), width));
+        in += width;
+        room -= width;
+    }
+    for (; done < count; done += PACK_GROUP) {
+        uint8_t group[PACK_GROUP], bytes[PACK_WORD] = {0};
+        const size_t n = count - done < PACK_GROUP ? count - done : PACK_GROUP;
+        memcpy(bytes, in, (n * width + 7) / 8);
+        store64(group, spread8(load64(bytes), width));
+        memcpy(out + done, group, n);
+        in += width;
+    }
+}
+
+static void unpack16(unsigned width, const uint8_t *in, size_t room, size_t count, uint16_t *out)
+{
+    size_t done = 0;
+    for (; done + PACK_GROUP <= count && room >= 2 * PACK_WORD; done += PACK_GROUP) {
+        unpack_group16(in, width, out + done);
+        in += width;
+        room -= width;
+    }
+    for (; done < count; done += PACK_GROUP) {
+        uint16_t group[PACK_GROUP];
+        uint8_t bytes[2 * PACK_WORD] = {0};
+        const size_t n = count - done < PACK_GROUP ? count - done : PACK_GROUP;
+        memcpy(bytes, in, (n * width + 7) / 8);
+        unpack_group16(bytes, width, group);
+        memcpy(out + done, group, n * sizeof(*out));
+        in += width;
+    }
+}
+
+#endif
