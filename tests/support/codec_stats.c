@@ -37,8 +37,6 @@ typedef struct study {
 
 bool codec_is_random(const weft_codec *c)
 {
-    const uint32_t not_here = WEFT_CODEC_LOSSLESS | WEFT_CODEC_COMMON;
-    return (c->type->traits & WEFT_CODEC_UNBIASED) && !(c->type->traits & not_here);
     return weft_codec_is_unbiased(c) && !(c->type->traits & WEFT_CODEC_LOSSLESS);
 }
 
