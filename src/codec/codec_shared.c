@@ -360,8 +360,8 @@ static int combine(const weft_codec *c, const weft_stretch *s, const void *a, si
 static void look(shared *x)
 {
     for (size_t i = 0; i < x->scale_count; i++)
-        x->scale[i] = isfinite(x->agreed[i]) ? weft_quant_usable(x->q.levels, x->agreed[i])
-                                             : x->agreed[i];
+        x->scale[i] =
+            isfinite(x->agreed[i]) ? weft_quant_usable(x->q.levels, x->agreed[i]) : x->agreed[i];
 }
 
 static void key(weft_codec *c, const weft_draw *draw)

@@ -12,11 +12,18 @@
 enum { TRIPS = 2000, COUNT = 192 };
 
 /* SPECs besides the defaults: where a block is shorter than the vector, or the law another. */
-static const char *const short_specs[] = {
-    "qsgd:levels=1,bucket=64",       "qsgd:levels=1,bucket=16,norm=2",
-    "qsgd:levels=1,norm=1",          "qsgd:levels=7,bucket=50",
-    "qsgd:levels=7,bucket=0,norm=2", "qsgd:levels=127,bucket=64,norm=1",
-    "hadamard:inner=qsgd2,block=64", "hadamard:inner=qsgd4,block=16"};
+static const char *const short_specs[] = {"qsgd:levels=1,bucket=64",
+                                          "qsgd:levels=1,bucket=16,norm=2",
+                                          "qsgd:levels=1,norm=1",
+                                          "qsgd:levels=7,bucket=50",
+                                          "qsgd:levels=7,bucket=0,norm=2",
+                                          "qsgd:levels=127,bucket=64,norm=1",
+                                          "qsgd:levels=3,bucket=64,scale=pow2",
+                                          "qsgd:levels=1,bucket=32,scale=bf16",
+                                          "tern:clip=0,bucket=64",
+                                          "randk:density=0.125",
+                                          "hadamard:inner=qsgd2,block=64",
+                                          "hadamard:inner=qsgd4,block=16"};
 
 Test(codec_stats, random_codecs_are_unbiased_with_the_variance_of_the_formula)
 {

@@ -42,6 +42,11 @@ static const char *const together[] = {
     "minmax8:bucket=100",
     "hadamard:inner=qsgd2,block=64",
     "hadamard:inner=qsgd8,block=8",
+    "qsgd:levels=3,bucket=64,scale=pow2,code=auto",
+    "qsgd:levels=1,bucket=0,norm=2,scale=bf16,code=elias",
+    "tern:clip=0,bucket=64",
+    "randk:density=0.25",
+    "topk:density=0.1,values=qsgd8",
 };
 
 /* The i-th way to set parameter p of type t, of *i left. */

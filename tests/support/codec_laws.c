@@ -27,15 +27,51 @@ static double norm_of(const float *v, size_t count, int kind)
     return kind == 0 ? most : kind == 1 ? sqrt(sq) : abs;
 }
 
-static void qsgd_points(const weft_codec *c, const float *v, size_t count, codec_point *ret)
+/* A norm as it is sent: a binary32; rounded up to a bfloat16 or to a power of two. */
+static double sent_scale(double norm, int form)
 {
-    const size_t bucket = (size_t)weft_codec_number(c, "bucket"), block = bucket ? bucket : count;
-    const double s = weft_codec_number(c, "levels");
+    enum { F32, BF16, POW2 };
+    int exponent = 0;
+    const double f32 = (double)(float)norm, part = frexp(f32, &exponent);
+    if (form == F32 || f32 == 0)
+        return f32;
+    return form == BF16 ? ldexp(ceil(ldexp(part, 8)), exponent - 8)
+                        : ldexp(1.0, part > 0.5 ? exponent : exponent - 1);
+}
+
+/* Levels of each block's norm; kinds of norm and scale in the order of the choices. */
+static void level_points(const float *v, size_t count, size_t bucket, double s, int norm, int scale,
+                         codec_point *ret)
+{
+    const size_t block = bucket ? bucket : count;
     for (size_t from = 0; from < count; from += block) {
         const size_t n = count - from < block ? count - from : block;
-        const double step = norm_of(v + from, n, weft_codec_choice(c, "norm")) / s;
+        const double step = sent_scale(norm_of(v + from, n, norm), scale) / s;
         for (size_t i = from; i < from + n; i++)
             ret[i] = between_levels((double)v[i], step);
+    }
+}
+
+static void qsgd_points(const weft_codec *c, const float *v, size_t count, codec_point *ret)
+{
+    level_points(v, count, (size_t)weft_codec_number(c, "bucket"), weft_codec_number(c, "levels"),
+                 weft_codec_choice(c, "norm"), weft_codec_choice(c, "scale"), ret);
+}
+
+/* Without clipping. */
+static void tern_points(const weft_codec *c, const float *v, size_t count, codec_point *ret)
+{
+    level_points(v, count, (size_t)weft_codec_number(c, "bucket"), 1, 0, 0, ret);
+}
+
+/* One of each group is kept, times the length of the group. */
+static void randk_points(const weft_codec *c, const float *v, size_t count, codec_point *ret)
+{
+    const size_t group = (size_t)fmax(1, rint(1 / weft_codec_number(c, "density")));
+    for (size_t from = 0; from < count; from += group) {
+        const size_t n = count - from < group ? count - from : group;
+        for (size_t i = from; i < from + n; i++)
+            ret[i] = (codec_point){.gap = fabs((double)v[i]) * (double)n, .up = 1 / (double)n};
     }
 }
 
@@ -69,18 +105,18 @@ static double expected_of(points_fn *points, const weft_codec *c, const float *v
     return sum;
 }
 
-static double qsgd_expected(const weft_codec *c, const float *v, size_t count, const weft_draw *d)
-{
-    (void)d;
-    return expected_of(qsgd_points, c, v, count);
-}
+#define EXPECTED(name)                                                                             \
+    static double name##_expected(const weft_codec *c, const float *v, size_t count,               \
+                                  const weft_draw *d)                                              \
+    {                                                                                              \
+        (void)d;                                                                                   \
+        return expected_of(name##_points, c, v, count);                                            \
+    }
 
-static double natural_expected(const weft_codec *c, const float *v, size_t count,
-                               const weft_draw *d)
-{
-    (void)d;
-    return expected_of(natural_points, c, v, count);
-}
+EXPECTED(qsgd)
+EXPECTED(tern)
+EXPECTED(natural)
+EXPECTED(randk)
 
 /* Sign of element j of a hadamard block: the stream whose seed the draw gives. */
 static double hadamard_sign(const weft_draw *d, size_t j)
@@ -135,9 +171,11 @@ static double hadamard_expected(const weft_codec *c, const float *v, size_t coun
 }
 
 static const codec_law laws[] = {
-    {"qsgd", qsgd_points, qsgd_expected},
-    {"natural", natural_points, natural_expected},
-    {"hadamard", NULL, hadamard_expected},
+    {"qsgd", qsgd_points, qsgd_expected, .independent = true},
+    {"tern", tern_points, tern_expected, .independent = true},
+    {"natural", natural_points, natural_expected, .independent = true},
+    {"randk", randk_points, randk_expected, .independent = false},
+    {"hadamard", NULL, hadamard_expected, .independent = false},
 };
 
 const codec_law *codec_law_of(const weft_codec *c)

@@ -6,7 +6,7 @@
 #include "codec/codec.h"
 
 /* A coordinate that becomes one of two values `gap` apart: the one further from zero with
- * probability `up`. Independent of the others. */
+ * probability `up`. */
 typedef struct codec_point {
     double gap, up;
 } codec_point;
@@ -18,6 +18,7 @@ typedef struct codec_law {
     void (*points)(const weft_codec *c, const float *v, size_t count, codec_point *ret);
     /* Expected squared error of the vector, given what the draw fixes for all peers. */
     double (*expected)(const weft_codec *c, const float *v, size_t count, const weft_draw *draw);
+    bool independent; /* each coordinate of the others */
 } codec_law;
 
 /* NULL: none here. */
