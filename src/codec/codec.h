@@ -83,6 +83,21 @@ typedef struct weft_codec_type {
     /* WEFT_CODEC_SELECTS only. The pairs of an encoding are appended. WEFT_ECODEC, WEFT_ENOMEM. */
     int (*pairs)(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
                  weft_pairs *ret);
+    /*
+     * Codecs that go on where the last call for the same tensor stopped (warm start); else NULL.
+     * Instances are immutable and shared, so what is carried over is the caller's: state() floats
+     * for the stretch, zeros before the first call. encode_warm is encode with them: warm is only
+     * read, ret_warm, which may be warm, is written on success alone; either may be NULL.
+     *
+     * Why an entry of its own: encode with two more arguments would burden every codec with what
+     * one of them needs; state inside the codec would need a lock, an instance a tensor, and could
+     * not be taken back when an operation fails after encoding. In and out apart, because a
+     * collective keeps the new state only once it has succeeded, and a checkpoint is a copy.
+     */
+    size_t (*state)(const weft_codec *c, const weft_stretch *s);
+    int (*encode_warm)(const weft_codec *c, const weft_draw *draw, const void *lane,
+                       const weft_stretch *s, const float *warm, float *ret_warm, void *out,
+                       size_t cap, size_t *ret_len);
 } weft_codec_type;
 
 struct weft_codec {

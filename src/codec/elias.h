@@ -11,7 +11,7 @@
  *         the one before; of the first: its index + 1), its sign, omega(|level|)
  * The first bit is the highest of the first byte; the last byte is filled with zeros.
  *
- * Numbers here are level + top, in words.
+ * Numbers here are level + top, in words; they are handled in batches of up to 640.
  */
 #ifndef WEFT_CODEC_ELIAS_H
 #define WEFT_CODEC_ELIAS_H
@@ -22,6 +22,16 @@
 
 /* Bits of omega(n), n >= 1. */
 unsigned weft_elias_bits(uint64_t n);
+
+/* omega of numbers of d binary digits is (prefix[d] + number) << 1, in bits[d] bits: what stands in
+ * front of a number's own digits depends on how many they are. Up to 2^40 + 1. */
+enum { WEFT_ELIAS_DIGITS = 42 };
+typedef struct weft_elias_codes {
+    uint64_t prefix[WEFT_ELIAS_DIGITS + 1];
+    uint8_t bits[WEFT_ELIAS_DIGITS + 1];
+} weft_elias_codes;
+
+void weft_elias_make(weft_elias_codes *ret);
 
 /* Bits that a span takes either way; grows as batches are counted, from zeros. */
 typedef struct weft_elias_size {
@@ -35,27 +45,35 @@ void weft_elias_count(weft_elias_size *size, const uint16_t *number, size_t coun
 uint64_t weft_elias_dense_bytes(const weft_elias_size *size);
 uint64_t weft_elias_sparse_bytes(const weft_elias_size *size);
 
-/* Writes where counting said how many bytes there will be. */
+/* Writes as many bytes as counting said there will be. */
+enum { WEFT_ELIAS_COMMON = 64 };
 typedef struct weft_elias_writer {
     uint8_t *out;
     uint64_t bits; /* those not yet written, from the highest on */
     unsigned used; /* how many, below 8 */
-    uint64_t gap;
     unsigned top;
+    bool sparse;
+    uint64_t gap; /* elements behind the last that is not 0 */
+    weft_elias_codes codes;
+    /* Of levels below COMMON, as they are written with their sign, and of such gaps: code << 8 and
+     * its bits. */
+    uint32_t level[2 * WEFT_ELIAS_COMMON - 1], gap_of[WEFT_ELIAS_COMMON];
 } weft_elias_writer;
 
-void weft_elias_write_dense(weft_elias_writer *w, const uint16_t *number, size_t count);
-void weft_elias_write_count(weft_elias_writer *w, uint64_t nonzero); /* first of all, of sparse */
-void weft_elias_write_sparse(weft_elias_writer *w, const uint16_t *number, size_t count);
-void weft_elias_write_end(weft_elias_writer *w);
+/* nonzero: of sparse, how many levels are not 0. */
+void weft_elias_write_begin(weft_elias_writer *w, bool sparse, uint64_t nonzero, unsigned top,
+                            uint8_t *out);
+void weft_elias_write(weft_elias_writer *w, const uint16_t *number, size_t count);
+/* Fills the last byte; returns the end of what was written. */
+uint8_t *weft_elias_write_end(weft_elias_writer *w);
 
-/* What the next bits stand for, when those of a window decide it: a level and how many elements
- * it is behind the one before. */
-enum { WEFT_ELIAS_WINDOW = 11 };
+/* Elements that the next bits stand for, whole codes of them: as many as fit the window. */
+enum { WEFT_ELIAS_WINDOW = 11, WEFT_ELIAS_ENTRY = 8 };
 typedef struct weft_elias_entry {
-    int16_t level;
-    uint8_t gap;
-    uint8_t bits; /* 0: the window is too short */
+    int8_t level[WEFT_ELIAS_ENTRY];
+    uint8_t count; /* of elements; 0: the first code is longer than the window */
+    uint8_t codes; /* of these elements */
+    uint8_t bits;
 } weft_elias_entry;
 
 typedef struct weft_elias_reader {
@@ -66,22 +84,29 @@ typedef struct weft_elias_reader {
     bool sparse;
     uint64_t count; /* elements in all */
     uint64_t at;    /* the next element to give out */
-    uint64_t left;  /* levels not 0 that are not yet read */
-    uint64_t next;  /* sparse: element of the level that was read ahead, if `ahead` */
-    int32_t next_level;
+    uint64_t left;  /* codes that are not yet read */
+    uint64_t next;  /* element of the code that was read last; UINT64_MAX before the first */
+    int32_t level;  /* its level, if it is `ahead`: not yet given out */
     bool ahead;
+    unsigned window;
     weft_elias_entry table[1 << WEFT_ELIAS_WINDOW];
 } weft_elias_reader;
 
-/* Functions that read return NULL or what is wrong; byte() tells where. */
+/* Functions that read return NULL or what is wrong; byte() tells where. Numbers may be above 2 top:
+ * the caller looks at them anyway. */
 const char *weft_elias_begin(weft_elias_reader *r, bool sparse, const uint8_t *in, size_t len,
                              uint64_t count, unsigned top);
-/* The next count <= 640 numbers. */
 const char *weft_elias_read(weft_elias_reader *r, uint16_t *number, size_t count);
 /* All numbers are read: is that all there is? */
 const char *weft_elias_end(const weft_elias_reader *r);
 size_t weft_elias_byte(const weft_elias_reader *r);
 /* Read the same again, which has been right. */
 void weft_elias_rewind(weft_elias_reader *r);
+
+/* Binary digits of n >= 1. */
+static inline unsigned weft_elias_digits(uint64_t n)
+{
+    return 64 - (unsigned)__builtin_clzll(n);
+}
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "kernel/kernel_quant.h"
 
 enum {
@@ -46,10 +47,7 @@ size_t weft_levels_bytes(const weft_levels *l, size_t count)
  * no byte below exceeds 255. */
 static uint8_t five(const uint8_t *in)
 {
-    uint64_t v = 0;
-    for (int i = ROW - 1; i >= 0; i--) /* little endian; compilers make one load of it */
-        v = v << 8 | in[i];
-    return (uint8_t)(v * UINT64_C(0x0103091b51) >> 32);
+    return (uint8_t)(weft_load_little(in) * UINT64_C(0x0103091b51) >> 32);
 }
 
 static void pack_ternary(const uint8_t *in, size_t count, uint8_t *out)

@@ -78,19 +78,15 @@ static int count_elias(weft_quantizer *z, weft_elias_size *ret)
 
 static int encode_elias(weft_quantizer *z, const weft_elias_size *size, int form, uint8_t *out)
 {
-    weft_elias_writer w = {.out = out, .top = z->q->levels};
-    if (form == WEFT_FORM_SPARSE)
-        weft_elias_write_count(&w, size->nonzero);
+    weft_elias_writer w;
+    weft_elias_write_begin(&w, form == WEFT_FORM_SPARSE, size->nonzero, z->q->levels, out);
     for (size_t done = 0; done < z->s->count;) {
         weft_numbers number;
         const size_t n = z->s->count - done < BATCH ? z->s->count - done : BATCH;
         const int code = weft_quantize(z, done, n, true, &number);
         if (code != WEFT_OK)
             return code;
-        if (form == WEFT_FORM_SPARSE)
-            weft_elias_write_sparse(&w, number.word, n);
-        else
-            weft_elias_write_dense(&w, number.word, n);
+        weft_elias_write(&w, number.word, n);
         done += n;
     }
     weft_elias_write_end(&w);

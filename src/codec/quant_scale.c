@@ -75,11 +75,22 @@ static float clip_bound(const weft_quant *q, const float *v, size_t count)
     return deviation > 0 ? (float)(q->clip * deviation) : FLT_MAX;
 }
 
+/* The norm in binary64; not finite where an element is not. */
+static double size_of(int norm, const float *v, size_t count)
+{
+    if (norm == WEFT_NORM_1)
+        return weft_kernel_sumabs(v, count);
+    if (norm == WEFT_NORM_2)
+        return sqrt(weft_kernel_sumsq(v, count));
+    return (double)weft_kernel_maxabs(v, count);
+}
+
 int weft_quant_measure(const weft_quant *q, const float *v, size_t count, uint64_t index,
                        float *ret_norm, float *ret_most)
 {
-    float norm = weft_kernel_maxabs(v, count), most = FLT_MAX;
-    if (!isfinite(norm)) {
+    const double size = size_of(q->norm, v, count);
+    float most = FLT_MAX;
+    if (!isfinite(size)) { /* sums of floats that are finite do not overflow */
         const weft_any_float *x = v;
         size_t i = 0;
         while (isfinite(x[i]))
@@ -89,10 +100,7 @@ int weft_quant_measure(const weft_quant *q, const float *v, size_t count, uint64
     }
     if (q->clip > 0)
         most = clip_bound(q, v, count);
-    if (q->norm == WEFT_NORM_1)
-        norm = (float)weft_kernel_sumabs(v, count);
-    else if (q->norm == WEFT_NORM_2)
-        norm = (float)sqrt(weft_kernel_sumsq(v, count));
+    float norm = (float)size;
     norm = rounded_up(q->scale, norm < most ? norm : most);
     if (!isfinite(norm) || !weft_quant_is_finite(q->levels, norm, q->levels))
         return weft_fail(WEFT_ENONFINITE,

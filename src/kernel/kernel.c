@@ -154,6 +154,16 @@ uint16_t weft_kernel_most16(const uint16_t *v, size_t count)
     return weft_kernels_pick()->most16(v, count);
 }
 
+uint64_t weft_kernel_least16(const uint16_t *v, size_t count, uint16_t least)
+{
+    return weft_kernels_pick()->least16(v, count, least);
+}
+
+void weft_kernel_others16(const uint16_t *v, size_t count, uint16_t than, uint64_t *out)
+{
+    weft_kernels_pick()->others16(v, count, than, out);
+}
+
 void weft_kernel_pack8(unsigned width, const uint8_t *in, size_t count, uint8_t *out, size_t room)
 {
     weft_kernels_pick()->pack8(width, in, count, out, room);

@@ -40,6 +40,10 @@ void weft_kernel_add16(const uint16_t *level, size_t count, int32_t top, float s
 /* The largest number, 0 of none. */
 uint8_t weft_kernel_most8(const uint8_t *v, size_t count);
 uint16_t weft_kernel_most16(const uint16_t *v, size_t count);
+/* How many numbers are `least` or more. */
+uint64_t weft_kernel_least16(const uint16_t *v, size_t count, uint16_t least);
+/* Bit i mod 64 of out[i / 64]: v[i] is not `than`; bits behind the last are 0. */
+void weft_kernel_others16(const uint16_t *v, size_t count, uint16_t than, uint64_t *out);
 
 /* Packing, width bits a number, the first number in the lowest bits of the first byte; the last
  * byte is filled with zero bits. Bytes: width 1 … 8; words: 9 … 16. Numbers fit the width.

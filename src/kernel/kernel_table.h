@@ -39,6 +39,8 @@ typedef struct weft_kernels {
     void (*add16)(const uint16_t *level, size_t count, int32_t top, float step, float *out);
     uint8_t (*most8)(const uint8_t *v, size_t count);
     uint16_t (*most16)(const uint16_t *v, size_t count);
+    uint64_t (*least16)(const uint16_t *v, size_t count, uint16_t least);
+    void (*others16)(const uint16_t *v, size_t count, uint16_t than, uint64_t *out);
     void (*pack8)(unsigned width, const uint8_t *in, size_t count, uint8_t *out, size_t room);
     void (*pack16)(unsigned width, const uint16_t *in, size_t count, uint8_t *out, size_t room);
     void (*unpack8)(unsigned width, const uint8_t *in, size_t room, size_t count, uint8_t *out);

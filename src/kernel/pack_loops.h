@@ -12,28 +12,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "kernel/kernel_quant.h"
 
 enum {
     PACK_GROUP = 8, /* numbers that end on a byte, whatever their width */
     PACK_WORD = 8   /* bytes that are loaded and stored at a time */
 };
-
-static inline uint64_t load64(const void *from)
-{
-    const uint8_t *p = from;
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) /* little endian; compilers make one load of it */
-        v = v << 8 | p[i];
-    return v;
-}
-
-static inline void store64(void *to, uint64_t v)
-{
-    uint8_t *p = to;
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
 
 /* Fields in the low `width` bits of each byte or word. */
 static inline uint64_t byte_fields(unsigned width)
@@ -111,25 +96,27 @@ static inline uint64_t spread8(uint64_t v, unsigned width)
 /* Eight numbers to `width` bytes; 16 bytes are written. */
 static inline void pack_group16(const uint16_t *in, unsigned width, uint8_t *out)
 {
-    const uint64_t a = squeeze16(load64(in), width), b = squeeze16(load64(in + 4), width);
+    const uint64_t a = squeeze16(weft_load_little(in), width),
+                   b = squeeze16(weft_load_little(in + 4), width);
     const unsigned bits = 4 * width; /* 36 … 64 */
-    store64(out, bits < 64 ? a | b << bits : a);
-    store64(out + 8, bits < 64 ? b >> (64 - bits) : b);
+    weft_store_little(out, bits < 64 ? a | b << bits : a);
+    weft_store_little(out + 8, bits < 64 ? b >> (64 - bits) : b);
 }
 
 static inline void unpack_group16(const uint8_t *in, unsigned width, uint16_t *out)
 {
-    const uint64_t a = load64(in), next = load64(in + 8);
+    const uint64_t a = weft_load_little(in), next = weft_load_little(in + 8);
     const unsigned bits = 4 * width;
-    store64(out, spread16(a, width));
-    store64(out + 4, spread16(bits < 64 ? a >> bits | next << (64 - bits) : next, width));
+    weft_store_little(out, spread16(a, width));
+    weft_store_little(out + 4, spread16(bits < 64 ? a >> bits | next << (64 - bits) : next, width));
 }
 
 static void pack8(unsigned width, const uint8_t *in, size_t count, uint8_t *out, size_t room)
 {
-    size_t done = 0;
+    size_t done = width == 8 ? count : 0;
+    memcpy(out, in, done);
     for (; done + PACK_GROUP <= count && room >= PACK_WORD; done += PACK_GROUP) {
-        store64(out, squeeze8(load64(in + done), width));
+        weft_store_little(out, squeeze8(weft_load_little(in + done), width));
         out += width;
         room -= width;
     }
@@ -137,7 +124,7 @@ static void pack8(unsigned width, const uint8_t *in, size_t count, uint8_t *out,
         uint8_t group[PACK_GROUP] = {0}, bytes[PACK_WORD];
         const size_t n = count - done < PACK_GROUP ? count - done : PACK_GROUP;
         memcpy(group, in + done, n);
-        store64(bytes, squeeze8(load64(group), width));
+        weft_store_little(bytes, squeeze8(weft_load_little(group), width));
         memcpy(out, bytes, (n * width + 7) / 8);
         out += width;
     }
@@ -164,9 +151,10 @@ static void pack16(unsigned width, const uint16_t *in, size_t count, uint8_t *ou
 
 static void unpack8(unsigned width, const uint8_t *in, size_t room, size_t count, uint8_t *out)
 {
-    size_t done = 0;
+    size_t done = width == 8 ? count : 0;
+    memcpy(out, in, done);
     for (; done + PACK_GROUP <= count && room >= PACK_WORD; done += PACK_GROUP) {
-        store64(out + done, spread8(load64(in), width));
+        weft_store_little(out + done, spread8(weft_load_little(in), width));
         in += width;
         room -= width;
     }
@@ -174,7 +162,7 @@ static void unpack8(unsigned width, const uint8_t *in, size_t room, size_t count
         uint8_t group[PACK_GROUP], bytes[PACK_WORD] = {0};
         const size_t n = count - done < PACK_GROUP ? count - done : PACK_GROUP;
         memcpy(bytes, in, (n * width + 7) / 8);
-        store64(group, spread8(load64(bytes), width));
+        weft_store_little(group, spread8(weft_load_little(bytes), width));
         memcpy(out + done, group, n);
         in += width;
     }

@@ -4,8 +4,9 @@
  * multiplication of Philox across counters nor the packing of floats into bytes.
  *
  * Four Philox counters lie in the 64-bit parts of a vector, a word in the low half of its part;
- * what the high halves hold is of no account, vpmuludq and the final blend take the low ones. 16
- * counters side by side hide the latency of the multiplications. A part of kernel_avx2.c.
+ * what the high halves hold is of no account, vpmuludq and the final blend take the low ones.
+ * Several such vectors side by side hide the latency of the multiplications. A part of
+ * kernel_avx2.c.
  */
 #ifndef WEFT_KERNEL_QUANT_AVX2_H
 #define WEFT_KERNEL_QUANT_AVX2_H
@@ -17,16 +18,18 @@
 #include <immintrin.h>
 
 enum {
-    SETS = 4,             /* vectors of four counters */
-    COUNTERS = 4 * SETS,  /* side by side */
-    DRAWN = 8 * COUNTERS, /* elements of these */
+    SETS = 4,       /* vectors of four counters side by side, when nothing else needs registers */
+    FUSED_SETS = 2, /* when rounding does */
+    SET = 32,       /* elements of one */
     PHILOX_ROUNDS = 10
 };
 
-/* A draw's key of every round, and its counter's words 1 … 3. */
+/* Counters of a draw differ in their first word alone, so half of the first two rounds is the same
+ * for all. What is left of these: c2 = hi(c0 MUL0) ^ first, c0 = hi(c2 MUL1) ^ second, c1 = c2
+ * MUL1, c2 = c0 MUL0 ^ third, c3 = fourth; then the other rounds with their keys. */
 typedef struct philox_words {
+    __m256i first, second, third, fourth;
     __m256i key0[PHILOX_ROUNDS], key1[PHILOX_ROUNDS];
-    uint32_t counter[4];
 } philox_words;
 
 /* The 32 random half-words of four counters, as two vectors: elements 0 … 15 and 16 … 31, so that
@@ -38,34 +41,45 @@ typedef struct drawn_words {
 
 static inline void philox_prepare(const weft_draw *draw, philox_words *w)
 {
-    uint32_t key[2];
-    weft_draw_words(draw, w->counter, key);
+    uint32_t counter[4], key[2];
+    weft_draw_words(draw, counter, key);
+    const uint64_t p1 = (uint64_t)counter[2] * WEFT_PHILOX_MUL1;
+    const uint64_t c0 = (uint32_t)(p1 >> 32) ^ counter[1] ^ key[0];
+    const uint64_t p0 = c0 * WEFT_PHILOX_MUL0;
+    w->first = _mm256_set1_epi64x(counter[3] ^ key[1]);
     for (int r = 0; r < PHILOX_ROUNDS; r++) {
         w->key0[r] = _mm256_set1_epi64x(key[0]);
         w->key1[r] = _mm256_set1_epi64x(key[1]);
         key[0] += WEFT_PHILOX_WEYL0;
         key[1] += WEFT_PHILOX_WEYL1;
     }
+    w->second = _mm256_xor_si256(_mm256_set1_epi64x((uint32_t)p1), w->key0[1]);
+    w->third = _mm256_xor_si256(_mm256_set1_epi64x((uint32_t)(p0 >> 32)), w->key1[1]);
+    w->fourth = _mm256_set1_epi64x((uint32_t)p0);
 }
 
-/* Counters block … block+15. */
-static inline void philox_blocks(const philox_words *w, uint64_t block, drawn_words out[SETS])
+/* 4 * sets counters from `block` on; sets, at most SETS, is known where this is inlined. */
+static inline __attribute__((always_inline)) void
+philox_blocks(const philox_words *w, uint64_t block, int sets, drawn_words *out)
 {
     const __m256i mul0 = _mm256_set1_epi64x(WEFT_PHILOX_MUL0);
     const __m256i mul1 = _mm256_set1_epi64x(WEFT_PHILOX_MUL1);
     __m256i c0[SETS], c1[SETS], c2[SETS], c3[SETS];
 #pragma GCC unroll 4
-    for (int s = 0; s < SETS; s++) {
-        c0[s] = _mm256_add_epi64(_mm256_set1_epi64x((int64_t)(block + 4 * (uint64_t)s)),
-                                 _mm256_setr_epi64x(0, 1, 2, 3));
-        c1[s] = _mm256_set1_epi64x(w->counter[1]);
-        c2[s] = _mm256_set1_epi64x(w->counter[2]);
-        c3[s] = _mm256_set1_epi64x(w->counter[3]);
+    for (int s = 0; s < sets; s++) {
+        const __m256i counter = _mm256_add_epi64(
+            _mm256_set1_epi64x((int64_t)(block + 4 * (uint64_t)s)), _mm256_setr_epi64x(0, 1, 2, 3));
+        const __m256i p0 = _mm256_mul_epu32(counter, mul0);
+        const __m256i mixed = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), w->first);
+        c1[s] = _mm256_mul_epu32(mixed, mul1);
+        c0[s] = _mm256_xor_si256(_mm256_srli_epi64(c1[s], 32), w->second);
+        c2[s] = _mm256_xor_si256(p0, w->third);
+        c3[s] = w->fourth;
     }
 #pragma GCC unroll 10
-    for (int r = 0; r < PHILOX_ROUNDS; r++)
+    for (int r = 2; r < PHILOX_ROUNDS; r++)
 #pragma GCC unroll 4
-        for (int s = 0; s < SETS; s++) {
+        for (int s = 0; s < sets; s++) {
             const __m256i p0 = _mm256_mul_epu32(c0[s], mul0), p1 = _mm256_mul_epu32(c2[s], mul1);
             c0[s] =
                 _mm256_xor_si256(_mm256_srli_epi64(p1, 32), _mm256_xor_si256(c1[s], w->key0[r]));
@@ -75,7 +89,7 @@ static inline void philox_blocks(const philox_words *w, uint64_t block, drawn_wo
             c3[s] = p0;
         }
 #pragma GCC unroll 4
-    for (int s = 0; s < SETS; s++) {
+    for (int s = 0; s < sets; s++) {
         const __m256i low = _mm256_blend_epi32(c0[s], _mm256_slli_epi64(c1[s], 32), 0xAA);
         const __m256i high = _mm256_blend_epi32(c2[s], _mm256_slli_epi64(c3[s], 32), 0xAA);
         out[s].half[0] = _mm256_permute2x128_si256(low, high, 0x20);
@@ -88,14 +102,18 @@ static void avx2_draw(const weft_draw *draw, uint64_t first, size_t count, uint1
     philox_words w;
     size_t done = (size_t)(-first % 8) < count ? (size_t)(-first % 8) : count;
     weft_draw_u16(draw, first, done, out);
-    if (count - done >= DRAWN)
+    if (count - done >= SET)
         philox_prepare(draw, &w);
-    for (; count - done >= DRAWN; done += DRAWN) {
+    while (count - done >= SET) {
         drawn_words drawn[SETS];
-        philox_blocks(&w, (first + done) / 8, drawn);
-        for (size_t s = 0; s < SETS; s++)
+        const size_t sets = count - done >= (size_t)SETS * SET ? SETS : 1;
+        if (sets > 1)
+            philox_blocks(&w, (first + done) / 8, SETS, drawn);
+        else
+            philox_blocks(&w, (first + done) / 8, 1, drawn);
+        for (size_t s = 0; s < sets; s++, done += SET)
             for (size_t h = 0; h < 2; h++)
-                _mm256_storeu_si256((__m256i *)(void *)(out + done + 32 * s + 16 * h),
+                _mm256_storeu_si256((__m256i *)(void *)(out + done + 16 * h),
                                     _mm256_permute4x64_epi64(drawn[s].half[h], 0xD8));
     }
     weft_draw_u16(draw, first + done, count - done, out + done);
@@ -184,30 +202,48 @@ static void avx2_levels16(const float *v, size_t count, const weft_rounding *r,
 static void avx2_drawn8(const float *v, size_t count, const weft_rounding *r, const weft_draw *draw,
                         uint64_t first, uint8_t *out)
 {
+    enum { STEP = FUSED_SETS * SET };
     const rounding_words w = rounding_prepare(r);
     const __m256i top = _mm256_set1_epi8((char)r->top);
     size_t i = 0;
-    if (first % 8 == 0 && count >= DRAWN && ratio_is_moderate(r)) {
+    if (first % 8 == 0 && count >= STEP && ratio_is_moderate(r)) {
         philox_words words;
         philox_prepare(draw, &words);
-        for (; i + DRAWN <= count; i += DRAWN) {
-            drawn_words drawn[SETS];
-            philox_blocks(&words, (first + i) / 8, drawn);
+        for (; i + STEP <= count; i += STEP) {
+            drawn_words drawn[FUSED_SETS];
+            philox_blocks(&words, (first + i) / 8, FUSED_SETS, drawn);
 #pragma GCC unroll 4
-            for (size_t s = 0; s < SETS; s++) {
-                const float *from = v + i + 32 * s;
+            for (size_t s = 0; s < FUSED_SETS; s++) {
+                const float *from = v + i + SET * s;
                 store_levels8(signed16(from, &w, drawn[s].half[0]),
-                              signed16(from + 16, &w, drawn[s].half[1]), top, out + i + 32 * s);
+                              signed16(from + 16, &w, drawn[s].half[1]), top, out + i + SET * s);
             }
         }
     }
     while (i < count) {
-        uint16_t random[DRAWN];
-        const size_t n = count - i < DRAWN ? count - i : DRAWN;
+        uint16_t random[STEP];
+        const size_t n = count - i < STEP ? count - i : STEP;
         avx2_draw(draw, first + i, n, random);
         avx2_levels8(v + i, n, r, random, out + i);
         i += n;
     }
+}
+
+static inline uint32_t equal32(const uint16_t *v, __m256i to)
+{
+    const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)v);
+    const __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(v + 16));
+    const __m256i both = _mm256_packs_epi16(_mm256_cmpeq_epi16(a, to), _mm256_cmpeq_epi16(b, to));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(both, 0xD8));
+}
+
+static void avx2_others16(const uint16_t *v, size_t count, uint16_t than, uint64_t *out)
+{
+    const __m256i to = _mm256_set1_epi16((short)than);
+    size_t i = 0;
+    for (; i + 64 <= count; i += 64)
+        *out++ = ~((uint64_t)equal32(v + i + 32, to) << 32 | equal32(v + i, to));
+    c_others16(v + i, count - i, than, out);
 }
 
 #endif

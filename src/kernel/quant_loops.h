@@ -90,4 +90,29 @@ VALUES(add16, uint16_t, d[i] + value)
 MOST(most8, uint8_t)
 MOST(most16, uint16_t)
 
+static uint64_t least16(const uint16_t *v, size_t count, uint16_t least)
+{
+    uint64_t found = 0;
+    while (count > 0) {
+        const size_t n = count < INT16_MAX ? count : INT16_MAX;
+        int16_t part = 0; /* as wide as the numbers, for the vectors' sake */
+        for (size_t i = 0; i < n; i++)
+            part = (int16_t)(part + (v[i] >= least));
+        found += (uint64_t)part;
+        v += n;
+        count -= n;
+    }
+    return found;
+}
+
+static inline void c_others16(const uint16_t *v, size_t count, uint16_t than, uint64_t *out)
+{
+    for (size_t from = 0; from < count; from += 64) {
+        uint64_t mask = 0;
+        for (size_t i = 0; i < 64 && from + i < count; i++)
+            mask |= (uint64_t)(v[from + i] != than) << i;
+        *out++ = mask;
+    }
+}
+
 #endif

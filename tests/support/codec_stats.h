@@ -12,7 +12,8 @@
 void codec_check_statistics(const char *spec, enum shape shape, size_t count, size_t trips,
                             uint64_t seed);
 
-/* Does this codec draw, and promise no bias? */
+/* Does this codec draw, each peer for itself, and promise no bias? One that draws alike on all
+ * peers has errors that are not independent: test_codec_randk. */
 bool codec_is_random(const weft_codec *c);
 /* Is there a formula for its squared error here? */
 bool codec_has_formula(const weft_codec *c);

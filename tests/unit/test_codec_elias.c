@@ -32,16 +32,16 @@ Test(codec_elias, codes_are_those_of_the_table)
         char text[80], want[80];
         const unsigned top = 200;
         const size_t bits = strlen(known[k].code);
-        weft_elias_writer w = {.out = bytes, .top = top};
-        weft_elias_write_count(&w, known[k].n - 1);
+        weft_elias_writer w;
+        weft_elias_write_begin(&w, true, known[k].n - 1, top, bytes);
         weft_elias_write_end(&w);
         text_of(bytes, bits, text);
         cr_expect_str_eq(text, known[k].code, "%lu", (unsigned long)known[k].n);
         cr_expect_eq(weft_elias_bits(known[k].n), bits);
         /* dense: of the level above by one, and its sign */
         const uint16_t number = (uint16_t)(top + 1 - known[k].n);
-        w = (weft_elias_writer){.out = bytes, .top = top};
-        weft_elias_write_dense(&w, &number, 1);
+        weft_elias_write_begin(&w, false, 0, top, bytes);
+        weft_elias_write(&w, &number, 1);
         weft_elias_write_end(&w);
         strcpy(want, known[k].code);
         if (known[k].n > 1)
@@ -64,20 +64,13 @@ static size_t write_all(bool sparse, const uint16_t *number, size_t count, unsig
                         uint8_t *out)
 {
     weft_elias_size size = {0};
-    weft_elias_writer w = {.out = out, .top = top};
+    weft_elias_writer w;
     for (size_t done = 0; done < count; done += BATCH)
         weft_elias_count(&size, number + done, count - done < BATCH ? count - done : BATCH, top);
-    if (sparse)
-        weft_elias_write_count(&w, size.nonzero);
-    for (size_t done = 0; done < count; done += BATCH) {
-        const size_t n = count - done < BATCH ? count - done : BATCH;
-        if (sparse)
-            weft_elias_write_sparse(&w, number + done, n);
-        else
-            weft_elias_write_dense(&w, number + done, n);
-    }
-    weft_elias_write_end(&w);
-    const size_t len = (size_t)(w.out - out);
+    weft_elias_write_begin(&w, sparse, size.nonzero, top, out);
+    for (size_t done = 0; done < count; done += BATCH)
+        weft_elias_write(&w, number + done, count - done < BATCH ? count - done : BATCH);
+    const size_t len = (size_t)(weft_elias_write_end(&w) - out);
     cr_assert_eq(len, sparse ? weft_elias_sparse_bytes(&size) : weft_elias_dense_bytes(&size));
     return len;
 }
