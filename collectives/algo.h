@@ -13,6 +13,7 @@
 #include "codec/traits.h"
 #include "plan/plan.h"
 #include "plan/plan_verify.h"
+#include <weft/collective.h>
 #include <weft/info.h>
 
 typedef enum weft_coll {
@@ -48,9 +49,12 @@ typedef struct weft_shape {
     size_t count; /* elements of the lane (of one block where there are blocks) */
     size_t block; /* codec block in elements: spans are cut on its edges while there are at least
                      `size` blocks in the lane, else on multiples of 8 elements; 0: one block */
-    int root;     /* of collectives with a root, else 0 */
-    bool ragged;  /* blocks have lengths of their own, of which count is the longest; a rank knows
-                     only the lengths of blocks that it sends or receives itself */
+    bool whole_blocks; /* cut on edges of blocks only, even if some spans are empty then */
+    unsigned levels; /* s of integers -s … s that are added up on the way; 0: what travels has one
+                        width. For costs */
+    int root;        /* of collectives with a root, else 0 */
+    bool ragged; /* blocks have lengths of their own, of which count is the longest; a rank knows
+                    only the lengths of blocks that it sends or receives itself */
     const weft_spec *spec; /* the algorithm's parameters; NULL: their defaults */
     const int *host;       /* per rank the number of its host, 0 … size-1; NULL: all on one */
     const int *order;      /* the rank at each place of the algorithm; NULL: rank i at place i.
@@ -63,6 +67,10 @@ typedef struct weft_shape {
 enum {
     WEFT_NEEDS_MERGE = 1u << 0,    /* folds or merges encodings: codec trait MERGES */
     WEFT_NEEDS_ELEMENTS = 1u << 1, /* scales encodings: they must be the elements, trait LOSSLESS */
+    WEFT_NEEDS_SHARED = 1u << 2,   /* levels of a scale that all peers agree on: SHARES */
+    WEFT_NEEDS_SIGNS = 1u << 3,    /* counts signs: codec sign */
+    WEFT_NEEDS_PAIRS = 1u << 4,    /* selects from sums: SELECTS */
+    WEFT_NEEDS_LOSSY = 1u << 5,    /* encodes sums again */
 };
 
 /* What an algorithm does. */
@@ -70,7 +78,9 @@ enum {
     WEFT_ALGO_REPLIES = 1u << 0, /* sends elements too, not only encodings */
     WEFT_ALGO_GRAPH = 1u << 1,   /* talks along the edges of shape.graph only */
     WEFT_ALGO_RING = 1u << 3,    /* a rank talks to the ranks beside it: takes the ring order */
-    WEFT_ALGO_TREE = 1u << 4, /* goes along a tree from rank 0 or the root: takes the tree order */
+    WEFT_ALGO_TREE = 1u << 4,  /* goes along a tree from rank 0 or the root: takes the tree order */
+    WEFT_ALGO_NAMED = 1u << 5, /* only where it is asked for: it means something of its own */
+    WEFT_ALGO_SELECTS = 1u << 6, /* its merges keep the largest only */
     WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in the order of its places, so that it
                                     serves operations that do not commute where shape.order is NULL
                                   */
@@ -157,8 +167,13 @@ typedef struct weft_choice {
     uint64_t count;       /* elements of the whole vector */
     size_t element_bytes; /* of the dtype */
     double encoded_bytes; /* of one element as encoded, on average (the codec's bound / count) */
+    double reply_bytes;   /* of one element in replies; 0: element_bytes */
     uint32_t traits;      /* of the codec */
-    bool ordered;         /* the operation does not commute */
+    unsigned levels;      /* as in weft_shape */
+    bool signs;           /* the codec sends nothing but signs */
+    bool reply_asked;     /* for replies a codec was asked for */
+    weft_fidelity fidelity;
+    bool ordered; /* the operation does not commute */
     bool ragged;
     int root;
     const int *host;            /* as in weft_shape */
@@ -199,6 +214,10 @@ int weft_algo_read(const char *spec, const weft_choice *c, weft_pick *ret);
 int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret);
 /* Why the algorithm cannot serve, in words; "": it can. */
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap);
+/* The same, or why it is not for "auto" to choose. */
+void weft_algo_reserve(const weft_pick *p, const weft_choice *c, char *text, size_t cap);
+/* "exact", "requantized", "merged", "voted": what the algorithm makes of contributions. */
+const char *weft_algo_fidelity(const weft_algo *a, bool replies_lossy);
 /* The index-th algorithm of the collective with its default parameters and its price, whether it
  * fits or not. false: there is none. */
 bool weft_algo_candidate(int index, const weft_choice *c, weft_pick *ret);

@@ -76,6 +76,7 @@ static void exchange(weft_plan *p, const weft_shape *s, int q)
         weft_plan_recv(p, got, peer, whole);
         weft_plan_fence(p);
         weft_plan_merge(p, got, have, r < peer); /* into what came: what was sent is not mine */
+        weft_plan_alike(p, 2 * (uint32_t)d, (uint32_t)v % (2 * (uint32_t)d));
         const int spare = have;
         have = got;
         got = spare;

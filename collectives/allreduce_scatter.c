@@ -56,8 +56,7 @@ static int build(weft_plan *p, const weft_shape *s)
         else
             weft_plan_add(p, i == r ? OWN : GOT, mine);
     }
-    if (size > 1)
-        weft_plan_reply(p, OUT, mine);
+    weft_plan_reply(p, OUT, mine); /* alone too: a reply with a memory changes it */
     for (int d = 1; d < size; d++)
         weft_plan_send(p, OUT, (r + d) % size);
     for (int d = 1; d < size; d++) {

@@ -20,7 +20,8 @@ weft_cuts weft_cuts_of(const weft_shape *s, weft_span whole, int parts)
 {
     const size_t into = (size_t)parts, count = whole.count;
     const size_t blocks = s->block ? count / s->block + (count % s->block != 0) : 1;
-    const size_t edge = s->block && blocks >= into ? s->block : SMALL_EDGE;
+    const bool on_blocks = s->block && (blocks >= into || s->whole_blocks);
+    const size_t edge = on_blocks ? s->block : SMALL_EDGE;
     const size_t edges = count / edge + (count % edge != 0);
 
     return (weft_cuts){.whole = whole,

@@ -30,6 +30,7 @@ static weft_shape shape(const weft_pick *p, const weft_choice *c, size_t count)
                         .size = c->size,
                         .count = count,
                         .block = GRAIN,
+                        .levels = c->levels,
                         .root = c->root,
                         .ragged = c->ragged,
                         .spec = &p->spec,
@@ -38,10 +39,15 @@ static weft_shape shape(const weft_pick *p, const weft_choice *c, size_t count)
                         .file = p->file};
 }
 
+static double reply_bytes(const weft_choice *c)
+{
+    return c->reply_bytes > 0 ? c->reply_bytes : (double)c->element_bytes;
+}
+
 /* Most bytes that an element takes in any message. */
 static double widest(const weft_algo *a, const weft_choice *c)
 {
-    const double element = (double)c->element_bytes;
+    const double element = reply_bytes(c);
     return (a->traits & WEFT_ALGO_REPLIES) && element > c->encoded_bytes ? element
                                                                          : c->encoded_bytes;
 }
@@ -117,7 +123,7 @@ void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
     const size_t whole = count / lane;
     const double lanes = count ? (double)(whole + (count % lane != 0)) : 1;
     const weft_shape s = shape(p, c, count);
-    const weft_cost k = p->algo->cost(&s, c->encoded_bytes, (double)c->element_bytes);
+    const weft_cost k = p->algo->cost(&s, c->encoded_bytes, reply_bytes(c));
     const double shared = k.peers > 1 ? (k.peers - 1) / k.peers : 0,
                  serial = serial_bytes(&k, lanes);
 
@@ -138,16 +144,67 @@ static double price(const weft_pick *p, const weft_choice *c)
     return all.seconds;
 }
 
+/* What the algorithm needs and the codec is not; NULL: nothing. */
+static const char *codec_lacks(const weft_algo *a, const weft_choice *c)
+{
+    const uint32_t needs = a->needs, has = c->traits;
+
+    if ((needs & WEFT_NEEDS_MERGE) && !(has & WEFT_CODEC_MERGES))
+        return "combines encodings, which this codec cannot do without coding again";
+    if ((needs & WEFT_NEEDS_ELEMENTS) && !(has & WEFT_CODEC_LOSSLESS))
+        return "weighs encodings, which this codec cannot do without coding again";
+    if ((needs & WEFT_NEEDS_SHARED) && !c->levels)
+        return "adds levels of a scale that all share: codec qsgd with norm=max, or tern";
+    if ((needs & WEFT_NEEDS_SIGNS) && !c->signs)
+        return "counts signs: codec sign:scaled=no";
+    if ((needs & WEFT_NEEDS_PAIRS) && !(has & WEFT_CODEC_SELECTS))
+        return "selects from sums of sparse vectors: codec topk or threshold";
+    if ((needs & WEFT_NEEDS_LOSSY) && (has & (WEFT_CODEC_LOSSLESS | WEFT_CODEC_WHOLE)))
+        return "encodes sums again, part by part, which goes with no codec that loses nothing or "
+               "takes the vector as a whole";
+    if ((has & WEFT_CODEC_WHOLE) && a->parts)
+        return "cuts the vector, which this codec encodes as a whole";
+    return NULL;
+}
+
+static bool requantizes(const weft_algo *a)
+{
+    return (a->needs & WEFT_NEEDS_LOSSY) != 0;
+}
+
+const char *weft_algo_fidelity(const weft_algo *a, bool replies_lossy)
+{
+    const bool again = replies_lossy && (a->traits & WEFT_ALGO_REPLIES);
+
+    return a->traits & WEFT_ALGO_SELECTS ? "merged"
+           : a->needs & WEFT_NEEDS_SIGNS ? "voted"
+           : requantizes(a) || again     ? "requantized"
+                                         : "exact";
+}
+
+void weft_algo_reserve(const weft_pick *p, const weft_choice *c, char *text, size_t cap)
+{
+    weft_algo_objection(p, c, text, cap);
+    if (text[0] == '\0' && (p->algo->traits & WEFT_ALGO_NAMED))
+        snprintf(text, cap, "is for those who name it");
+    else if (text[0] == '\0' && requantizes(p->algo) && c->fidelity != WEFT_FIDELITY_REQUANTIZED)
+        snprintf(text, cap, "encodes sums again: fidelity requantized");
+}
+
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap)
 {
     const weft_shape s = shape(p, c, (size_t)c->count);
+    const char *lacks;
 
     assert(p->algo);
     text[0] = '\0';
-    if ((p->algo->needs & WEFT_NEEDS_MERGE) && !(c->traits & WEFT_CODEC_MERGES))
-        snprintf(text, cap, "combines encodings, which this codec cannot do without coding again");
-    else if ((p->algo->needs & WEFT_NEEDS_ELEMENTS) && !(c->traits & WEFT_CODEC_LOSSLESS))
-        snprintf(text, cap, "weighs encodings, which this codec cannot do without coding again");
+    lacks = codec_lacks(p->algo, c);
+    if (lacks)
+        snprintf(text, cap, "%s", lacks);
+    else if (requantizes(p->algo) && c->fidelity == WEFT_FIDELITY_EXACT)
+        snprintf(text, cap, "encodes sums again, which fidelity exact rules out");
+    else if (c->reply_asked && !(p->algo->traits & WEFT_ALGO_REPLIES))
+        snprintf(text, cap, "sends no replies, for which there is a codec");
     else if (c->ordered && !(p->algo->traits & WEFT_ALGO_ORDERED))
         snprintf(
             text, cap,
@@ -216,7 +273,7 @@ bool weft_algo_candidate(int index, const weft_choice *c, weft_pick *ret)
             continue;
         if (pick(a, a->name, ret))
             return false;
-        weft_algo_objection(ret, c, objection, sizeof objection);
+        weft_algo_reserve(ret, c, objection, sizeof objection);
         ret->seconds = objection[0] ? -1 : price(ret, c);
         return true;
     }
@@ -232,7 +289,7 @@ static int choose(const weft_choice *c, weft_pick *ret)
     for (int i = 0; weft_algo_candidate(i, c, &p); i++) {
         if (p.seconds < 0) {
             const size_t len = strlen(all);
-            weft_algo_objection(&p, c, objection, sizeof objection);
+            weft_algo_reserve(&p, c, objection, sizeof objection);
             snprintf(all + len, sizeof all - len, "%s%s %s", len ? "; " : "", p.algo->name,
                      objection);
         } else if (!found || p.seconds < ret->seconds) {

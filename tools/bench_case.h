@@ -19,7 +19,8 @@ typedef struct weft_bench_settings {
     weft_dtype dtype;
     weft_op op;
     int root;
-    const char *codec, *algo; /* SPECs; algo NULL: automatic */
+    const char *codec;     /* SPEC; "raw" where none was asked for */
+    weft_coll_opts coding; /* algorithm, codecs and fidelity as they were asked for */
     bool lossy, unbiased;
     size_t begin, end; /* bytes */
     double factor;

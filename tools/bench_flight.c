@@ -11,13 +11,11 @@ static int call(weft_bench_peer *b, const weft_bench_row *row, bool inplace, siz
     weft_receipt *receipt = &b->receipts[operation];
     *receipt = (weft_receipt){.size = sizeof(*receipt)};
     /* One draw for all iterations: their results must be equal bit for bit. */
-    const weft_coll_opts opts = {.size = sizeof(opts),
-                                 .algo = s->algo,
-                                 .codec = s->codec,
-                                 .own = own,
-                                 .draw = 1,
-                                 .tensor = (uint32_t)operation,
-                                 .receipt = receipt};
+    weft_coll_opts opts = s->coding;
+    opts.own = own;
+    opts.draw = 1;
+    opts.tensor = (uint32_t)operation;
+    opts.receipt = receipt;
     const weft_kind_args args = {.in = weft_bench_side(b, row, inplace, true, operation),
                                  .out = weft_bench_side(b, row, inplace, false, operation),
                                  .count = row->count,

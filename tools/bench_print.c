@@ -9,7 +9,7 @@ void weft_bench_print_head(const weft_bench_settings *s, const weft_peer *peer, 
 {
     (void)fprintf(to, "# weft %s: %s, %d peer%s, link %s, codec %s, algorithm %s\n", weft_version(),
                   s->kind->name, peer->size, peer->size == 1 ? "" : "s", peer->launch->link,
-                  s->codec, s->algo != NULL ? s->algo : "auto");
+                  s->codec, s->coding.algo != NULL ? s->coding.algo : "auto");
     if (s->at_once > 1) {
         (void)fprintf(to, "# %zu operations of the size at once; time, bandwidth%s: of all\n",
                       s->at_once, s->lossy ? " and bytes" : "");
@@ -152,13 +152,13 @@ int weft_bench_print_end(weft_peer *peer, const weft_bench_settings *s, weft_ben
     if (!s->kind->empty) {
         (void)fprintf(out->text, "# average bus bandwidth: %.3f GB/s\n", busbw);
     }
-    json_t *root =
-        json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:I, s:f}", "weft",
-                  weft_version(), "build", weft_build_info(), "collective", s->kind->name, "peers",
-                  peer->size, "link", peer->launch->link, "dtype", weft_dtype_name(s->dtype), "op",
-                  weft_op_name(s->op), "root", s->root, "codec", s->codec, "algo",
-                  s->algo != NULL ? s->algo : "auto", "at_once", (json_int_t)s->at_once, "rows",
-                  json_incref(out->rows), "wrong", (json_int_t)out->wrong, "busbw_mean_gbs", busbw);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:o, s:I, s:f}", "weft",
+        weft_version(), "build", weft_build_info(), "collective", s->kind->name, "peers",
+        peer->size, "link", peer->launch->link, "dtype", weft_dtype_name(s->dtype), "op",
+        weft_op_name(s->op), "root", s->root, "codec", s->codec, "algo",
+        s->coding.algo != NULL ? s->coding.algo : "auto", "at_once", (json_int_t)s->at_once, "rows",
+        json_incref(out->rows), "wrong", (json_int_t)out->wrong, "busbw_mean_gbs", busbw);
     if (weft_report_json(weft_cli_text(s->cli, "json"), root, why) != 0) {
         return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
     }

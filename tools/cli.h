@@ -67,7 +67,7 @@ struct weft_command {
 };
 
 extern const weft_command weft_cmd_run, weft_cmd_train, weft_cmd_bench, weft_cmd_call,
-    weft_cmd_topo, weft_cmd_info;
+    weft_cmd_codec, weft_cmd_topo, weft_cmd_info;
 
 /* The part that a word names; NULL: none. */
 const weft_command *weft_cli_part(const weft_command *command, const char *word);

@@ -7,6 +7,7 @@
 #include "bench_parts.h"
 #include "bench_print.h"
 #include "cli.h"
+#include "coding_words.h"
 #include "peers.h"
 #include "rehearse.h"
 #include "report.h"
@@ -24,12 +25,7 @@ static const weft_cli_option options[] = {
      .min = 0, .max = 1e6, .help = "timed iterations; 0: at least 5, until 0.3 s are measured"},
     {.name = "warmup", .letter = 'w', .kind = WEFT_CLI_WHOLE, .metavar = "N", .value = "2",
      .min = 0, .max = 1e6, .help = "iterations before them"},
-    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",
-     .help = "how contributions are encoded"},
-    {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
-     .help = "algorithm; else WEFT_ALGO, else auto"},
-    {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F", .value = "exact",
-     .choices = "exact", .help = "every contribution is encoded once"},
+    WEFT_CODING_OPTIONS,
     {.name = "dtype", .letter = 'd', .kind = WEFT_CLI_TEXT, .metavar = "T", .value = "float32",
      .choices = WEFT_DTYPE_CHOICES, .help = "element type"},
     {.name = "op", .letter = 'o', .kind = WEFT_CLI_TEXT, .metavar = "O", .value = "sum",
@@ -92,11 +88,21 @@ static int body(weft_peer *peer, void *user)
     return status != 0 ? status : out.wrong != 0 ? WEFT_EXIT_WRONG : WEFT_EXIT_DONE;
 }
 
-/* Look at the codec: is it lossy, does it have a variance bound? */
+/* Look at the codec: is it lossy, does it have a variance bound? Algorithms that bring one of their
+ * own have a lossy one. */
 static int check_codec(const weft_cli *cli, weft_bench_settings *s)
 {
     weft_codec *codec = NULL;
     double omega = 0.0;
+    if (s->codec == NULL) {
+        static const char *const own[] = {"vote", "gtopk_", "topk_"};
+        const char *algo = s->coding.algo != NULL ? s->coding.algo : "";
+        for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+            s->lossy = s->lossy || strncmp(algo, own[i], strlen(own[i])) == 0;
+        }
+        s->codec = "raw";
+        return 0;
+    }
     if (weft_codec_open(&codec, s->codec) != WEFT_OK) {
         return weft_cli_refuse(cli, "%s", weft_last_error()->message);
     }
@@ -133,7 +139,6 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
                                .kind = kind,
                                .root = (int)weft_cli_whole(cli, "root"),
                                .codec = weft_cli_text(cli, "codec"),
-                               .algo = weft_cli_text(cli, "algo"),
                                .begin = weft_cli_size(cli, "begin"),
                                .end = weft_cli_size(cli, "end"),
                                .factor = weft_cli_real(cli, "factor"),
@@ -142,6 +147,8 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
                                .at_once = (size_t)weft_cli_whole(cli, "at-once"),
                                .inplace = weft_cli_flag(cli, "inplace"),
                                .rss = weft_cli_flag(cli, "rss")};
+    s->coding.size = sizeof(s->coding);
+    weft_coding_words(cli, &s->coding);
     if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &s->dtype) != WEFT_OK ||
         weft_op_parse(weft_cli_text(cli, "op"), &s->op) != WEFT_OK) {
         return weft_cli_refuse(cli, "%s", weft_last_error()->message);
@@ -190,8 +197,8 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
         return weft_cli_refuse(cli, "%s", why);
     }
     int bad = check_codec(cli, s);
-    bad = bad != 0 ? bad : weft_check_algo(cli, "--algo", kind->family, s->algo);
-    return bad != 0 ? bad : weft_rehearse_call(cli, kind, s->dtype, s->op, s->codec, s->algo);
+    bad = bad != 0 ? bad : weft_check_algo(cli, "--algo", kind->family, s->coding.algo);
+    return bad != 0 ? bad : weft_rehearse_call(cli, kind, s->dtype, s->op, &s->coding);
 }
 
 static int run(const weft_cli *cli)

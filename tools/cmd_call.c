@@ -6,6 +6,7 @@
 
 #include "call_data.h"
 #include "cli.h"
+#include "coding_words.h"
 #include "rankfile.h"
 #include "rehearse.h"
 #include "report.h"
@@ -24,12 +25,7 @@ static const weft_cli_option options[] = {
      .max = 65534, .help = "root, of collectives that have one"},
     {.name = "counts", .kind = WEFT_CLI_TEXT, .metavar = "N,N,…",
      .help = "elements of each rank's block, of scatterv, reduce_scatterv and alltoallv"},
-    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",
-     .help = "how contributions are encoded"},
-    {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
-     .help = "algorithm; else WEFT_ALGO, else auto"},
-    {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F", .value = "exact",
-     .choices = "exact", .help = "every contribution is encoded once"},
+    WEFT_CODING_OPTIONS,
     {.name = "residual-in", .kind = WEFT_CLI_TEXT, .metavar = "PATTERN",
      .help = "error feedback: added to the input"},
     {.name = "residual-out", .kind = WEFT_CLI_TEXT, .metavar = "PATTERN",
@@ -50,13 +46,12 @@ static int operate(weft_peer *peer, const weft_call_settings *s, weft_call_data 
 {
     weft_group_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
     weft_coll_opts opts = {.size = sizeof(opts),
-                           .algo = weft_cli_text(s->cli, "algo"),
-                           .codec = weft_cli_text(s->cli, "codec"),
                            .own = d->own,
                            .residual = d->residual,
                            .draw = (uint64_t)weft_cli_whole(s->cli, "draw"),
                            .tensor = (uint32_t)weft_cli_whole(s->cli, "tensor"),
                            .receipt = &d->receipt};
+    weft_coding_words(s->cli, &opts);
     const weft_kind_args args = {.in = d->in,
                                  .out = d->out,
                                  .count = d->count,
@@ -119,7 +114,7 @@ static int tell_sent(weft_peer *peer, const weft_call_settings *s, const weft_ca
         json_t *root = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:o}", "weft",
                                  weft_version(), "collective", s->kind->name, "peers", peer->size,
                                  "count", (json_int_t)d->count, "dtype", weft_dtype_name(s->dtype),
-                                 "op", weft_op_name(s->op), "codec", weft_cli_text(s->cli, "codec"),
+                                 "op", weft_op_name(s->op), "codec", weft_coding_codec(s->cli),
                                  "algo", r->algo, "ranks", ranks);
         if (weft_report_json(path, root, why) != 0) {
             status = weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
@@ -298,10 +293,11 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_call_sett
         return weft_cli_refuse(cli, "%s", weft_last_error()->message);
     }
     s->element = weft_dtype_bytes(s->dtype);
-    const char *codec = weft_cli_text(cli, "codec"), *algo = weft_cli_text(cli, "algo");
+    weft_coll_opts coding = {.size = sizeof(coding)};
+    weft_coding_words(cli, &coding);
     int bad = check_options(cli, launch, s);
-    bad = bad != 0 ? bad : weft_check_algo(cli, "--algo", kind->family, algo);
-    bad = bad != 0 ? bad : weft_rehearse_call(cli, kind, s->dtype, s->op, codec, algo);
+    bad = bad != 0 ? bad : weft_check_algo(cli, "--algo", kind->family, coding.algo);
+    bad = bad != 0 ? bad : weft_rehearse_call(cli, kind, s->dtype, s->op, &coding);
     bad = bad != 0 ? bad : read_counts(cli, launch, s);
     return bad != 0 ? bad : check_files(cli, launch, s);
 }

@@ -4,6 +4,7 @@
 #   fuzz      FUZZ_SECONDS (1800) of fresh input for each target
 #   repeat    the suites of real processes REPEAT (20) times, with the machine idle and loaded
 #   valgrind  every unit test
+#   codecs    statistics of every random codec, all parameters
 #   topo      every plan for 1 to 64 peers; simulations of thousands
 # The last line says "N passed, N failed", a part counting as one.
 set -u
@@ -39,6 +40,7 @@ part 'fuzz' env FUZZ_SECONDS="${FUZZ_SECONDS:-1800}" sh tools/check.sh fuzz
 part 'repeat, one at a time' repeat 1
 part 'repeat, four times more than cores' repeat $((4 * jobs))
 part 'unit tests under valgrind' memory
+part 'statistics of codecs' meson test -C build/gcc --no-rebuild --print-errorlogs --quiet --suite nightly
 part 'plans of 1 to 64 peers' build/gcc/tools/weft topo verify -n 1..64
 part 'simulations of thousands of peers' python3 tests/cli/topo_sizes.py build/gcc/tools/weft
 printf '\n%s passed, %s failed\n' "$passed" "$failed"

@@ -85,10 +85,9 @@ void weft_alone_close(weft_alone *alone)
 }
 
 int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dtype, weft_op op,
-                       const char *codec, const char *algo)
+                       const weft_coll_opts *coding)
 {
-    const weft_coll_opts opts = {
-        .size = sizeof(opts), .codec = codec, .algo = weft_rehearsed_algo(algo)};
+    weft_coll_opts opts = *coding;
     const uint64_t in = 0; /* room for an element of any type */
     uint64_t out = 0;
     const size_t count = 1;
@@ -101,6 +100,7 @@ int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dt
                                  .op = op,
                                  .opts = &opts};
     weft_alone alone;
+    opts.algo = weft_rehearsed_algo(coding->algo);
     const int bad = weft_alone_open(cli, &alone);
     const int code = bad == 0 ? kind->call(alone.group, &args, NULL) : WEFT_OK;
     if (code != WEFT_OK) {

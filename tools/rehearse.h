@@ -31,8 +31,9 @@ typedef struct weft_alone {
 int weft_alone_open(const weft_cli *cli, weft_alone *ret);
 void weft_alone_close(weft_alone *alone);
 
-/* One call of the collective on one element. 0, or the exit status after telling. */
+/* One call of the collective on one element, with these codecs, algorithm and fidelity. 0, or the
+ * exit status after telling. */
 int weft_rehearse_call(const weft_cli *cli, const weft_kind *kind, weft_dtype dtype, weft_op op,
-                       const char *codec, const char *algo);
+                       const weft_coll_opts *coding);
 
 #endif

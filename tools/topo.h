@@ -13,6 +13,7 @@
 #include <weft/topology.h>
 
 #include "cli.h"
+#include "coding_words.h"
 
 extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft_topo_sim,
     weft_topo_explain, weft_topo_export;
@@ -25,8 +26,12 @@ extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft
 #define WEFT_TOPO_QUERY_OPTIONS                                                                    \
     {.name = "dtype", .letter = 'd', .kind = WEFT_CLI_TEXT, .metavar = "T", .value = "float32",    \
      .help = "element type"},                                                                      \
-    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",                    \
-     .help = "how contributions are encoded"},                                                     \
+    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",                                    \
+     .help = "how contributions are encoded; else what goes with the algorithm, raw"},             \
+    {.name = "reply-codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",                              \
+     .help = "how the replies of algorithm scatter are encoded"},                                  \
+    {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F",                                    \
+     .choices = WEFT_FIDELITY_CHOICES, .help = "what auto may choose; else exact"},                \
     {.name = "root", .letter = 'r', .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0",       \
      .min = 0, .max = 65534, .help = "of collectives that have one"},                              \
     {.name = "hosts", .kind = WEFT_CLI_TEXT, .metavar = "HxP",                                     \
@@ -41,6 +46,12 @@ extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft
     {.name = "lane", .kind = WEFT_CLI_SIZE, .metavar = "BYTES", .value = "0", .min = 0,            \
      .max = 0x1p40, .help = "elements of a lane, in bytes; 0: as weft cuts it"}
 /* clang-format on */
+
+/* Its codec in words. */
+static inline const char *weft_topo_codec(const weft_query *q)
+{
+    return q->codec != NULL ? q->codec : "raw";
+}
 
 /* A query and the memory behind it. */
 typedef struct weft_topo_query {

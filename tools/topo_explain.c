@@ -184,7 +184,7 @@ static json_t *answer_json(const weft_cli *cli, const weft_query *q, size_t byte
     return json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:s?, s:o}", "weft", weft_version(),
                      "collective", q->collective, "peers", q->peers, "bytes", (json_int_t)bytes,
                      "count", (json_int_t)q->count, "dtype", weft_dtype_name(q->dtype), "codec",
-                     q->codec, "asked", weft_cli_text(cli, "algo"), "chosen",
+                     weft_topo_codec(q), "asked", weft_cli_text(cli, "algo"), "chosen",
                      c != NULL ? c->algo : NULL, "candidates", all);
 }
 
@@ -199,7 +199,7 @@ static int tell(const weft_cli *cli, const weft_query *q, size_t bytes)
         weft_topo_bytes_text((double)bytes, text);
         (void)fprintf(to, "# weft %s: %s of %s, %llu %s, %d peers, codec %s\n", weft_version(),
                       q->collective, text, (unsigned long long)q->count, weft_dtype_name(q->dtype),
-                      q->peers, q->codec);
+                      q->peers, weft_topo_codec(q));
         print_table(to, &a);
         print_reason(to, &a, chosen(&a), weft_cli_text(cli, "algo"));
         if (weft_report_json(path, answer_json(cli, q, bytes, &a), why) != 0) {

@@ -240,6 +240,8 @@ bool weft_topo_query_read(const weft_cli *cli, const char *collective, weft_topo
     weft_topo_query t = {.q = {.size = sizeof(t.q),
                                .collective = collective,
                                .codec = weft_cli_text(cli, "codec"),
+                               .reply_codec = weft_cli_text(cli, "reply-codec"),
+                               .fidelity = weft_fidelity_of(weft_cli_text(cli, "fidelity")),
                                .peers = (int)weft_cli_whole(cli, "peers"),
                                .root = (int)weft_cli_whole(cli, "root")}};
     if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &t.q.dtype) != WEFT_OK) {

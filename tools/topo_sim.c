@@ -179,7 +179,7 @@ static json_t *job_json(const sim_job *job)
     }
     return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:o, s:o}", "weft", weft_version(),
                      "collective", job->q.collective, "peers", job->q.peers, "dtype",
-                     weft_dtype_name(job->q.dtype), "codec", job->q.codec, "topology",
+                     weft_dtype_name(job->q.dtype), "codec", weft_topo_codec(&job->q), "topology",
                      job->q.topology != NULL ? weft_topology_spec(job->q.topology) : NULL,
                      "network", weft_topo_net_json(job->net), "rows", rows);
 }
@@ -231,7 +231,8 @@ static int report(const sim_job *job)
     const bool hosts = job->q.hosts != NULL;
     char why[256];
     (void)fprintf(to, "# weft %s, simulated: %s of %s, %d peers, codec %s\n", weft_version(),
-                  job->q.collective, weft_dtype_name(job->q.dtype), job->q.peers, job->q.codec);
+                  job->q.collective, weft_dtype_name(job->q.dtype), job->q.peers,
+                  weft_topo_codec(&job->q));
     weft_topo_net_print(job->net, hosts, to);
     print_rows(job, to);
     if (weft_report_json(json, job_json(job), why) != 0) {

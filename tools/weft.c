@@ -13,7 +13,8 @@
 #include "cli.h"
 
 static const weft_command *const commands[] = {&weft_cmd_run,  &weft_cmd_train, &weft_cmd_bench,
-                                               &weft_cmd_call, &weft_cmd_topo,  &weft_cmd_info};
+                                               &weft_cmd_call, &weft_cmd_codec, &weft_cmd_topo,
+                                               &weft_cmd_info};
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(*commands) };
 
 /*

@@ -51,6 +51,24 @@ WEFT_API int weft_codec_omega(const weft_codec *codec, size_t count, double *ret
 WEFT_API int weft_codec_encode(const weft_codec *codec, const weft_draw *draw, const float *in,
                                size_t count, void *out, size_t cap, size_t *ret_len);
 
+/** Floats of state by which a codec goes on where its last call for the same tensor stopped (the
+ * warm start of "powersgd"), for vectors of count floats; 0 when it has none. */
+WEFT_API size_t weft_codec_state_count(const weft_codec *codec, size_t count);
+
+/**
+ * weft_codec_encode() with a warm start. The state is the caller's: of one tensor, of one peer,
+ * to be saved with a checkpoint; all zeros before the first call. Decoding needs none.
+ *
+ * @param warm      weft_codec_state_count() floats, the state so far; NULL: none. Of codecs without
+ *                  state it is not looked at.
+ * @param ret_warm  the state to pass to the next call, written on success only; may be warm; NULL:
+ *                  not wanted. Keep it only once what was encoded has reached the others.
+ * @return as weft_codec_encode(); WEFT_EINVAL warm holds NaN or infinity.
+ */
+WEFT_API int weft_codec_encode_warm(const weft_codec *codec, const weft_draw *draw, const float *in,
+                                    size_t count, const float *warm, float *ret_warm, void *out,
+                                    size_t cap, size_t *ret_len);
+
 /** Decode exactly count floats. @return 0, or WEFT_ECODEC with codec, offset and reason; out is
  *  untouched then. */
 WEFT_API int weft_codec_decode(const weft_codec *codec, const void *in, size_t len, float *out,

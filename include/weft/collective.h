@@ -36,6 +36,13 @@
 extern "C" {
 #endif
 
+/** What to do where a peer's input to a lossy codec holds NaN or infinity. */
+typedef enum weft_nonfinite {
+    WEFT_NONFINITE_ERROR = 0, /**< WEFT_ENONFINITE on all peers, naming the rank and the element */
+    WEFT_NONFINITE_SKIP = 1   /**< this peer contributes zeros (and its residual); the receipt says
+                                   so. WEFT_MEAN still divides by all peers */
+} weft_nonfinite;
+
 /** What one operation did, on this peer. */
 typedef struct weft_receipt {
     size_t size;              /**< sizeof(weft_receipt), set by the caller */
@@ -46,6 +53,18 @@ typedef struct weft_receipt {
     uint64_t body_bytes_received; /**< bodies of data frames taken */
     uint64_t wire_bytes_sent;     /**< frames of this operation with their 64-byte headers */
     uint64_t lanes;               /**< lanes the vector was cut into */
+    char fidelity[16]; /**< "exact", "requantized"; "voted" of vote, "merged" of gtopk_… */
+    uint64_t skipped;  /**< 1: the input was not finite, and zeros went in */
+    /* Nanoseconds. */
+    uint64_t total_ns;   /**< from the operation's turn to its end */
+    uint64_t encode_ns;  /**< of those: encoding contributions and replies */
+    uint64_t combine_ns; /**< folding and merging what came */
+    uint64_t decode_ns;  /**< decoding, and adding to the result */
+    uint64_t send_ns;    /**< handing messages to links */
+    uint64_t wait_ns;    /**< the rest: waiting for messages, other operations' work */
+    /* With opts->measure_error and a codec that loses something, else 0. */
+    double input_norm; /**< Euclidean norm of what was encoded (input and residual) */
+    double error_norm; /**< and of what encoding changed in it */
 } weft_receipt;
 
 /** Options of one call. NULL, or zeroed with size set, means the defaults. */
@@ -61,10 +80,26 @@ typedef struct weft_coll_opts {
     uint64_t draw;   /**< keys the random numbers of lossy codecs, 1 … 2^48-1 (the caller's step:
                           a retry uses the same); 0: the operation's number */
     uint32_t tensor; /**< keys them too, 0 … 65535 */
-    int64_t timeout_ms;    /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
-                                Up to dead_ms more where the peer waited for is in the operation too:
-                                so the one that waits for the culprit speaks first */
-    weft_receipt *receipt; /**< filled when the operation succeeds; NULL: not wanted */
+    int64_t timeout_ms;     /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
+                                 Up to dead_ms more where the peer waited for is in the operation too:
+                                 so the one that waits for the culprit speaks first */
+    int measure_error;      /**< 1: the receipt tells the encoding's error, where contributions are
+                                 encoded once; costs a pass over the vector */
+    weft_receipt *receipt;  /**< filled when the operation succeeds; NULL: not wanted */
+    weft_fidelity fidelity; /**< 0: exact */
+    weft_nonfinite nonfinite; /**< this peer's own affair; 0: an error on all */
+    const char *reply_codec;  /**< codec of the replies of algorithm scatter, a SPEC: the owner of
+                                   a span encodes its sum once more (fidelity requantized); NULL:
+                                   elements as they are */
+    float *reply_memory;      /**< H, in/out, count floats, the same on all peers: only the
+                                   difference to it is encoded, and reply_alpha of what was
+                                   decoded is added; with a reply_codec; NULL: none */
+    float reply_alpha;        /**< 0 to 1 */
+    const float *reply_carry; /**< count floats, added to the sum (mean) by the owner of each
+                                   span, who alone reads them there; with a reply_codec; NULL */
+    float *owned;             /**< out, count floats, written where this peer owns a span: the
+                                   exact sum (mean) there, before carry and reply; of scatter;
+                                   NULL: not wanted */
     const weft_user_op *user_op; /**< what WEFT_USER means, copied by the call; NULL with any other
                                       operation */
 } weft_coll_opts;

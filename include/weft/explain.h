@@ -35,10 +35,12 @@ enum { WEFT_EXPLAIN_ALGO = 128, WEFT_EXPLAIN_TEXT = 160 };
 
 /** Which operation is meant: the arguments of the call, as far as they decide what is done. */
 typedef struct weft_query {
-    size_t size;            /**< sizeof(weft_query) */
-    const char *collective; /**< "allreduce", as `weft info` lists them */
-    const char *algo;       /**< SPEC of its algorithm; NULL or "auto": the cheapest that fits */
-    const char *codec;      /**< SPEC; NULL: "raw" */
+    size_t size;             /**< sizeof(weft_query) */
+    const char *collective;  /**< "allreduce", as `weft info` lists them */
+    const char *algo;        /**< SPEC of its algorithm; NULL or "auto": the cheapest that fits */
+    const char *codec;       /**< SPEC; NULL: what goes with the algorithm, "raw" */
+    const char *reply_codec; /**< SPEC, as in weft_coll_opts; NULL: elements as they are */
+    weft_fidelity fidelity;  /**< as there */
     const char *costs; /**< the cost table that prices are made of, "round=40e-6,byte=1e-9": any
                             of round, message, byte, reduce, incast; the others, NULL: all, are
                             built in, for peers on one host or not (hosts) */
@@ -67,6 +69,7 @@ typedef struct weft_candidate {
     const char *formula;             /**< of rounds and bytes; static */
     const char *needs;               /**< "encodings that merge", "any codec"; static */
     int chosen;                      /**< 1: this one runs */
+    int named;                       /**< 1: it runs only where it is named: "auto" passes by it */
     double seconds;       /**< that it is thought to take: the sum of the next four. 0, as
                                all that follows, when it cannot serve */
     double round_s;       /**< waiting for one message after the other */

@@ -98,6 +98,15 @@ WEFT_API int weft_op_parse(const char *name, weft_op *ret);
 /** Version of the library that runs, "0.1.0". Static storage. */
 WEFT_API const char *weft_version(void);
 
+/** What becomes of contributions on their way. It limits what "auto" may choose; an algorithm that
+ *  is named speaks for itself, but never against a fidelity that is named too (WEFT_EINVAL). */
+typedef enum weft_fidelity {
+    WEFT_FIDELITY_DEFAULT = 0,    /**< exact, unless algo or reply_codec says otherwise */
+    WEFT_FIDELITY_EXACT = 1,      /**< each contribution is encoded once, the result is exactly the
+                                       sum of the decoded ones */
+    WEFT_FIDELITY_REQUANTIZED = 2 /**< sums may be encoded again: fewer bytes, more noise */
+} weft_fidelity;
+
 #ifdef __cplusplus
 }
 #endif

@@ -79,6 +79,8 @@ int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_o
     int code = weft_spec_parse("codec", spec, type->params, &c->spec);
     if (code == WEFT_OK && type->check)
         code = type->check(c);
+    if (code == WEFT_OK && type->open)
+        code = type->open(c);
     if (code != WEFT_OK) {
         weft_free(c);
         return code;
@@ -119,6 +121,8 @@ void weft_codec_close(weft_codec **codec)
 {
     if (!codec)
         return;
+    if (*codec && (*codec)->type->close)
+        (*codec)->type->close(*codec);
     if (*codec)
         weft_free((*codec)->extra);
     weft_free(*codec);
@@ -156,8 +160,14 @@ int weft_codec_omega(const weft_codec *codec, size_t count, double *ret)
     return WEFT_OK;
 }
 
-int weft_codec_encode(const weft_codec *codec, const weft_draw *draw, const float *in, size_t count,
-                      void *out, size_t cap, size_t *ret_len)
+size_t weft_codec_state_count(const weft_codec *codec, size_t count)
+{
+    weft_stretch s = whole(count);
+    return codec->type->state && count <= COUNT_MOST ? codec->type->state(codec, &s) : 0;
+}
+
+static int check_encode(const weft_codec *codec, const weft_draw *draw, const float *in,
+                        size_t count, const void *out, size_t cap, const size_t *ret_len)
 {
     const char *name = codec->type->name;
     size_t bound = weft_codec_bound(codec, count);
@@ -173,9 +183,34 @@ int weft_codec_encode(const weft_codec *codec, const weft_draw *draw, const floa
     if (cap < bound || (bound > 0 && !out) || !ret_len)
         return weft_fail(WEFT_EINVAL, "codec %s: room for %zu bytes at %s, %zu needed", name, cap,
                          out ? "out" : "NULL", bound);
+    return WEFT_OK;
+}
+
+int weft_codec_encode(const weft_codec *codec, const weft_draw *draw, const float *in, size_t count,
+                      void *out, size_t cap, size_t *ret_len)
+{
+    int code = check_encode(codec, draw, in, count, out, cap, ret_len);
+    if (code != WEFT_OK)
+        return code;
     weft_stretch s = whole(count);
     const fenv_t callers = weft_fp_enter();
-    const int code = codec->type->encode(codec, draw, in, &s, out, cap, ret_len);
+    code = codec->type->encode(codec, draw, in, &s, out, cap, ret_len);
+    weft_fp_leave(&callers);
+    return code;
+}
+
+int weft_codec_encode_warm(const weft_codec *codec, const weft_draw *draw, const float *in,
+                           size_t count, const float *warm, float *ret_warm, void *out, size_t cap,
+                           size_t *ret_len)
+{
+    if (!codec->type->encode_warm)
+        return weft_codec_encode(codec, draw, in, count, out, cap, ret_len);
+    int code = check_encode(codec, draw, in, count, out, cap, ret_len);
+    if (code != WEFT_OK)
+        return code;
+    weft_stretch s = whole(count);
+    const fenv_t callers = weft_fp_enter();
+    code = codec->type->encode_warm(codec, draw, in, &s, warm, ret_warm, out, cap, ret_len);
     weft_fp_leave(&callers);
     return code;
 }

@@ -35,6 +35,10 @@ typedef struct weft_codec_type {
     const weft_param *params; /* ends with key NULL */
     /* Check what the parameter table cannot say; NULL: nothing to check. */
     int (*check)(const weft_codec *c);
+    /* Make and free what an instance holds besides its parameters; NULL: nothing. open comes after
+     * check, close only after an open that succeeded. */
+    int (*open)(weft_codec *c);
+    void (*close)(weft_codec *c);
     /* Elements of a block, 0 when the whole tensor is one block. Lane edges fall on block edges. */
     size_t (*block)(const weft_codec *c);
     /* Most bytes an encoding of the stretch takes. */
@@ -64,6 +68,10 @@ typedef struct weft_codec_type {
      * malformed; WEFT_ENOMEM; out and dropped are then as they were. */
     int (*combine)(const weft_codec *c, const weft_stretch *s, const void *a, size_t a_len,
                    const void *b, size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped);
+    /* As combine, of n >= 1 encodings at once, in[0] the first operand, without what is dropped.
+     * NULL: there is no faster way than one by one. */
+    int (*combine_many)(const weft_codec *c, const weft_stretch *s, const void *const *in,
+                        const size_t *len, size_t n, void *out, size_t *ret_len);
     /* Does this instance combine? NULL: those of the type do, or do not. */
     bool (*combines)(const weft_codec *c);
     /* s where encodings are levels -s … s of a block's largest magnitude, so that peers can agree
@@ -75,6 +83,21 @@ typedef struct weft_codec_type {
     /* WEFT_CODEC_SELECTS only. The pairs of an encoding are appended. WEFT_ECODEC, WEFT_ENOMEM. */
     int (*pairs)(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
                  weft_pairs *ret);
+    /*
+     * Codecs that go on where the last call for the same tensor stopped (warm start); else NULL.
+     * Instances are immutable and shared, so what is carried over is the caller's: state() floats
+     * for the stretch, zeros before the first call. encode_warm is encode with them: warm is only
+     * read, ret_warm, which may be warm, is written on success alone; either may be NULL.
+     *
+     * Why an entry of its own: encode with two more arguments would burden every codec with what
+     * one of them needs; state inside the codec would need a lock, an instance a tensor, and could
+     * not be taken back when an operation fails after encoding. In and out apart, because a
+     * collective keeps the new state only once it has succeeded, and a checkpoint is a copy.
+     */
+    size_t (*state)(const weft_codec *c, const weft_stretch *s);
+    int (*encode_warm)(const weft_codec *c, const weft_draw *draw, const void *lane,
+                       const weft_stretch *s, const float *warm, float *ret_warm, void *out,
+                       size_t cap, size_t *ret_len);
 } weft_codec_type;
 
 struct weft_codec {
@@ -84,6 +107,7 @@ struct weft_codec {
     weft_dtype dtype;          /* of elements; WEFT_F32 except for raw */
     weft_op op;                /* what add, merge and fold do; WEFT_SUM except for raw */
     weft_user_op user_op;      /* of WEFT_USER */
+    weft_codec *inner;         /* of a codec around another one */
     void *extra; /* what the instance has beside its SPEC: one allocation, freed with it */
 };
 

@@ -28,8 +28,9 @@ enum {
 typedef struct shared {
     weft_quant q;
     unsigned peers;
+    const float *agreed; /* borrowed */
     size_t scale_count;
-    float scale[]; /* those that cannot be used are 0 */
+    float scale[]; /* as they were at the last look; those that cannot be used are 0 */
 } shared;
 
 /* ---- scales ---- */
@@ -140,6 +141,21 @@ static int must_be_known(const shared *x, const weft_stretch *s, const weft_bloc
     return WEFT_OK;
 }
 
+/* What peers agree on may be too large for their sum. */
+static int must_be_finite(const shared *x, const weft_stretch *s, const weft_blocks *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const size_t at = first_block(x, s) + b->first + i;
+        if (!(x->scale[at] >= 0) ||
+            !weft_quant_is_finite(x->q.levels, x->scale[at], x->q.levels * x->peers))
+            return weft_fail(WEFT_ENONFINITE,
+                             "codec %s: scale %.9g of block %zu: negative, not finite, or sums of "
+                             "%u peers overflow float32",
+                             x->q.name, (double)x->scale[at], at, x->peers);
+    }
+    return WEFT_OK;
+}
+
 static size_t bound(const weft_codec *c, const weft_stretch *s)
 {
     const shared *x = shared_of(c);
@@ -215,6 +231,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     (void)cap;
     int code = must_be_known(x, s, &z.b);
     if (code == WEFT_OK)
+        code = must_be_finite(x, s, &z.b);
+    if (code == WEFT_OK)
         code = weft_quant_pack(&z, &l, bytes + HEAD);
     if (code != WEFT_OK)
         return code;
@@ -238,6 +256,8 @@ static int examine(const weft_codec *c, const weft_stretch *s, const uint8_t *in
         .q = &x->q, .s = s, .b = weft_quant_blocks(x->q.bucket, s), .scale = scale_of, .of = x};
     size_t off = 0;
     int code = must_be_known(x, s, &z.b);
+    if (code == WEFT_OK)
+        code = must_be_finite(x, s, &z.b);
     if (code != WEFT_OK)
         return code;
     if (len < HEAD)
@@ -340,6 +360,20 @@ static int combine(const weft_codec *c, const weft_stretch *s, const void *a, si
     return WEFT_OK;
 }
 
+/* Peers may have agreed since the instance was made. */
+static void look(shared *x)
+{
+    for (size_t i = 0; i < x->scale_count; i++)
+        x->scale[i] =
+            isfinite(x->agreed[i]) ? weft_quant_usable(x->q.levels, x->agreed[i]) : x->agreed[i];
+}
+
+static void key(weft_codec *c, const weft_draw *draw)
+{
+    (void)draw; /* only encoding draws */
+    look(c->extra);
+}
+
 static const weft_param none[] = {{.key = NULL}};
 
 static const weft_codec_type type = {
@@ -355,10 +389,10 @@ static const weft_codec_type type = {
     .encode = encode,
     .decode = decode,
     .combine = combine,
+    .key = key,
 };
 
-static int check_share(const weft_codec *base, const weft_quant *q, int peers, const float *scales,
-                       size_t count)
+static int check_share(const weft_codec *base, const weft_quant *q, int peers)
 {
     if (q->code != WEFT_CODE_PACKED)
         return weft_fail(WEFT_ENOTSUP, "codec %s: a shared scale goes with code=packed only",
@@ -368,13 +402,6 @@ static int check_share(const weft_codec *base, const weft_quant *q, int peers, c
                          "codec %s: %d peers times levels=%u is not in 1 ... %d, the sums of a "
                          "shared scale",
                          base->text, peers, q->levels, SUM_MOST);
-    for (size_t i = 0; i < count; i++)
-        if (!(scales[i] >= 0) ||
-            !weft_quant_is_finite(q->levels, scales[i], q->levels * (unsigned)peers))
-            return weft_fail(WEFT_EINVAL,
-                             "codec %s: scale %zu, %.9g: negative, not finite, or sums of %d peers "
-                             "overflow float32",
-                             base->text, i, (double)scales[i], peers);
     return WEFT_OK;
 }
 
@@ -385,7 +412,7 @@ int weft_codec_share(weft_codec **ret, const weft_codec *base, int peers, const 
     if (code != WEFT_OK)
         return code;
     const weft_quant q = weft_quant_of(base);
-    code = check_share(base, &q, peers, scales, scale_count);
+    code = check_share(base, &q, peers);
     if (code != WEFT_OK)
         return code;
     weft_codec *c = weft_calloc(1, sizeof(*c));
@@ -400,8 +427,8 @@ int weft_codec_share(weft_codec **ret, const weft_codec *base, int peers, const 
     x->q = q;
     x->peers = (unsigned)peers;
     x->scale_count = scale_count;
-    for (size_t i = 0; i < scale_count; i++)
-        x->scale[i] = weft_quant_usable(q.levels, scales[i]);
+    x->agreed = scales;
+    look(x);
     *c = *base;
     c->type = &type;
     c->extra = x;

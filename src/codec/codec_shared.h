@@ -22,9 +22,11 @@ int weft_codec_measure(const weft_codec *base, const float *v, const float *plus
                        float *ret_scales);
 
 /* A codec of the sums of up to `peers` encodings. base: qsgd with norm=max and code=packed, or
- * tern. scales, copied: those of the whole tensor, scales[i] of elements i B … (i+1) B - 1, B the
- * bucket, 0: all. 0; WEFT_ENOTSUP: base is none of these; WEFT_EINVAL: peers 0, a scale negative or
- * not finite, or sums that would leave 16 bits or float32; WEFT_ENOMEM.
+ * tern. scales: those of the whole tensor, scales[i] of elements i B … (i+1) B - 1, B the bucket,
+ * 0: all; borrowed until the codec is closed, looked at now and by key(), when peers have agreed. A
+ * scale that is negative or not finite, or sums that would leave float32, are found by encode()
+ * (WEFT_ENONFINITE). 0; WEFT_ENOTSUP: base is none of these; WEFT_EINVAL: peers 0, or sums that
+ * would leave 16 bits; WEFT_ENOMEM.
  *
  * omega is that of the mean of the peers' errors: B times peers stands for B. */
 int weft_codec_share(weft_codec **ret, const weft_codec *base, int peers, const float *scales,

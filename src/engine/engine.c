@@ -130,7 +130,7 @@ void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
 {
     if (e->stopping) {
         weft_problem_set(&r->problem, WEFT_ECANCELED, -1, "the group is being closed");
-        e->outlet.complete(e->outlet.user, r);
+        weft_op_complete(e, r);
         return;
     }
     switch (r->what) {
@@ -141,11 +141,11 @@ void weft_engine_call(weft_engine *e, int64_t now, weft_request *r)
         if (!weft_context_enter(e, now, r->context)) {
             weft_problem_set(&r->problem, WEFT_EINTERNAL, -1, "two groups have one tag");
         }
-        e->outlet.complete(e->outlet.user, r);
+        weft_op_complete(e, r);
         break;
     case WEFT_REQUEST_LEAVE:
         weft_context_leave(e, now, context_of(e, r));
-        e->outlet.complete(e->outlet.user, r);
+        weft_op_complete(e, r);
         break;
     }
     settle(e, now);
@@ -166,13 +166,17 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
     }
     stand_in->abandoned = true;
     stand_in->plan = weft_shared_plan_ref(r->plan);
+    stand_in->before = r->before; /* which runs on, with its scales */
+    stand_in->scales = r->scales;
+    r->before = NULL;
+    r->scales = NULL;
     stand_in->problem = *why;
     stand_in->next = r->next;
     *at = stand_in;
     if (c->queue_tail == &r->next) {
         c->queue_tail = &stand_in->next;
     }
-    e->outlet.complete(e->outlet.user, r);
+    weft_op_complete(e, r);
 }
 
 void weft_engine_cancel(weft_engine *e, int64_t now, weft_request *r)

@@ -30,6 +30,8 @@ typedef struct weft_outlet {
      * cannot even begin, no event follows. */
     bool (*dial)(void *user, uint32_t conn, int rank);
     void (*drop)(void *user, uint32_t conn);
+    /* Nanoseconds, for receipts. NULL: they tell no times. */
+    int64_t (*clock)(void *user);
     /* The request has ended; its problem and result are final. The engine forgets it. */
     void (*complete)(void *user, weft_request *r);
     /* A frame of the meeting (kind ROSTER). Takes the message. */

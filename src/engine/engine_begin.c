@@ -2,6 +2,12 @@
 /* Calls: each context has a queue, numbers, and turns. */
 #include "engine/engine_state.h"
 
+void weft_op_complete(weft_engine *e, weft_request *r)
+{
+    r->ended = true;
+    e->outlet.complete(e->outlet.user, r);
+}
+
 static void refuse(weft_engine *e, weft_request *r, const weft_problem *why)
 {
     if (r->abandoned) { /* its owner has had its answer: only the number was left to use up */
@@ -9,7 +15,7 @@ static void refuse(weft_engine *e, weft_request *r, const weft_problem *why)
         return;
     }
     r->problem = *why;
-    e->outlet.complete(e->outlet.user, r);
+    weft_op_complete(e, r);
 }
 
 /* A neighbour that said BYE has done its part when all that it sends is here and nothing goes to
@@ -64,8 +70,11 @@ static bool hindered(weft_context *c, int64_t now, const weft_request *r, weft_p
     } else if (failure != NULL) {
         c->mismatches += failure->code == WEFT_EMISMATCH;
         weft_problem_set(why, failure->code, failure->rank, "%s", failure->text);
-    } else if (r->problem.code != WEFT_OK) { /* canceled while it waited for its turn */
+    } else if (r->problem.code != WEFT_OK) { /* canceled while it waited for its turn, or unfit */
         *why = r->problem;
+        weft_fail_number(c, now, c->called, why, &r->plan->plan);
+    } else if (r->before != NULL && r->before->problem.code != WEFT_OK) {
+        *why = r->before->problem;
         weft_fail_number(c, now, c->called, why, &r->plan->plan);
     }
     return why->code != WEFT_OK;
@@ -110,10 +119,13 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
     }
 }
 
-/* A number is free when the one `flight` before it has ended. */
+/* A number is free when the one `flight` before it has ended. What a call waits for stands right
+ * before it in the queue. */
 static bool may_begin(const weft_context *c)
 {
-    return c->queue != NULL && c->ops[next_number(c) % c->flight] == NULL;
+    const weft_request *first = c->queue;
+    return first != NULL && (first->before == NULL || first->before->ended) &&
+           c->ops[next_number(c) % c->flight] == NULL;
 }
 
 void weft_op_turn(weft_context *c)
@@ -154,7 +166,7 @@ void weft_op_call(weft_engine *e, int64_t now, weft_request *r)
         r->context = weft_transfer_find(e, now, r);
         if (r->context == NULL) {
             weft_problem_from_last(&r->problem);
-            e->outlet.complete(e->outlet.user, r);
+            weft_op_complete(e, r);
             return;
         }
     }

@@ -138,7 +138,7 @@ void weft_context_end_calls(weft_context *c)
             continue;
         }
         r->problem = why;
-        e->outlet.complete(e->outlet.user, r);
+        weft_op_complete(e, r);
     }
     c->queue_tail = &c->queue;
 }

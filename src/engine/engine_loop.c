@@ -91,6 +91,12 @@ static void outlet_drop(void *user, uint32_t conn)
     l->link->type->drop(l->link, conn);
 }
 
+static int64_t outlet_clock(void *user)
+{
+    (void)user;
+    return weft_now();
+}
+
 static void outlet_complete(void *user, weft_request *r)
 {
     weft_loop *l = user;
@@ -376,6 +382,7 @@ int weft_loop_open(weft_loop **ret, const weft_loop_opts *o)
                                   .send = outlet_send,
                                   .dial = outlet_dial,
                                   .drop = outlet_drop,
+                                  .clock = outlet_clock,
                                   .complete = outlet_complete,
                                   .roster = outlet_roster};
     const int rc = weft_engine_open(&l->engine, &engine);
@@ -476,6 +483,11 @@ static int enqueue(weft_loop *l, weft_request *r, bool will_wait)
     r->loop = l;
     r->next = NULL;
     pthread_mutex_lock(&l->lock);
+    if (r->before != NULL) { /* with nobody's call between them */
+        r->before->next = NULL;
+        *l->calls_tail = r->before;
+        l->calls_tail = &r->before->next;
+    }
     *l->calls_tail = r;
     l->calls_tail = &r->next;
     atomic_store(&l->news, true); /* before anybody can take the baton and look */

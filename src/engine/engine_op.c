@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operation holds, from its begin to its end. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/engine_state.h"
+#include "kernel/kernel.h"
 
 const char *weft_op_words(const weft_context *c, const weft_request *r, uint32_t number, char *out,
                           size_t cap)
@@ -28,6 +30,27 @@ weft_operation *weft_op_at(const weft_context *c, uint32_t number)
     return op != NULL && op->number == number ? op : NULL;
 }
 
+static void release(weft_operation *op)
+{
+    if (op->own != op->request->own) {
+        weft_free(op->own);
+    }
+    while (op->dropped != NULL) {
+        weft_dropped *d = op->dropped;
+        op->dropped = d->next;
+        weft_pairs_free(&d->pairs);
+        weft_free(d);
+    }
+    weft_pairs_free(&op->sent);
+    weft_pairs_free(&op->won);
+    weft_free(op->acc);
+    weft_free(op->news);
+    weft_free(op->flows);
+    weft_free(op->slots);
+    weft_free(op->arrivals);
+    weft_free(op);
+}
+
 static void free_operation(weft_engine *e, weft_operation *op)
 {
     weft_request *r = op->request;
@@ -42,14 +65,7 @@ static void free_operation(weft_engine *e, weft_operation *op)
             weft_lane_end(e, &op->lanes[i]);
         }
     }
-    weft_free(op->acc);
-    if (op->own != r->own) {
-        weft_free(op->own);
-    }
-    weft_free(op->flows);
-    weft_free(op->slots);
-    weft_free(op->arrivals);
-    weft_free(op);
+    release(op);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -91,21 +107,38 @@ static void survey(weft_operation *op)
     }
 }
 
-static int feed_back(weft_operation *op)
+/* A float for each element of the vector, where they are wanted. false: out of memory. */
+static bool floats(float **at, bool wanted, const weft_request *r)
+{
+    if (wanted) {
+        *at = weft_alloc((size_t)r->count * sizeof(float));
+    }
+    return !wanted || *at != NULL;
+}
+
+static bool measures(const weft_request *r)
+{
+    return r->measures && (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0;
+}
+
+static bool feed_back(weft_operation *op)
 {
     const weft_request *r = op->request;
-    const size_t count = (size_t)r->count;
+    const bool feeds = r->residual != NULL;
     op->own = r->own;
-    if (r->residual != NULL) {
-        op->acc = weft_alloc(count * sizeof(float));
-        if (op->own == NULL) {
-            op->own = weft_alloc(count * sizeof(float));
-        }
-        if (op->acc == NULL || op->own == NULL) {
-            return WEFT_ENOMEM;
-        }
+    return floats(&op->acc, feeds, r) && floats(&op->news, r->reply_memory != NULL, r) &&
+           floats(&op->own,
+                  op->own == NULL && !r->requantizes && ((feeds && !r->settles) || measures(r)), r);
+}
+
+/* Codecs made for one operation learn its random numbers. */
+static void key(const weft_engine *e, weft_request *r, uint32_t number)
+{
+    const weft_draw draw = {
+        .seed = e->seed, .tensor = r->tensor, .draw = r->draw != 0 ? r->draw : number};
+    if (r->codec->type->key != NULL) {
+        r->codec->type->key(r->codec, &draw);
     }
-    return WEFT_OK;
 }
 
 weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, int64_t now)
@@ -120,45 +153,52 @@ weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, i
     op->request = r;
     op->number = number;
     op->started = now;
+    op->began = r->receipt != NULL && c->engine->outlet.clock != NULL
+                    ? c->engine->outlet.clock(c->engine->outlet.user)
+                    : 0;
     op->progress = now;
     op->spared = WEFT_NEVER;
     op->flows = weft_calloc(larger(r->plan->plan.peer_count, 1), sizeof(*op->flows));
     op->slots = weft_calloc(larger(slots, 1) * WEFT_LANES, sizeof(*op->slots));
     op->arrivals = weft_calloc(larger(arrivals, 1) * WEFT_LANES, sizeof(*op->arrivals));
-    if (op->flows != NULL && op->slots != NULL && op->arrivals != NULL &&
-        feed_back(op) == WEFT_OK) {
+    if (op->flows != NULL && op->slots != NULL && op->arrivals != NULL && feed_back(op)) {
         for (size_t i = 0; i < WEFT_LANES; i++) {
             op->lanes[i].operation = op;
             op->lanes[i].slots = op->slots + i * slots;
             op->lanes[i].arrivals = op->arrivals + i * arrivals;
         }
+        key(c->engine, r, number);
         survey(op);
         return op;
     }
-    weft_free(op->acc);
-    if (op->own != r->own) {
-        weft_free(op->own);
-    }
-    weft_free(op->flows);
-    weft_free(op->slots);
-    weft_free(op->arrivals);
-    weft_free(op);
+    release(op);
     return NULL;
 }
 
 /* Success: what the caller gets besides the result. */
-static void settle(const weft_operation *op)
+static void settle(const weft_engine *e, const weft_operation *op)
 {
     weft_request *r = op->request;
     if (r->residual != NULL && r->count > 0) {
         memcpy(r->residual, op->acc, (size_t)r->count * sizeof(float));
+    }
+    if (op->news != NULL) {
+        weft_kernel_axpy(r->reply_memory, r->reply_alpha, op->news, (size_t)r->count);
     }
     if (r->receipt != NULL) {
         const size_t size = r->receipt->size;
         snprintf(r->result.algo, sizeof(r->result.algo), "%.*s", (int)sizeof(r->result.algo) - 1,
                  r->algo);
         r->result.lanes = r->lane_count;
+        r->result.input_norm = sqrt(r->result.input_norm);
+        r->result.error_norm = sqrt(r->result.error_norm);
         r->result.size = size;
+        if (e->outlet.clock != NULL) {
+            const uint64_t at_work = r->result.encode_ns + r->result.combine_ns +
+                                     r->result.decode_ns + r->result.send_ns;
+            r->result.total_ns = (uint64_t)(e->outlet.clock(e->outlet.user) - op->began);
+            r->result.wait_ns = r->result.total_ns - at_work;
+        }
         memcpy(r->receipt, &r->result, size < sizeof(r->result) ? size : sizeof(r->result));
     }
 }
@@ -204,7 +244,7 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
         c->mismatches += why->code == WEFT_EMISMATCH; /* whoever found it */
         withdraw(e, op);
     } else {
-        settle(op);
+        settle(e, op);
         if (c->ended != NULL) {
             weft_fail_ended(op);
         }
@@ -224,5 +264,5 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
     r->operation = NULL;
     weft_op_turn(c);
     weft_transfer_rest(c);
-    e->outlet.complete(e->outlet.user, r);
+    weft_op_complete(e, r);
 }

@@ -168,6 +168,7 @@ struct weft_operation {
     struct weft_operation *before, *after; /* all that are at work */
     uint32_t number;
     int64_t started, progress;
+    int64_t began;         /* by the outlet's clock, where there is a receipt */
     int64_t spared;        /* the progress at which the timeout was put off; WEFT_NEVER */
     uint64_t lowest, next; /* lowest unfinished lane; next lane to begin */
     uint64_t done;         /* lanes finished */
@@ -175,9 +176,12 @@ struct weft_operation {
     weft_slot *slots; /* of all lanes */
     weft_arrival *arrivals;
     weft_flow *flows;
-    float *acc;   /* of a lane at work input + residual, of a finished one what is left */
-    float *own;   /* decoded own contribution, scratch or the caller's */
-    bool greeted; /* every neighbour was told of it */
+    float *acc;            /* of a lane at work input + residual, of a finished one what is left */
+    float *own;            /* decoded own contribution, scratch or the caller's */
+    float *news;           /* decoded replies, where they are added to a memory */
+    weft_pairs sent, won;  /* of a selection that settles: own encoding, final one */
+    weft_dropped *dropped; /* by the merges made here */
+    bool greeted;          /* every neighbour was told of it */
     bool resumed; /* its lanes were put on their steps late: time without progress counts anew */
     bool prompt;  /* little comes from each: feeders hear of it by data, or now and then */
 };
@@ -416,6 +420,8 @@ static inline size_t weft_credit_cost(size_t len)
 }
 
 /* engine_begin.c: calls */
+/* The request has ended. */
+void weft_op_complete(weft_engine *e, weft_request *r);
 /* A request of a group. Its operation begins when it is its turn. */
 void weft_op_call(weft_engine *e, int64_t now, weft_request *r);
 /* Something has ended: its place in the queue may be taken. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/engine_state.h"
+#include "engine/exec.h"
 #include "kernel/kernel.h"
 
 const weft_plan *weft_lane_plan(const weft_operation *op, uint64_t index)
@@ -61,22 +61,31 @@ static weft_span span_of(const weft_request *r, uint64_t index, const weft_plan 
     return span;
 }
 
-static weft_stretch stretch_of(const weft_plan *plan, const weft_span *s)
+/* Contributions count their codec's blocks from the lane's first element; replies and what is
+ * encoded anew on the way, from the span's. */
+static weft_stretch stretch_of(const weft_request *r, uint64_t index, const weft_plan *plan,
+                               const weft_step *step, const weft_span *s)
 {
-    return (weft_stretch){.lane_count = plan->count, .off = s->off, .count = s->count};
+    const uint64_t lane = index * r->lane_length;
+    if (step->raw || r->requantizes) {
+        return (weft_stretch){
+            .lane_count = s->count, .off = 0, .count = s->count, .first = lane + s->off};
+    }
+    return (weft_stretch){
+        .lane_count = plan->count, .off = s->off, .count = s->count, .first = lane};
 }
 
-static const weft_codec *codec_of(const weft_operation *op, const weft_step *step)
+const weft_codec *weft_exec_codec(const weft_operation *op, const weft_step *step)
 {
-    return step->raw ? op->request->raw : op->request->codec;
+    return step->raw ? op->request->reply : op->request->codec;
 }
 
 size_t weft_lane_bound(const weft_operation *op, uint64_t index, const weft_step *step, bool *exact)
 {
-    const weft_codec *c = codec_of(op, step);
+    const weft_codec *c = weft_exec_codec(op, step);
     const weft_plan *plan = weft_lane_plan(op, index);
     const weft_span span = span_of(op->request, index, plan, step);
-    const weft_stretch s = stretch_of(plan, &span);
+    const weft_stretch s = stretch_of(op->request, index, plan, step, &span);
     *exact = (c->type->traits & WEFT_CODEC_MERGES) != 0;
     return c->type->bound(c, &s);
 }
@@ -89,206 +98,174 @@ static char *advance(const void *base, uint64_t elements, weft_dtype dtype)
     return bytes == 0 ? (char *)(uintptr_t)base : (char *)(uintptr_t)base + bytes;
 }
 
-/* The first element of the lane in the span's block of the input; floats after error feedback. Of
- * nothing it is the buffer: a block may end before the lane begins. */
-static const char *lane_in(const weft_operation *op, const weft_lane *lane, const weft_span *s)
+static const void *input_of(const weft_operation *op)
 {
-    const weft_request *r = op->request;
-    const uint64_t first =
-        r->in_offsets != NULL ? r->in_offsets[s->block] : s->block * r->in_stride;
-    const uint64_t at = s->count == 0 ? 0 : first + lane->index * r->lane_length;
-    return advance(op->acc != NULL ? op->acc : r->in, at, r->dtype);
+    return op->acc != NULL              ? op->acc
+           : op->request->zeros != NULL ? op->request->zeros
+                                        : op->request->in;
 }
 
-static char *span_out(const weft_operation *op, const weft_lane *lane, const weft_span *s)
+/* The first element of the lane in the span's block of the input; floats after error feedback. Of
+ * nothing it is the buffer: a block may end before the lane begins. */
+const char *weft_exec_lane(const weft_exec *x)
 {
-    const weft_request *r = op->request;
+    const weft_request *r = x->op->request;
+    const weft_span *s = &x->span;
+    const uint64_t first =
+        r->in_offsets != NULL ? r->in_offsets[s->block] : s->block * r->in_stride;
+    const uint64_t at = s->count == 0 ? 0 : first + x->lane->index * r->lane_length;
+    return advance(input_of(x->op), at, r->dtype);
+}
+
+const char *weft_exec_in(const weft_exec *x)
+{
+    return advance(weft_exec_lane(x), x->span.count == 0 ? 0 : x->span.off, x->op->request->dtype);
+}
+
+char *weft_exec_out(const weft_exec *x)
+{
+    const weft_request *r = x->op->request;
+    const weft_span *s = &x->span;
     if (s->count == 0) {
         return r->out;
     }
     const uint64_t first =
         r->out_offsets != NULL ? r->out_offsets[s->block] : s->block * r->out_stride;
-    const uint64_t at = first + lane->index * r->lane_length + s->off;
+    const uint64_t at = first + x->lane->index * r->lane_length + s->off;
     return (char *)r->out + at * weft_dtype_bytes(r->dtype);
 }
 
-static uint8_t *body(weft_message *m)
+size_t weft_exec_at(const weft_exec *x)
 {
-    return m->data + WEFT_FRAME_HEADER;
+    return (size_t)(x->lane->index * x->op->request->lane_length) + x->span.off;
 }
 
-static bool refill(weft_slot *slot, weft_message *m)
+weft_draw weft_exec_draw(const weft_exec *x, uint32_t member)
+{
+    const weft_request *r = x->op->request;
+    return (weft_draw){.seed = x->engine->seed,
+                       .member = member,
+                       .tensor = r->tensor,
+                       .draw = r->draw != 0 ? r->draw : x->op->number,
+                       .first = x->stretch.first};
+}
+
+int weft_exec_malformed(const weft_exec *x, const weft_slot *slot, int code)
+{
+    char who[64];
+    return code == WEFT_OK || slot->from < 0
+               ? code
+               : weft_fail_context("from %s",
+                                   weft_context_rank(x->op->context, slot->from, who, sizeof(who)));
+}
+
+bool weft_exec_refill(weft_slot *slot, weft_message *m)
 {
     weft_message_unref(slot->message);
     *slot = (weft_slot){.message = m, .from = -1};
     return m != NULL;
 }
 
-static int out_of_memory(void)
+int weft_exec_no_memory(void)
 {
     return weft_fail(WEFT_ENOMEM, "out of memory for a message");
+}
+
+bool weft_exec_lossless(const weft_codec *c)
+{
+    return (c->type->traits & WEFT_CODEC_LOSSLESS) != 0;
 }
 
 /* A message of our own with the slot's bytes. */
 static weft_message *copy_of(weft_engine *e, const weft_message *m)
 {
-    weft_message *copy = weft_message_new(e->pool, m->len - WEFT_FRAME_HEADER);
+    weft_message *copy = weft_message_new(e->pool, weft_exec_length(m));
     if (copy != NULL && m->len > WEFT_FRAME_HEADER) {
-        memcpy(copy->data + WEFT_FRAME_HEADER, m->data + WEFT_FRAME_HEADER,
-               m->len - WEFT_FRAME_HEADER);
+        memcpy(copy->data + WEFT_FRAME_HEADER, m->data + WEFT_FRAME_HEADER, weft_exec_length(m));
     }
     return copy;
 }
 
-static int make_writable(weft_engine *e, weft_slot *slot)
+/* What the encoding of the span has changed. */
+static void measure(const weft_exec *x, const float *decoded)
 {
-    weft_message *m = weft_message_writable(e->pool, slot->message);
-    if (m == NULL) {
-        return out_of_memory();
+    weft_receipt *told = &x->op->request->result;
+    const float *in = (const float *)(const void *)weft_exec_in(x);
+    for (size_t i = 0; i < x->span.count; i++) {
+        const double v = (double)in[i], lost = v - (double)decoded[i];
+        told->input_norm += v * v;
+        told->error_norm += lost * lost;
     }
-    slot->message = m;
-    return WEFT_OK;
-}
-
-static bool lossless(const weft_request *r)
-{
-    return (r->codec->type->traits & WEFT_CODEC_LOSSLESS) != 0;
 }
 
 /* What the others will decode, for DIANA's message and for error feedback. */
-static int decode_own(const weft_operation *op, const weft_lane *lane, const weft_stretch *s,
-                      const weft_message *m)
+static int decode_own(const weft_exec *x)
 {
-    const weft_codec *c = op->request->codec;
-    if (op->own == NULL || lossless(op->request)) {
+    const weft_request *r = x->op->request;
+    const weft_codec *c = r->codec;
+    const size_t at = weft_exec_at(x), count = x->span.count;
+    float *to = x->op->own != NULL ? x->op->own + at : NULL;
+    weft_message *scratch = NULL;
+    if (weft_exec_lossless(c) || (to == NULL && !(r->requantizes && x->op->acc != NULL))) {
         return WEFT_OK;
     }
-    float *to = op->own + lane->index * op->request->lane_length + s->off;
-    return c->type->decode(c, s, m->data + WEFT_FRAME_HEADER, m->len - WEFT_FRAME_HEADER, to,
-                           false);
-}
-
-static int pack(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                const weft_step *step)
-{
-    weft_request *r = op->request;
-    const weft_codec *c = r->codec;
-    const weft_span span = span_of(r, lane->index, plan, step);
-    const weft_stretch s = stretch_of(plan, &span);
-    weft_message *m = weft_message_new(e->pool, c->type->bound(c, &s));
-    if (!refill(&lane->slots[step->slot], m)) {
-        return out_of_memory();
-    }
-    const weft_draw draw = {.seed = e->seed,
-                            .member = (uint32_t)e->rank,
-                            .tensor = r->tensor,
-                            .draw = r->draw != 0 ? r->draw : op->number,
-                            .first = lane->index * r->lane_length};
-    size_t len = 0;
-    const int rc = c->type->encode(c, &draw, lane_in(op, lane, &span), &s, body(m),
-                                   m->len - WEFT_FRAME_HEADER, &len);
-    if (rc != WEFT_OK) {
-        return rc;
-    }
-    m->len = WEFT_FRAME_HEADER + len;
-    r->result.encoded_bytes += len;
-    return decode_own(op, lane, &s, m);
-}
-
-static int reply(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                 const weft_step *step)
-{
-    const weft_request *r = op->request;
-    const weft_codec *c = r->raw;
-    const weft_span span = span_of(r, lane->index, plan, step);
-    const weft_stretch s = stretch_of(plan, &span);
-    char *from = span_out(op, lane, &span);
-    if (r->op == WEFT_MEAN) {
-        weft_kernel_divide(r->dtype, from, span.count, (double)op->context->size);
-    }
-    weft_message *m = weft_message_new(e->pool, c->type->bound(c, &s));
-    if (!refill(&lane->slots[step->slot], m)) {
-        return out_of_memory();
-    }
-    const size_t len = span.count * weft_dtype_bytes(r->dtype);
-    if (len > 0) {
-        memcpy(body(m), from, len);
-    }
-    m->len = WEFT_FRAME_HEADER + len;
-    return WEFT_OK;
-}
-
-static int fold(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                const weft_step *step)
-{
-    weft_request *r = op->request;
-    weft_slot *slot = &lane->slots[step->slot];
-    const weft_span span = span_of(r, lane->index, plan, step);
-    const weft_stretch s = stretch_of(plan, &span);
-    const int rc = make_writable(e, slot);
-    if (rc == WEFT_OK) {
-        const size_t bytes = span.count * weft_dtype_bytes(r->dtype);
-        const char *in = advance(lane_in(op, lane, &span), s.count == 0 ? 0 : s.off, r->dtype);
-        r->codec->type->fold(r->codec, &s, body(slot->message), in);
-        r->result.encoded_bytes += bytes;
-    }
-    return rc;
-}
-
-static int merge(weft_engine *e, const weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                 const weft_step *step)
-{
-    const weft_codec *c = op->request->codec;
-    weft_slot *slot = &lane->slots[step->slot];
-    weft_slot *other = &lane->slots[step->other];
-    const weft_span span = span_of(op->request, lane->index, plan, step);
-    const weft_stretch s = stretch_of(plan, &span);
-    const int rc = make_writable(e, slot);
-    if (rc == WEFT_OK) {
-        const uint8_t *mine = body(slot->message);
-        const uint8_t *theirs = body(other->message);
-        c->type->merge(c, &s, body(slot->message), step->other_first ? theirs : mine,
-                       step->other_first ? mine : theirs);
-        if (step->last) {
-            refill(other, NULL);
+    if (to == NULL) {
+        scratch = weft_message_new(x->engine->pool, count * sizeof(float));
+        if (scratch == NULL) {
+            return weft_exec_no_memory();
         }
+        to = (float *)(void *)weft_exec_body(scratch);
     }
+    const int rc = c->type->decode(c, &x->stretch, weft_exec_body(x->slot->message),
+                                   weft_exec_length(x->slot->message), to, false);
+    if (rc == WEFT_OK && r->measures) {
+        measure(x, to);
+    }
+    if (rc == WEFT_OK && scratch != NULL) { /* each hop keeps its own loss: exec_combine.c */
+        weft_kernel_sub(x->op->acc + at, x->op->acc + at, to, count);
+    }
+    weft_message_unref(scratch);
     return rc;
 }
 
-static int scale(weft_engine *e, const weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                 const weft_step *step)
+static int pack(weft_exec *x)
 {
-    weft_slot *slot = &lane->slots[step->slot];
-    const weft_span span = span_of(op->request, lane->index, plan, step);
-    const int rc = make_writable(e, slot);
+    weft_request *r = x->op->request;
+    const weft_codec *c = r->codec;
+    weft_message *m = weft_message_new(x->engine->pool, c->type->bound(c, &x->stretch));
+    if (!weft_exec_refill(x->slot, m)) {
+        return weft_exec_no_memory();
+    }
+    const weft_draw draw = weft_exec_draw(x, (uint32_t)x->engine->rank);
+    size_t len = 0;
+    const char *from = r->requantizes ? weft_exec_in(x) : weft_exec_lane(x);
+    int rc =
+        c->type->encode(c, &draw, from, &x->stretch, weft_exec_body(m), weft_exec_length(m), &len);
     if (rc == WEFT_OK) {
-        weft_kernel_scale(op->request->dtype, body(slot->message), span.count, step->weight);
+        m->len = WEFT_FRAME_HEADER + len;
+        r->result.encoded_bytes += len;
+        rc = decode_own(x);
     }
-    return rc;
+    return rc == WEFT_OK ? weft_exec_sent(x) : rc;
 }
 
-static int unpack(const weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                  const weft_step *step)
+static int unpack(weft_exec *x)
 {
-    const weft_codec *c = codec_of(op, step);
-    weft_slot *slot = &lane->slots[step->slot];
-    const weft_span span = span_of(op->request, lane->index, plan, step);
-    const weft_stretch s = stretch_of(plan, &span);
-    const int rc =
-        c->type->decode(c, &s, body(slot->message), slot->message->len - WEFT_FRAME_HEADER,
-                        span_out(op, lane, &span), step->verb == WEFT_VERB_ADD);
-    if (rc != WEFT_OK) {
-        char who[64];
-        return slot->from < 0
-                   ? rc
-                   : weft_fail_context(
-                         "from %s", weft_context_rank(op->context, slot->from, who, sizeof(who)));
+    const weft_codec *c = x->op->request->codec;
+    if (x->step->raw) {
+        return weft_exec_unpack_reply(x);
     }
-    if (step->last) {
-        refill(slot, NULL);
+    int rc = weft_exec_malformed(x, x->slot,
+                                 c->type->decode(c, &x->stretch, weft_exec_body(x->slot->message),
+                                                 weft_exec_length(x->slot->message),
+                                                 weft_exec_out(x), x->step->verb == WEFT_VERB_ADD));
+    if (rc == WEFT_OK) {
+        rc = weft_exec_won(x);
     }
-    return WEFT_OK;
+    if (rc == WEFT_OK && x->step->last) {
+        (void)weft_exec_refill(x->slot, NULL);
+    }
+    return rc;
 }
 
 static int send_fragments(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane,
@@ -299,9 +276,9 @@ static int send_fragments(weft_engine *e, int64_t now, weft_operation *op, weft_
         const size_t part = total - at < WEFT_FRAME_BODY_MAX ? total - at : WEFT_FRAME_BODY_MAX;
         weft_message *piece = weft_message_new(e->pool, part);
         if (piece == NULL) {
-            return out_of_memory();
+            return weft_exec_no_memory();
         }
-        memcpy(body(piece), m->data + WEFT_FRAME_HEADER + at, part);
+        memcpy(weft_exec_body(piece), m->data + WEFT_FRAME_HEADER + at, part);
         f->flags = at + part == total ? WEFT_FLAG_LAST : 0;
         lane->pending++;
         weft_flow_data(e, now, op, flow, f, piece);
@@ -320,18 +297,18 @@ static int send_joined(weft_engine *e, int64_t now, weft_operation *op, weft_lan
     }
     weft_message *m = weft_message_new(e->pool, len);
     if (m == NULL) {
-        return out_of_memory();
+        return weft_exec_no_memory();
     }
-    uint8_t *to = body(m);
+    uint8_t *to = weft_exec_body(m);
     for (size_t i = 0; i < count; i++) {
         weft_slot *slot = &lane->slots[steps[i].slot];
         const size_t part = slot->message->len - WEFT_FRAME_HEADER;
         if (part > 0) {
-            memcpy(to, body(slot->message), part);
+            memcpy(to, weft_exec_body(slot->message), part);
         }
         to += part;
         if (steps[i].last) {
-            refill(slot, NULL);
+            (void)weft_exec_refill(slot, NULL);
         }
     }
     if (len > WEFT_FRAME_BODY_MAX) {
@@ -372,13 +349,13 @@ static int send(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane
         weft_message *m = weft_message_exclusive(slot->message) ? weft_message_ref(slot->message)
                                                                 : copy_of(e, slot->message);
         if (m == NULL) {
-            return out_of_memory();
+            return weft_exec_no_memory();
         }
         lane->pending++;
         weft_flow_data(e, now, op, flow, &f, m);
     }
     if (step->last) {
-        refill(slot, NULL);
+        (void)weft_exec_refill(slot, NULL);
     }
     return rc;
 }
@@ -388,7 +365,7 @@ static void receive(weft_lane *lane, const weft_plan *plan, const weft_step *ste
     const weft_plan_peer *from = weft_lane_peer(plan, step->peer);
     weft_arrival *arrival = &lane->arrivals[from->first_recv + step->message];
     if (arrival->whole) {
-        refill(&lane->slots[step->slot], arrival->message);
+        (void)weft_exec_refill(&lane->slots[step->slot], arrival->message);
         lane->slots[step->slot].from = step->peer;
         arrival->message = NULL;
     } else {
@@ -411,6 +388,20 @@ void weft_lane_arrived(weft_engine *e, weft_lane *lane, const weft_plan *plan, s
     }
 }
 
+static weft_exec at_step(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
+                         const weft_step *step)
+{
+    weft_exec x = {.engine = e,
+                   .op = op,
+                   .lane = lane,
+                   .plan = plan,
+                   .step = step,
+                   .slot = &lane->slots[step->slot],
+                   .span = span_of(op->request, lane->index, plan, step)};
+    x.stretch = stretch_of(op->request, lane->index, plan, step, &x.span);
+    return x;
+}
+
 /* Before a lane's first verb: what is encoded, and, where nothing is lost, the own contribution. */
 static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *plan)
 {
@@ -423,50 +414,87 @@ static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *pla
     if (plan->count == 0) {
         return true; /* there may be no input */
     }
-    const float *in = r->in;
+    const float *in = r->zeros != NULL ? r->zeros : r->in;
     if (op->acc != NULL) {
         weft_kernel_add(op->acc + at, in + at, r->residual + at, plan->count);
         in = op->acc;
     }
-    if (op->own != NULL && lossless(r)) {
+    if (op->own != NULL && weft_exec_lossless(r->codec)) {
         memcpy(op->own + at, in + at, plan->count * sizeof(float));
     }
     return true;
 }
 
 /* The lane's end: what is left to do on the output, and what the encoding lost. */
-static void finish(const weft_operation *op, const weft_lane *lane, const weft_plan *plan)
+static void finish(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan)
 {
     const weft_request *r = op->request;
     if (r->op == WEFT_MEAN && !plan->replies && r->has_out) {
         const weft_step all = {.verb = WEFT_VERB_UNPACK, .span = {.count = plan->count}};
-        const weft_span whole = span_of(r, lane->index, plan, &all);
-        weft_kernel_divide(r->dtype, span_out(op, lane, &whole), whole.count,
-                           (double)op->context->size);
+        const weft_exec x = at_step(e, op, lane, plan, &all);
+        weft_kernel_divide(r->dtype, weft_exec_out(&x), x.span.count, (double)op->context->size);
     }
-    if (op->acc != NULL) {
+    if (r->settles) {
+        weft_sparse_settle(r->rule, op->acc, (size_t)r->count, &op->sent, &op->won, op->dropped);
+    } else if (op->acc != NULL && !r->requantizes) {
         float *acc = op->acc + lane->index * r->lane_length;
         weft_kernel_sub(acc, acc, op->own + lane->index * r->lane_length, plan->count);
     }
 }
 
-static int run_heavy(weft_engine *e, weft_operation *op, weft_lane *lane, const weft_plan *plan,
-                     const weft_step *step)
+/* Where a step's time is told; NULL: nowhere. */
+static uint64_t *account(weft_receipt *told, weft_verb verb)
 {
-    switch (step->verb) {
+    switch (verb) {
     case WEFT_VERB_PACK:
-        return pack(e, op, lane, plan, step);
+    case WEFT_VERB_REPLY:
+        return &told->encode_ns;
     case WEFT_VERB_FOLD:
-        return fold(e, op, lane, plan, step);
     case WEFT_VERB_MERGE:
-        return merge(e, op, lane, plan, step);
+    case WEFT_VERB_SCALE:
+        return &told->combine_ns;
     case WEFT_VERB_UNPACK:
     case WEFT_VERB_ADD:
-        return unpack(op, lane, plan, step);
+        return &told->decode_ns;
+    case WEFT_VERB_SEND:
+        return &told->send_ns;
+    default:
+        return NULL;
+    }
+}
+
+/* Time, where a receipt asks for it: the clock costs as much as a small step. */
+static int64_t tick(const weft_operation *op)
+{
+    const weft_outlet *o = &op->context->engine->outlet;
+    return op->request->receipt != NULL && o->clock != NULL ? o->clock(o->user) : 0;
+}
+
+static void tock(const weft_operation *op, weft_verb verb, int64_t since)
+{
+    uint64_t *at = account(&op->request->result, verb);
+    if (since != 0 && at != NULL) {
+        *at += (uint64_t)(tick(op) - since);
+    }
+}
+
+static int run_heavy(weft_exec *x)
+{
+    const weft_step *step = x->step;
+    switch (step->verb) {
+    case WEFT_VERB_PACK:
+        return pack(x);
+    case WEFT_VERB_FOLD:
+        return weft_exec_fold(x);
+    case WEFT_VERB_MERGE:
+        return weft_exec_merge(x);
+    case WEFT_VERB_UNPACK:
+    case WEFT_VERB_ADD:
+        return unpack(x);
     case WEFT_VERB_REPLY:
-        return reply(e, op, lane, plan, step);
+        return weft_exec_reply(x);
     case WEFT_VERB_SCALE:
-        return scale(e, op, lane, plan, step);
+        return weft_exec_scale(x);
     default:
         return weft_fail(WEFT_EINTERNAL, "no such verb: %d", (int)step->verb);
     }
@@ -491,11 +519,16 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
             receive(lane, plan, step);
             lane->pc++;
         } else if (step->verb == WEFT_VERB_SEND) {
+            const int64_t since = tick(op);
             lane->pc++;
             rc = send(e, now, op, lane, step);
+            tock(op, WEFT_VERB_SEND, since);
         } else {
             lane->pc++;
-            rc = run_heavy(e, op, lane, plan, step);
+            weft_exec x = at_step(e, op, lane, plan, step);
+            const int64_t since = tick(op);
+            rc = run_heavy(&x);
+            tock(op, step->verb, since);
             if (rc == WEFT_OK) {
                 if (lane->pc == plan->step_count) {
                     break;
@@ -516,7 +549,7 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
     if (lane->pending > 0) {
         return WEFT_RAN_BLOCKED;
     }
-    finish(op, lane, plan);
+    finish(e, op, lane, plan);
     return WEFT_RAN_DONE;
 }
 

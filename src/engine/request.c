@@ -28,7 +28,10 @@ void weft_request_discard(weft_request *r)
 {
     if (r != NULL) {
         weft_codec_close(&r->codec);
-        weft_codec_close(&r->raw);
+        weft_codec_close(&r->reply);
+        weft_request_discard(r->before);
+        weft_free(r->scales);
+        weft_free(r->zeros);
         weft_shared_plan_unref(r->plan);
         weft_shared_plan_unref(r->tail);
         weft_free(r->in_lengths);

@@ -15,6 +15,7 @@
 
 #include "base/status.h"
 #include "codec/codec.h"
+#include "codec/sparse.h"
 #include "plan/plan.h"
 #include <weft/collective.h>
 
@@ -61,11 +62,23 @@ struct weft_request {
     uint64_t *in_lengths, *in_offsets, *out_lengths, *out_offsets;
     weft_dtype dtype;
     weft_op op;
-    bool has_out;            /* this peer has a result */
-    bool seated;             /* ranks sit in the algorithm in another order than their own */
-    weft_codec *codec, *raw; /* owned; raw: the dense codec of dtype and op, for replies */
+    bool has_out; /* this peer has a result */
+    bool seated;  /* ranks sit in the algorithm in another order than their own */
+    weft_codec *codec,
+        *reply; /* owned; reply: of replies, the dense one of dtype and op or lossy */
     float *own, *residual;
-    uint64_t draw; /* 0: the operation's number */
+    bool measures;    /* the receipt tells what encoding changed */
+    bool requantizes; /* sums on the way are encoded again */
+    bool settles;     /* the residual is what selections on the way left, by this rule: */
+    weft_residual_rule rule;
+    /* Of lossy replies; NULL: none. */
+    float *reply_memory, *owned;
+    const float *reply_carry;
+    float reply_alpha;
+    float *zeros;         /* owned; goes in instead of the input, which is not finite; else NULL */
+    weft_request *before; /* owned; this one waits for its end, and fails with it. NULL: none */
+    float *scales;        /* owned; of the codec: what `before` agrees on */
+    uint64_t draw;        /* 0: the operation's number */
     uint32_t tensor;
     uint64_t lane_length, lane_count;
     weft_shared_plan *plan, *tail; /* of full lanes and of the last one; tail may equal plan */
@@ -73,6 +86,7 @@ struct weft_request {
     weft_receipt *receipt;         /* the caller's, or NULL */
 
     weft_operation *operation;
+    bool ended;     /* the engine has reported its end */
     bool abandoned; /* stands in the queue for one that was canceled there */
     weft_receipt result;
     weft_problem problem;

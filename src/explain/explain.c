@@ -16,6 +16,14 @@ static const char *needs_of(const weft_algo *a)
 {
     const bool merges = a->needs & WEFT_NEEDS_MERGE;
 
+    if (a->needs & WEFT_NEEDS_SHARED)
+        return "levels of a shared scale";
+    if (a->needs & WEFT_NEEDS_SIGNS)
+        return "signs";
+    if (a->needs & WEFT_NEEDS_PAIRS)
+        return "sparse vectors";
+    if (a->needs & WEFT_NEEDS_LOSSY)
+        return "encodings that lose something";
     if (a->traits & WEFT_ALGO_GRAPH)
         return merges ? "encodings that merge, a topology" : "a topology";
     return merges ? "encodings that merge" : "any codec";
@@ -29,7 +37,10 @@ static void describe(const weft_study *s, const weft_pick *p, weft_candidate *re
                         .needs = needs_of(p->algo)};
 
     snprintf(c.algo, sizeof c.algo, "%.*s", (int)sizeof c.algo - 1, p->text);
+    weft_algo_reserve(p, &s->choice, c.why_not, sizeof c.why_not);
+    c.named = c.why_not[0] != '\0';
     weft_algo_objection(p, &s->choice, c.why_not, sizeof c.why_not);
+    c.named = c.named && !c.why_not[0];
     if (!c.why_not[0]) {
         weft_price price;
         weft_algo_price(p, &s->choice, &price);

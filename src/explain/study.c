@@ -115,18 +115,21 @@ static int take_order(weft_study *s)
     return WEFT_OK;
 }
 
-/* As src/group does it for a call. */
 static int take_codec(weft_study *s)
 {
     const weft_query *q = &s->query;
-    int rc = weft_codec_make(&s->codec, q->codec ? q->codec : "raw", q->dtype, WEFT_SUM, NULL);
+    const weft_coding_ask ask = {.coll = s->coll,
+                                 .algo = q->algo,
+                                 .codec = q->codec,
+                                 .reply = q->reply_codec,
+                                 .fidelity = q->fidelity,
+                                 .dtype = q->dtype,
+                                 .op = WEFT_SUM};
+    const int rc = weft_coding_open(&s->coding, &ask);
 
-    if (rc || (rc = weft_codec_make(&s->raw, "raw", q->dtype, WEFT_SUM, NULL)))
-        return rc;
-    if (s->coll != WEFT_COLL_ALLREDUCE && !(s->codec->type->traits & WEFT_CODEC_LOSSLESS))
-        return weft_fail(WEFT_ENOTSUP, "%s: codec %s serves allreduce only",
-                         weft_coll_name(s->coll), s->codec->type->name);
-    s->block = q->block ? (size_t)q->block : s->codec->type->block(s->codec);
+    if (rc)
+        return weft_fail_context("%s", weft_coll_name(s->coll));
+    s->block = q->block ? (size_t)q->block : s->coding.codec->type->block(s->coding.codec);
     return WEFT_OK;
 }
 
@@ -148,9 +151,6 @@ static void make_choice(weft_study *s)
         .size = q->peers,
         .count = count,
         .element_bytes = width,
-        .encoded_bytes =
-            count ? (double)weft_codec_bound(s->codec, count) / (double)count : (double)width,
-        .traits = s->codec->type->traits,
         .ragged = q->ragged != 0,
         .root = q->root,
         .host = s->hosts,
@@ -158,6 +158,7 @@ static void make_choice(weft_study *s)
         .costs = &s->costs,
         .files = s->files,
     };
+    weft_coding_choice(&s->coding, count, &s->choice);
 }
 
 int weft_study_open(weft_study *ret, const weft_query *query)
@@ -186,7 +187,7 @@ int weft_study_open(weft_study *ret, const weft_query *query)
         weft_study_close(&s);
         return rc;
     }
-    s.query.algo = s.query.codec = s.query.costs = s.query.collective = NULL;
+    s.query.algo = s.query.reply_codec = s.query.codec = s.query.costs = s.query.collective = NULL;
     *ret = s;
     make_choice(ret);
     return WEFT_OK;
@@ -196,8 +197,7 @@ void weft_study_close(weft_study *s)
 {
     weft_pick_free(&s->pick);
     weft_plan_files_close(&s->files);
-    weft_codec_close(&s->codec);
-    weft_codec_close(&s->raw);
+    weft_coding_close(&s->coding);
     weft_free(s->hosts);
     weft_free(s->order);
     *s = (weft_study){0};
@@ -217,9 +217,9 @@ void weft_study_lanes(const weft_study *s, const weft_pick *p, uint64_t *ret_lan
 
 int weft_study_pick(weft_study *s, const char *spec)
 {
-    const int rc = weft_algo_select(spec, &s->choice, &s->pick);
+    int rc = weft_algo_select(spec, &s->choice, &s->pick);
 
-    if (rc)
+    if (rc || (rc = weft_coding_follow(&s->coding, &s->pick, s->query.peers, s->query.count)))
         return rc;
     weft_study_lanes(s, &s->pick, &s->lane, &s->lanes);
     if (s->lanes > UINT32_MAX)
@@ -244,6 +244,8 @@ weft_shape weft_study_shape(const weft_study *s, int rank, bool last)
                         .size = s->query.peers,
                         .count = (size_t)(rest ? count - (s->lanes - 1) * s->lane : most),
                         .block = s->block,
+                        .whole_blocks = (s->choice.traits & WEFT_CODEC_BLOCKS) != 0,
+                        .levels = s->choice.levels,
                         .root = s->query.root,
                         .ragged = s->query.ragged != 0,
                         .spec = &s->pick.spec,
@@ -264,9 +266,11 @@ int weft_study_build(void *user, int rank, bool last, weft_plan *ret)
 size_t weft_study_bound(void *user, const weft_plan *p, const weft_step *step)
 {
     const weft_study *s = user;
-    const weft_codec *c = step->raw ? s->raw : s->codec;
-    const weft_stretch part = {
-        .lane_count = p->count, .off = step->span.off, .count = step->span.count};
+    const weft_codec *c = step->raw ? s->coding.reply : s->coding.codec;
+    weft_stretch part = {.lane_count = p->count, .off = step->span.off, .count = step->span.count};
+
+    if (step->raw || s->coding.requantizes) /* blocks count from the span's beginning */
+        part = (weft_stretch){.lane_count = step->span.count, .count = step->span.count};
 
     return c->type->bound(c, &part);
 }

@@ -6,14 +6,13 @@
 
 #include <stdbool.h>
 
-#include "codec/codec.h"
-#include "collectives/algo.h"
+#include "coding/coding.h"
 #include <weft/explain.h>
 
 typedef struct weft_study {
     weft_query query; /* hosts and order: the study's own; texts: gone after opening */
     weft_coll coll;
-    weft_codec *codec, *raw;
+    weft_coding coding;
     weft_costs costs;
     weft_choice choice;
     weft_plan_files *files; /* that were named */

@@ -8,25 +8,57 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "codec/codec_shared.h"
+#include "coding/coding.h"
 #include "collectives/rules.h"
+#include "kernel/kernel.h"
 #include "wire/frame.h"
 
 /* Fragments of a message are numbered with 16 bits. */
 #define MESSAGE_MOST (UINT64_C(65536) * WEFT_FRAME_BODY_MAX)
 
-static int make_codecs(const weft_call *c, const weft_coll_opts *o, weft_request *r)
+static int open_coding(const weft_call *c, const weft_coll_opts *o, const char *algo,
+                       weft_coding *ret)
 {
-    const weft_op op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
-    const char *spec = o->codec != NULL ? o->codec : "raw";
-    int rc = weft_codec_make(&r->codec, spec, c->dtype, op, o->user_op);
-    if (rc == WEFT_OK && c->coll != WEFT_COLL_ALLREDUCE &&
-        (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0) {
-        rc = weft_fail(WEFT_ENOTSUP, "codec %s serves allreduce only", r->codec->type->name);
-    }
-    if (rc == WEFT_OK) {
-        rc = weft_codec_make(&r->raw, "raw", c->dtype, op, o->user_op);
-    }
+    const weft_coding_ask ask = {.coll = c->coll,
+                                 .algo = algo,
+                                 .codec = o->codec,
+                                 .reply = o->reply_codec,
+                                 .fidelity = o->fidelity,
+                                 .dtype = c->dtype,
+                                 .op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM,
+                                 .user_op = o->user_op};
+    const int rc = weft_coding_open(ret, &ask);
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_call_name(c));
+}
+
+static bool lossy(const weft_codec *codec)
+{
+    return (codec->type->traits & WEFT_CODEC_LOSSLESS) == 0;
+}
+
+/* What the algorithm does with the input besides the sum must fit what else is asked for. */
+static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_coding *k,
+                        const weft_pick *pick)
+{
+    const bool replies = (pick->algo->traits & WEFT_ALGO_REPLIES) != 0;
+    const bool votes = (pick->algo->needs & WEFT_NEEDS_SIGNS) != 0;
+    if (o->owned != NULL && (!replies || votes)) {
+        return weft_fail(WEFT_EINVAL, "%s: owned: under algorithm %s nobody owns a span",
+                         weft_call_name(c), pick->text);
+    }
+    if (o->own != NULL && k->requantizes) {
+        return weft_fail(WEFT_EINVAL,
+                         "%s: own: under algorithm %s no contribution is decoded by itself",
+                         weft_call_name(c), pick->text);
+    }
+    if (o->residual == NULL && k->requantizes && !weft_codec_is_unbiased(k->codec)) {
+        return weft_fail(WEFT_ENOTSUP,
+                         "%s: algorithm %s with codec %s, which is biased, needs a residual: else "
+                         "what each hop rounds away is lost for good",
+                         weft_call_name(c), pick->text, weft_codec_spec(k->codec));
+    }
+    return WEFT_OK;
 }
 
 /* Blocks whose lengths only the two ranks know between which they go: in a single lane, of which a
@@ -86,6 +118,7 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
                         .size = g->size,
                         .count = (size_t)(r->count < r->lane_length ? r->count : r->lane_length),
                         .block = r->codec->type->block(r->codec),
+                        .whole_blocks = (r->codec->type->traits & WEFT_CODEC_BLOCKS) != 0,
                         .root = c->root,
                         .ragged = c->lengths,
                         .spec = &pick->spec,
@@ -104,21 +137,94 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
     return rc == WEFT_OK ? weft_plancache_get(g->plans, pick->algo, &shape, &r->tail) : rc;
 }
 
+/* The codecs are the request's from now on. */
+static void hand_over(weft_coding *k, weft_request *r)
+{
+    r->codec = k->codec;
+    r->reply = k->reply;
+    r->scales = k->scales;
+    r->requantizes = k->requantizes;
+    r->settles = k->selects && r->residual != NULL;
+    r->rule = k->rule;
+    k->codec = k->reply = NULL;
+    k->scales = NULL;
+}
+
+/* Peers agree on the largest magnitude of each block before they encode. */
+static int agree_on_scales(weft_group *g, const weft_call *c, const weft_coll_opts *o,
+                           const weft_coding *k, weft_request *r)
+{
+    const weft_coll_opts plain = {
+        .size = sizeof(plain), .algo = "auto", .timeout_ms = o->timeout_ms};
+    const weft_call max = {.coll = WEFT_COLL_ALLREDUCE,
+                           .serves = "scales",
+                           .in = r->scales,
+                           .out = r->scales,
+                           .count = k->scale_count,
+                           .dtype = WEFT_F32,
+                           .op = WEFT_MAX,
+                           .opts = &plain};
+    const float *in = r->zeros != NULL ? r->zeros : r->in;
+    const int measured = weft_codec_measure(k->base, in, o->residual, r->count, r->scales);
+    weft_problem why = {0};
+    if (measured != WEFT_OK) { /* the others wait for it: they are to hear why */
+        weft_fail_context("%s on rank %d", weft_call_name(c), g->rank);
+        weft_problem_from_last(&why);
+        why.rank = g->rank;
+    }
+    const int rc = weft_call_make(g, &max, &r->before);
+    if (rc == WEFT_OK) {
+        r->before->problem = why;
+    }
+    return rc;
+}
+
+static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o,
+                      const weft_choice *choice, const weft_pick *pick, weft_coding *k,
+                      weft_request *r)
+{
+    int rc = weft_coding_follow(k, pick, g->size, r->count);
+    if (rc == WEFT_OK) {
+        rc = check_extras(c, o, k, pick);
+    }
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    hand_over(k, r);
+    snprintf(r->result.fidelity, sizeof(r->result.fidelity), "%s",
+             weft_algo_fidelity(pick->algo, lossy(r->reply)));
+    if (o->nonfinite == WEFT_NONFINITE_SKIP && lossy(r->codec) &&
+        !weft_kernel_finite(r->in, (size_t)r->count)) {
+        r->result.skipped = 1;
+        r->zeros = weft_calloc((size_t)r->count, sizeof(*r->zeros));
+        if (r->zeros == NULL) {
+            return weft_fail(WEFT_ENOMEM, "%s: out of memory for zeros", weft_call_name(c));
+        }
+    }
+    rc = follow(g, c, choice, pick, r);
+    return rc == WEFT_OK && k->base != NULL ? agree_on_scales(g, c, o, k, r) : rc;
+}
+
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
 {
     const size_t width = weft_dtype_bytes(c->dtype);
     /* Nothing that others do not know may choose. */
     const uint64_t count = lone_lane(c) ? 0 : r->count;
-    const weft_choice choice = {
+    char rule[WEFT_SPEC_TEXT];
+    const char *name = o->algo != NULL                                          ? o->algo
+                       : weft_rules_find(g->algo, c->coll, count * width, rule) ? rule
+                                                                                : NULL;
+    weft_coding coding = {0};
+    int rc = open_coding(c, o, name, &coding);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    weft_choice choice = {
         .coll = c->coll,
         .size = g->size,
         .count = count,
         .element_bytes = width,
-        .encoded_bytes = count == 0
-                             ? (double)width
-                             : (double)weft_codec_bound(r->codec, (size_t)count) / (double)count,
-        .traits = r->codec->type->traits,
-        .ordered = ordered(r->codec),
+        .ordered = ordered(coding.codec),
         .ragged = c->lengths,
         .root = c->root,
         .host = g->host,
@@ -127,17 +233,15 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
         .files = g->files,
     };
     weft_pick pick;
-    char rule[WEFT_SPEC_TEXT];
-    const char *name = o->algo != NULL                                          ? o->algo
-                       : weft_rules_find(g->algo, c->coll, count * width, rule) ? rule
-                                                                                : NULL;
+    weft_coding_choice(&coding, count, &choice);
     /* A topology of the call's own is the caller's, who may put another one in its place. */
-    int rc = c->topology == NULL ? weft_plancache_pick(g->plans, name, &choice, &pick)
-                                 : weft_algo_select(name, &choice, &pick);
+    rc = c->topology == NULL ? weft_plancache_pick(g->plans, name, &choice, &pick)
+                             : weft_algo_select(name, &choice, &pick);
     if (rc == WEFT_OK) {
-        rc = follow(g, c, &choice, &pick, r);
+        rc = follow_all(g, c, o, &choice, &pick, &coding, r);
         weft_pick_free(&pick); /* its file stays open in the group, like the plans made of it */
     }
+    weft_coding_close(&coding);
     return rc;
 }
 
@@ -160,13 +264,28 @@ static void describe_counts(const weft_group *g, const weft_call *c, const weft_
     }
 }
 
+/* How replies are made, where they are not the elements. */
+static void describe_replies(const weft_request *r, char *text, size_t cap)
+{
+    char memory[48] = "";
+    text[0] = '\0';
+    if (!r->plan->plan.replies || !lossy(r->reply)) {
+        return;
+    }
+    if (r->reply_memory != NULL) {
+        snprintf(memory, sizeof(memory), " memory=%.9g", (double)r->reply_alpha);
+    }
+    snprintf(text, cap, " reply=%s%s%s", weft_codec_spec(r->reply), memory,
+             r->reply_carry != NULL ? " carry" : "");
+}
+
 static void describe(const weft_group *g, const weft_call *c, weft_request *r)
 {
     /* Both ends of a transfer say the same. */
     const char *name = c->coll == WEFT_COLL_TRANSFER ? weft_coll_name(c->coll) : weft_call_name(c);
     const bool reduces = weft_coll_reduces(c->coll);
     const weft_topology *graph = c->topology != NULL ? c->topology : g->topology;
-    char root[32] = "", counts[64], edges[64] = "", order[32] = "";
+    char root[32] = "", counts[64], edges[64] = "", order[32] = "", reply[WEFT_SPEC_TEXT + 64];
     if (graph != NULL) {
         snprintf(edges, sizeof(edges), " edges=%016llx",
                  (unsigned long long)weft_topology_digest(graph));
@@ -178,13 +297,14 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
         snprintf(root, sizeof(root), " root=%d", c->root);
     }
     describe_counts(g, c, r, counts, sizeof(counts));
+    describe_replies(r, reply, sizeof(reply));
     if (c->coll == WEFT_COLL_BARRIER) {
         snprintf(r->words, sizeof(r->words), "%s algo=%s%s%s", name, r->algo, order, edges);
     } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s%s%s lane=%llu",
+        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s%s%s%s lane=%llu",
                  name, weft_dtype_name(c->dtype), reduces ? " " : "",
                  reduces ? weft_op_name(c->op) : "", ordered(r->codec) ? " ordered" : "", counts,
-                 root, weft_codec_spec(r->codec), r->algo, order, edges,
+                 root, weft_codec_spec(r->codec), r->algo, order, edges, reply,
                  (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));
@@ -240,10 +360,15 @@ static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o
     r->op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
     r->own = o->own;
     r->residual = o->residual;
+    r->reply_memory = o->reply_memory;
+    r->reply_alpha = o->reply_alpha;
+    r->reply_carry = o->reply_carry;
+    r->owned = o->owned;
     r->draw = o->draw;
     r->tensor = o->tensor;
     r->timeout_ns = timeout_ms < 0 ? WEFT_NEVER : timeout_ms * WEFT_MS;
     r->receipt = o->receipt;
+    r->measures = o->receipt != NULL && o->measure_error != 0;
     const int rc = keep_blocks(g, c->in_counts, c->in_offsets, &r->in_lengths, &r->in_offsets);
     return rc != WEFT_OK
                ? rc
@@ -273,9 +398,6 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
         return weft_fail(WEFT_ENOMEM, "%s: out of memory", weft_call_name(c));
     }
     rc = fill(g, c, &o, r);
-    if (rc == WEFT_OK) {
-        rc = make_codecs(c, &o, r);
-    }
     if (rc == WEFT_OK) {
         rc = make_plans(g, c, &o, r);
     }

@@ -154,6 +154,10 @@ static int check_buffers(const weft_group *g, const weft_call *c, const weft_col
     const region out = {has_out ? c->out : NULL, weft_call_out_extent(g, c) * width};
     const region own = {(const char *)o->own, c->count * width};
     const region residual = {(const char *)o->residual, c->count * width};
+    const region extras[] = {own,
+                             residual,
+                             {(const char *)o->reply_memory, c->count * width},
+                             {(const char *)o->owned, c->count * width}};
     if ((has_in && in.bytes > 0 && c->in == NULL) || (has_out && out.bytes > 0 && c->out == NULL)) {
         return invalid(c, "a buffer is missing (NULL)");
     }
@@ -163,9 +167,14 @@ static int check_buffers(const weft_group *g, const weft_call *c, const weft_col
     if (c->coll == WEFT_COLL_ALLTOALL && c->in_counts != NULL && overlap(in, out)) {
         return invalid(c, "blocks of different lengths cannot be exchanged in place");
     }
-    if (overlap(own, in) || overlap(own, out) || overlap(own, residual) || overlap(residual, in) ||
-        overlap(residual, out)) {
-        return invalid(c, "own or residual overlaps another buffer");
+    for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++) {
+        bool met = overlap(extras[i], in) || overlap(extras[i], out);
+        for (size_t j = 0; j < i; j++) {
+            met = met || overlap(extras[i], extras[j]);
+        }
+        if (met) {
+            return invalid(c, "own, residual, reply_memory or owned overlaps another buffer");
+        }
     }
     if (has_out && c->out_offsets != NULL) {
         return check_apart(g, c, "output", c->out_counts, c->out_offsets);
@@ -301,9 +310,19 @@ int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opt
     if (o->timeout_ms < WEFT_FOREVER || o->timeout_ms > WEFT_LONGEST_MS) {
         return invalid(c, "timeout_ms is negative, or above a year");
     }
-    if ((o->own != NULL || o->residual != NULL) &&
+    if ((o->own != NULL || o->residual != NULL || o->owned != NULL || o->reply_codec != NULL) &&
         (c->coll != WEFT_COLL_ALLREDUCE || c->dtype != WEFT_F32)) {
-        return invalid(c, "own and residual go with an allreduce of float32");
+        return invalid(c, "own, residual, owned and reply_codec go with an allreduce of float32");
+    }
+    if ((unsigned)o->fidelity > WEFT_FIDELITY_REQUANTIZED ||
+        (unsigned)o->nonfinite > WEFT_NONFINITE_SKIP) {
+        return invalid(c, "there is no such fidelity, or no such way with what is not finite");
+    }
+    if (o->reply_codec == NULL && (o->reply_memory != NULL || o->reply_carry != NULL)) {
+        return invalid(c, "reply_memory and reply_carry go with a reply_codec");
+    }
+    if (!(o->reply_alpha >= 0 && o->reply_alpha <= 1)) {
+        return invalid(c, "reply_alpha is not between 0 and 1");
     }
     if (o->receipt != NULL && o->receipt->size < sizeof(o->receipt->size)) {
         return invalid(c, "receipt->size is not set");

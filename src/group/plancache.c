@@ -77,7 +77,8 @@ static uint64_t graph_of(const weft_shape *s)
 static bool same(const cell *c, const weft_algo *algo, const weft_shape *s)
 {
     return c->algo == algo && c->shape.rank == s->rank && c->shape.size == s->size &&
-           c->shape.count == s->count && c->shape.block == s->block && c->shape.root == s->root &&
+           c->shape.count == s->count && c->shape.block == s->block &&
+           c->shape.whole_blocks == s->whole_blocks && c->shape.root == s->root &&
            c->shape.ragged == s->ragged && c->shape.order == s->order && c->graph == graph_of(s) &&
            same_spec(&c->spec, s->spec);
 }
@@ -145,6 +146,8 @@ static bool same_choice(const chosen *p, const char *spec, const weft_choice *c)
     const weft_choice *k = &p->choice;
     return k->coll == c->coll && k->size == c->size && k->count == c->count &&
            k->element_bytes == c->element_bytes && k->encoded_bytes == c->encoded_bytes &&
+           k->reply_bytes == c->reply_bytes && k->levels == c->levels && k->signs == c->signs &&
+           k->reply_asked == c->reply_asked && k->fidelity == c->fidelity &&
            k->traits == c->traits && k->ordered == c->ordered && k->ragged == c->ragged &&
            k->root == c->root && k->graph == c->graph && strcmp(p->spec, spec) == 0;
 }

@@ -87,6 +87,20 @@ void weft_kernel_prox(float *x, float gamma_l1, float one_plus_gamma_l2, size_t 
     weft_kernels_pick()->prox(x, gamma_l1, one_plus_gamma_l2, count);
 }
 
+size_t weft_kernel_large(const float *v, size_t count, uint32_t least, uint32_t first,
+                         uint32_t *index, float *value, size_t room)
+{
+    return weft_kernels_pick()->large(v, count, least, first, index, value, room);
+}
+
+size_t weft_kernel_part(const uint32_t *index, const float *value, size_t count, uint32_t least,
+                        uint32_t *to_index, float *to_value, uint32_t *rest_index,
+                        float *rest_value)
+{
+    return weft_kernels_pick()->part(index, value, count, least, to_index, to_value, rest_index,
+                                     rest_value);
+}
+
 void weft_kernel_draw_u16(const weft_draw *draw, uint64_t first, size_t count, uint16_t *out)
 {
     weft_kernels_pick()->draw(draw, first, count, out);

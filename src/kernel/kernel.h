@@ -45,4 +45,18 @@ void weft_kernel_scale_add(float *v, float beta, const float *g, size_t count); 
 /* x = prox of gamma (l1 |x|_1 + l2/2 |x|^2): soft threshold gamma*l1, then / (1 + gamma*l2). */
 void weft_kernel_prox(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count);
 
+/* Magnitudes as whole numbers: the bits of a float without its sign order as the magnitudes do, and
+ * those of infinity and NaN are above all others. `least` is such a number or one more, 1 … 2^31.
+ *
+ * Of v the elements of at least that magnitude, in order: first + i to index, v[i] to value.
+ * Returns how many; SIZE_MAX, and anything in index and value, when they are more than room. */
+size_t weft_kernel_large(const float *v, size_t count, uint32_t least, uint32_t first,
+                         uint32_t *index, float *value, size_t room);
+/* Of count pairs those whose value has at least that magnitude, in order, to to_…, and the others
+ * to rest_… (both NULL: nowhere). Returns how many went to to_…, which may be the pairs themselves;
+ * each place has room for count pairs. */
+size_t weft_kernel_part(const uint32_t *index, const float *value, size_t count, uint32_t least,
+                        uint32_t *to_index, float *to_value, uint32_t *rest_index,
+                        float *rest_value);
+
 #endif

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/kernel_code_loops.h"
+#include "kernel/kernel_large.h"
 #include "kernel/kernel_reduce.h"
 #include "kernel/kernel_table.h"
 #include "kernel/pack_loops.h"
@@ -161,6 +163,9 @@ const weft_kernels KERNEL_TABLE = {
     .axpy = axpy,
     .scale_add = scale_add,
     .prox = prox,
+    .code = CODE_KERNELS,
+    .large = large,
+    .part = split_at,
     .draw = KERNEL_QUANT(draw),
     .levels8 = KERNEL_QUANT(levels8),
     .levels16 = KERNEL_QUANT(levels16),

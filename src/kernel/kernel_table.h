@@ -4,6 +4,7 @@
 #define WEFT_KERNEL_KERNEL_TABLE_H
 
 #include "kernel/kernel.h"
+#include "kernel/kernel_code.h"
 #include "kernel/kernel_quant.h"
 
 typedef struct weft_kernels {
@@ -20,6 +21,11 @@ typedef struct weft_kernels {
     void (*axpy)(float *y, float alpha, const float *x, size_t count);
     void (*scale_add)(float *v, float beta, const float *g, size_t count);
     void (*prox)(float *x, float gamma_l1, float one_plus_gamma_l2, size_t count);
+    weft_code_kernels code;
+    size_t (*large)(const float *v, size_t count, uint32_t least, uint32_t first, uint32_t *index,
+                    float *value, size_t room);
+    size_t (*part)(const uint32_t *index, const float *value, size_t count, uint32_t least,
+                   uint32_t *to_index, float *to_value, uint32_t *rest_index, float *rest_value);
     void (*draw)(const weft_draw *draw, uint64_t first, size_t count, uint16_t *out);
     void (*levels8)(const float *v, size_t count, const weft_rounding *r, const uint16_t *random,
                     uint8_t *out);

@@ -115,8 +115,23 @@ void weft_plan_merge(weft_plan *p, int slot, int other, bool other_first)
 {
     use_slot(p, slot);
     use_slot(p, other);
-    put(p, (weft_step){
-               .verb = WEFT_VERB_MERGE, .slot = slot, .other = other, .other_first = other_first});
+    put(p, (weft_step){.verb = WEFT_VERB_MERGE,
+                       .slot = slot,
+                       .other = other,
+                       .other_first = other_first,
+                       .alike = 1});
+}
+
+void weft_plan_alike(weft_plan *p, uint32_t alike, uint32_t place)
+{
+    weft_step *last = p->step_count > 0 ? &p->steps[p->step_count - 1] : NULL;
+
+    if (last && last->verb == WEFT_VERB_MERGE && place < alike) {
+        last->alike = alike;
+        last->place = place;
+    } else {
+        stick(p, WEFT_EINTERNAL, "step %zu: no merge that is made alike", p->step_count);
+    }
 }
 
 void weft_plan_unpack(weft_plan *p, int slot, weft_span into)

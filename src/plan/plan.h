@@ -77,9 +77,11 @@ typedef struct weft_step {
                          are replaced: they may be given away; filled by check */
     uint32_t message; /* of send and receive: how many went before it with this peer in the same
                          direction; filled by check. A joined message is known by its first */
-    double weight;    /* of scale */
-    weft_span span;   /* of pack, receive, fold, unpack, add, reply; filled by check for send, merge
-                         and scale */
+    uint32_t alike, place; /* of a merge: so many ranks make the same one, of which this is the
+                              place-th; 1, 0 unless weft_plan_alike() says otherwise */
+    double weight;         /* of scale */
+    weft_span span; /* of pack, receive, fold, unpack, add, reply; filled by check for send, merge
+                       and scale */
 } weft_step;
 
 /* A rank this plan talks to. */
@@ -118,6 +120,8 @@ void weft_plan_recv(weft_plan *p, int slot, int from, weft_span of);
 void weft_plan_recv_raw(weft_plan *p, int slot, int from, weft_span of); /* what a reply filled */
 void weft_plan_fold(weft_plan *p, int slot, weft_span mine);
 void weft_plan_merge(weft_plan *p, int slot, int other, bool other_first);
+/* The merge just written is made by `alike` ranks, of which this is the place-th. */
+void weft_plan_alike(weft_plan *p, uint32_t alike, uint32_t place);
 void weft_plan_unpack(weft_plan *p, int slot, weft_span into);
 void weft_plan_add(weft_plan *p, int slot, weft_span into);
 void weft_plan_reply(weft_plan *p, int slot, weft_span of);

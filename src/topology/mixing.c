@@ -5,7 +5,7 @@
  *
  * The weights are what peers average with, so they come from single divisions and a sum in a fixed
  * order. The gap is for people: it comes from LAPACK's dsyev, which OpenBLAS brings along. This is
- * the only file of the library that calls either; Debian's OpenBLAS has LAPACK with its Fortran
+ * the only file of the library that calls LAPACK; Debian's OpenBLAS has it with its Fortran
  * interface and no header for it, so the prototype stands here.
  */
 #include <math.h>

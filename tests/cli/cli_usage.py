@@ -6,7 +6,7 @@ import subprocess
 
 from program import check, done, weft
 
-COMMANDS = ["run", "train", "bench", "call", "topo", "info"]
+COMMANDS = ["run", "train", "bench", "call", "codec", "topo", "info"]
 
 # Without anything and with help.
 plain = weft(status=2)
@@ -23,7 +23,7 @@ check(re.fullmatch(r"weft \d+\.\d+\.\d+\n", weft("--version").stdout), "--versio
 check("(default tcp)" in weft("bench", "--help").stdout, "defaults are shown")
 
 # The example of each --help is a command line that parses: help behind it is help, not a refusal.
-for command in ("bench", "bench matrix", "bench tune", "call", "train"):
+for command in ("bench", "bench matrix", "bench tune", "call", "codec", "train"):
     example = re.search(r"example:\n  weft (.*)", weft(*command.split(), "--help").stdout)[1].replace("'", "").split()
     weft(*example, "--help")
 

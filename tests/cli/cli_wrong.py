@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""weft bench sees a wrong result, one bit of one element on one rank; weft topo verify tells of proofs that fail.
+"""weft bench sees a wrong result, one bit of one element on one rank; weft topo verify tells of proofs that fail;
+weft codec sees an error above the stated bound.
 Argument: the library that spoils them."""
 import json
 import sys
@@ -33,4 +34,9 @@ data = json.loads(process.stdout)
 check(data["failed"] > 0 and data["failed"] == sum(row["failed"] for row in data["rows"]), "failures are counted", process)
 check(len(data["failures"]) == len(data["rows"]), "one told for each size", process)
 check("FAILED query: size is not set" in process.stderr and process.stderr.rstrip().endswith(f"{data['failed']} failures"), "and told", process)
+
+# A codec that decodes something else than its bound allows.
+for codec in ("raw", "qsgd"):
+    for env, status, says in (({"CORRUPT_CODEC": 1}, 1, "the error is above the stated bound"), ({}, 0, ())):
+        weft("codec", codec, "--random", "4K", "--repeats", 1, status=status, says=says, env={"LD_PRELOAD": sys.argv[1], **env})
 done()

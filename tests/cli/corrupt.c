@@ -3,13 +3,15 @@
  * Stands before the library (LD_PRELOAD) and spoils one element of the result of an allreduce, a
  * gatherv, a reduce_scatter or an alltoallv, or of what is received, on the rank that CORRUPT_RANK
  * names, where the vector is long enough to be a benchmark's: its check must see it. Of started
- * allreduces it is one of the second's input. Proofs of plans for CORRUPT_PROOF peers fail.
+ * allreduces it is one of the second's input. Proofs of plans for CORRUPT_PROOF peers fail. With
+ * CORRUPT_CODEC a decoded vector has one large element.
  */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <weft/codec.h>
 #include <weft/collective.h>
 #include <weft/explain.h>
 #include <weft/group.h>
@@ -26,6 +28,7 @@ typedef int alltoallv_fn(weft_group *, const void *, const size_t *, const size_
 
 typedef int recv_fn(weft_group *, void *, size_t, weft_dtype, int, uint32_t,
                     const weft_coll_opts *);
+typedef int decode_fn(const weft_codec *, const void *, size_t, float *, size_t);
 typedef int verify_fn(const weft_query *, weft_proof *);
 
 enum { LONG = 2000 };
@@ -107,6 +110,17 @@ int weft_alltoallv(weft_group *group, const void *in, const size_t *in_counts,
     const int status =
         next(group, in, in_counts, in_offsets, out, out_counts, out_offsets, dtype, opts);
     return spoil(group, status, out, out_counts[0], dtype);
+}
+
+int weft_codec_decode(const weft_codec *codec, const void *in, size_t len, float *out, size_t count)
+{
+    decode_fn *next;
+    behind("weft_codec_decode", &next, sizeof(next));
+    const int status = next(codec, in, len, out, count);
+    if (status == WEFT_OK && count > 0 && getenv("CORRUPT_CODEC") != NULL) {
+        out[count / 2] = 1e3F;
+    }
+    return status;
 }
 
 int weft_verify(const weft_query *query, weft_proof *ret)

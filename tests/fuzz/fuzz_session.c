@@ -137,7 +137,7 @@ static weft_request *new_request(void)
 {
     weft_request *r = weft_request_new();
     if (r == NULL || weft_codec_make(&r->codec, "raw", WEFT_F32, WEFT_SUM, NULL) != 0 ||
-        weft_codec_make(&r->raw, "raw", WEFT_F32, WEFT_SUM, NULL) != 0) {
+        weft_codec_make(&r->reply, "raw", WEFT_F32, WEFT_SUM, NULL) != 0) {
         abort();
     }
     return r;

@@ -48,7 +48,7 @@ static const char *const specs[] = {"qsgd:levels=1,bucket=16",
 /* A codec whose every third scale is 0. */
 static weft_codec *make(const uint8_t *head)
 {
-    float scales[SCALES];
+    static float scales[SCALES]; /* borrowed by the codec */
     weft_codec *base = NULL, *c = NULL;
     for (size_t i = 0; i < SCALES; i++)
         scales[i] = i % 3 == 2 ? 0.0f : ldexpf(1.5f, (int)(head[2] % 40) - 20);

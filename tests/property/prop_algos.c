@@ -66,8 +66,7 @@ static bool has_out(const run *r, int rank)
 /* Where nothing is merged and contributions are added one by one in rank order. */
 static bool adds_in_rank_order(const weft_algo *a)
 {
-    return !(a->needs & WEFT_NEEDS_MERGE) &&
-           (a->coll == WEFT_COLL_ALLREDUCE || (a->traits & WEFT_ALGO_ORDERED));
+    return a->needs == 0 && (a->coll == WEFT_COLL_ALLREDUCE || (a->traits & WEFT_ALGO_ORDERED));
 }
 
 static size_t width(const run *r)

@@ -14,6 +14,7 @@
 #include "codec/codec.h"
 #include "collectives/partition.h"
 #include "plan/plan_sim.h"
+#include "support/rows.h"
 
 enum { MOST = 9 };
 
@@ -157,7 +158,7 @@ static void check(const char *spec, int size, size_t count)
 
     for (int row = 0; (a = weft_algo_at(row)); row++) {
         world w;
-        if (a->coll != WEFT_COLL_ALLREDUCE || (a->traits & WEFT_ALGO_GRAPH))
+        if (a->coll != WEFT_COLL_ALLREDUCE || (a->traits & WEFT_ALGO_GRAPH) || !rows_any_codec(a))
             continue;
         open_world(&w, spec, size, count);
         const bool merges = a->needs & WEFT_NEEDS_MERGE;

@@ -258,11 +258,11 @@ static void round_trip(const scene *s)
             free_plans(read, s->size);
         }
     /* What the steps need and do is known better than of all sizes together. */
-    cr_expect_eq(row->needs & ~s->algo->needs, 0);
+    cr_expect(!rows_any_codec(s->algo) || !(row->needs & ~s->algo->needs));
     cr_expect_eq(row->traits & ~s->algo->traits & WEFT_ALGO_REPLIES, 0);
     cr_expect_eq(s->algo->traits & ~row->traits & WEFT_ALGO_ORDERED, 0);
     if (s->size > 3) {
-        cr_expect_eq(row->needs, s->algo->needs);
+        cr_expect(!rows_any_codec(s->algo) || row->needs == s->algo->needs);
         cr_expect_eq(row->traits & WEFT_ALGO_REPLIES, s->algo->traits & WEFT_ALGO_REPLIES);
     }
     weft_plan_algo_unref(a);

@@ -18,7 +18,7 @@
 
 typedef enum cluster_link { CLUSTER_TCP, CLUSTER_IPC, CLUSTER_MEM, CLUSTER_LINKS } cluster_link;
 
-enum { CLUSTER_MAX = 8 };
+enum { CLUSTER_MAX = 9 };
 
 typedef struct cluster cluster;
 

@@ -5,7 +5,13 @@
 
 #include "collectives/algo.h"
 
-enum { ROWS_MOST = 64 };
+enum { ROWS_MOST = 96 };
+
+/* Takes what any codec gives, so that its result is the sum of contributions. */
+static inline bool rows_any_codec(const weft_algo *a)
+{
+    return (a->needs & ~(uint32_t)(WEFT_NEEDS_MERGE | WEFT_NEEDS_ELEMENTS)) == 0;
+}
 
 /* Fills rows; how many. */
 static inline size_t rows_all(int rows[ROWS_MOST])

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/simjob.h"
+#include "support/rows.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -28,7 +29,7 @@ const weft_algo *simjob_algo(weft_coll coll, int i)
 {
     for (int at = 0; weft_algo_at(at) != NULL; at++) {
         if ((weft_algo_at(at)->traits & WEFT_ALGO_GRAPH) == 0 && weft_algo_at(at)->coll == coll &&
-            i-- == 0) {
+            rows_any_codec(weft_algo_at(at)) && i-- == 0) {
             return weft_algo_at(at);
         }
     }

@@ -48,13 +48,16 @@ Test(codec, the_full_spec_opens_the_same_codec)
 
 Test(codec, unknown_names_list_the_codecs)
 {
+    static const char near[] = "codec \"qsdg\" is unknown (did you mean qsgd?); codecs: raw, qsgd";
+    static const char far[] = "codec \"gzip\" is unknown; codecs: raw, qsgd";
     weft_codec *c = NULL;
     cr_assert_eq(weft_codec_open(&c, "qsdg:levels=7"), WEFT_EINVAL);
-    cr_assert_str_eq(weft_last_error()->message,
-                     "codec \"qsdg\" is unknown (did you mean qsgd?); codecs: raw, qsgd, tern");
+    cr_assert_eq(strncmp(weft_last_error()->message, near, strlen(near)), 0, "%s",
+                 weft_last_error()->message);
     cr_assert_eq(weft_codec_open(&c, "gzip"), WEFT_EINVAL);
-    cr_assert_str_eq(weft_last_error()->message,
-                     "codec \"gzip\" is unknown; codecs: raw, qsgd, tern");
+    cr_assert_eq(strncmp(weft_last_error()->message, far, strlen(far)), 0);
+    for (int row = 0; weft_codec_type_at(row); row++)
+        cr_expect(strstr(weft_last_error()->message, weft_codec_type_at(row)->name));
     cr_assert_eq(weft_codec_open(&c, NULL), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "raw:levels=7"), WEFT_EINVAL);
     cr_assert_eq(weft_codec_open(&c, "qsgd:levels=40000"), WEFT_EINVAL);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "coding/coding.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "codec/codec_shared.h"
+#include "codec/codec_vote.h"
+
+/* The row that a SPEC names; NULL: none, or not one of the table. */
+static const weft_algo *named(const weft_coding_ask *ask)
+{
+    char name[WEFT_SPEC_NAME];
+    const weft_algo *a;
+
+    if (!ask->algo || weft_spec_name(ask->algo, name))
+        return NULL; /* which the choice reports */
+    for (int i = 0; (a = weft_algo_at(i)); i++)
+        if (a->coll == ask->coll && strcmp(a->name, name) == 0)
+            return a;
+    return NULL;
+}
+
+/* The codec that goes with an algorithm where none is asked for. */
+static const char *usual(const weft_algo *a)
+{
+    const uint32_t needs = a ? a->needs : 0;
+
+    return needs & WEFT_NEEDS_SIGNS ? "sign:scaled=no" : needs & WEFT_NEEDS_PAIRS ? "topk" : "raw";
+}
+
+static bool lossless(const weft_codec *c)
+{
+    return (c->type->traits & WEFT_CODEC_LOSSLESS) != 0;
+}
+
+static int open_reply(weft_coding *k, const weft_coding_ask *ask)
+{
+    /* Where sums may be encoded again, replies are encoded like contributions. */
+    const bool alike = ask->fidelity == WEFT_FIDELITY_REQUANTIZED && !lossless(k->codec) &&
+                       !(k->codec->type->traits & WEFT_CODEC_WHOLE);
+    const char *spec = ask->reply ? ask->reply : alike ? weft_codec_spec(k->codec) : "raw";
+    const int rc = weft_codec_make(&k->reply, spec, ask->dtype, ask->op, ask->user_op);
+
+    if (rc)
+        return weft_fail_context("reply");
+    k->replies_lossy = !lossless(k->reply);
+    k->reply_asked = ask->reply && k->replies_lossy;
+    if (k->reply->type->traits & WEFT_CODEC_WHOLE)
+        return weft_fail(WEFT_ENOTSUP,
+                         "reply codec %s encodes a vector as a whole, replies are parts of it",
+                         k->reply->type->name);
+    if (k->replies_lossy && ask->fidelity == WEFT_FIDELITY_EXACT)
+        return weft_fail(WEFT_EINVAL,
+                         "fidelity exact and reply codec %s: a reply that is encoded "
+                         "is requantized",
+                         weft_codec_spec(k->reply));
+    return WEFT_OK;
+}
+
+int weft_coding_open(weft_coding *ret, const weft_coding_ask *ask)
+{
+    const weft_algo *a = named(ask);
+    weft_coding k = {.fidelity = ask->fidelity};
+    int rc = weft_codec_make(&k.codec, ask->codec ? ask->codec : usual(a), ask->dtype, ask->op,
+                             ask->user_op);
+
+    if (!rc && ask->coll != WEFT_COLL_ALLREDUCE && !lossless(k.codec))
+        rc = weft_fail(WEFT_ENOTSUP, "codec %s serves allreduce only", k.codec->type->name);
+    if (!rc && (unsigned)ask->fidelity > WEFT_FIDELITY_REQUANTIZED)
+        rc = weft_fail(WEFT_EINVAL, "fidelity %d is none", (int)ask->fidelity);
+    if (!rc && a && (a->needs & WEFT_NEEDS_SIGNS) && ask->op != WEFT_SUM)
+        rc = weft_fail(WEFT_ENOTSUP, "algorithm vote: %s of signs: takes sum",
+                       weft_op_name(ask->op));
+    if (!rc)
+        rc = open_reply(&k, ask);
+    if (rc) {
+        weft_coding_close(&k);
+        return rc;
+    }
+    *ret = k;
+    return WEFT_OK;
+}
+
+void weft_coding_close(weft_coding *k)
+{
+    weft_codec_close(&k->codec);
+    weft_codec_close(&k->reply);
+    weft_codec_close(&k->base);
+    weft_free(k->scales);
+    k->scales = NULL;
+}
+
+static bool signs_only(const weft_codec *c)
+{
+    return strcmp(c->type->name, "sign") == 0 && strstr(c->text, "scaled=no") != NULL;
+}
+
+static double encoded(const weft_codec *c, uint64_t count, double element)
+{
+    return count == 0 ? element : (double)weft_codec_bound(c, (size_t)count) / (double)count;
+}
+
+void weft_coding_choice(const weft_coding *k, uint64_t count, weft_choice *c)
+{
+    const double element = (double)c->element_bytes;
+
+    c->encoded_bytes = encoded(k->codec, count, element);
+    c->reply_bytes = encoded(k->reply, count, element);
+    c->traits = k->codec->type->traits;
+    c->levels = k->codec->type->levels ? k->codec->type->levels(k->codec) : 0;
+    c->signs = signs_only(k->codec);
+    c->reply_asked = k->reply_asked;
+    c->fidelity = k->fidelity;
+}
+
+static int share(weft_coding *k, int size, uint64_t count)
+{
+    weft_codec *shared = NULL;
+
+    k->scale_count = weft_codec_measure_count(k->codec, count);
+    k->scales = weft_calloc(k->scale_count + 1, sizeof *k->scales);
+    if (!k->scales)
+        return weft_fail(WEFT_ENOMEM, "no memory for %zu scales", k->scale_count);
+    const int rc = weft_codec_share(&shared, k->codec, size, k->scales, k->scale_count);
+    if (rc)
+        return rc;
+    k->base = k->codec;
+    k->codec = shared;
+    return WEFT_OK;
+}
+
+/* Replies are the majority: nothing else than -1 and 1, or 0 where ties are that. */
+static int vote(weft_coding *k, const weft_pick *p, int size)
+{
+    static const weft_ties ties[] = {WEFT_TIES_RANDOM, WEFT_TIES_PLUS, WEFT_TIES_MINUS,
+                                     WEFT_TIES_ZERO}; /* order of the choices of allreduce_vote.c */
+    const weft_ties rule = ties[p->spec.choice[0]];
+    weft_codec *counts = NULL, *reply = NULL;
+    int rc = weft_codec_vote(&counts, size, rule);
+
+    if (rc)
+        return rc;
+    weft_codec_close(&k->codec);
+    k->codec = counts;
+    rc = weft_codec_open(&reply, rule == WEFT_TIES_ZERO ? "qsgd:levels=1,bucket=0,norm=max"
+                                                        : "sign:scaled=no");
+    if (rc)
+        return rc;
+    weft_codec_close(&k->reply);
+    k->reply = reply;
+    return WEFT_OK;
+}
+
+int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t count)
+{
+    const weft_algo *a = p->algo;
+
+    k->requantizes = (a->needs & WEFT_NEEDS_LOSSY) != 0;
+    k->selects = (a->traits & WEFT_ALGO_SELECTS) != 0;
+    if (k->selects) {
+        k->rule = (weft_residual_rule)p->spec.choice[0]; /* the order is that of the enum */
+        if (k->codec->type->combines && !k->codec->type->combines(k->codec))
+            return weft_fail(WEFT_ENOTSUP,
+                             "algorithm %s adds sparse vectors, which codec %s would "
+                             "round twice: values=f32",
+                             p->text, weft_codec_spec(k->codec));
+    }
+    if (a->needs & WEFT_NEEDS_SHARED)
+        return share(k, size, count);
+    return a->needs & WEFT_NEEDS_SIGNS ? vote(k, p, size) : WEFT_OK;
+}

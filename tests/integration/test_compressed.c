@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compressed allreduce: every codec with every algorithm gives the same bits on every peer and on
+ * the next run, for 1 to 9 peers and awkward lengths, and means what its fidelity says: exact sums
+ * of decoded contributions, majorities, selections that lose no mass.
+ */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "support/cluster.h"
+#include "support/fixtures.h"
+#include "support/share.h"
+
+enum { MOST = 2000, PEERS_MOST = 9 };
+
+static const size_t counts[] = {0, 1, 5, 64, 1003};
+enum { COUNTS = sizeof(counts) / sizeof(counts[0]) };
+
+static const char *const codecs[] = {"raw",
+                                     "f16",
+                                     "bf16",
+                                     "qsgd:levels=7,bucket=64",
+                                     "qsgd:levels=1,bucket=16,norm=max",
+                                     "qsgd:levels=127,bucket=512,code=elias",
+                                     "qsgd:levels=3,bucket=0,norm=2,code=auto",
+                                     "tern:bucket=64",
+                                     "natural",
+                                     "sign:scaled=yes",
+                                     "sign:scaled=no",
+                                     "onebit",
+                                     "minmax8",
+                                     "hadamard:block=64",
+                                     "topk:density=0.1",
+                                     "topk:k=3,values=f16",
+                                     "threshold:at=0.5",
+                                     "randk:density=0.1",
+                                     "powersgd:rank=2"};
+static const char *const algos[] = {"auto",
+                                    "gather",
+                                    "scatter",
+                                    "ring",
+                                    "doubling",
+                                    "shared:over=ring",
+                                    "shared:over=tree",
+                                    "shared:over=butterfly",
+                                    "ring_requant",
+                                    "vote",
+                                    "vote:ties=plus",
+                                    "vote:ties=minus",
+                                    "vote:ties=zero",
+                                    "gtopk_tree",
+                                    "gtopk_tree:residual=keep",
+                                    "gtopk_butterfly:residual=hash",
+                                    "gtopk_butterfly:residual=paper",
+                                    "topk_gather"};
+enum { CODECS = sizeof(codecs) / sizeof(codecs[0]), ALGOS = sizeof(algos) / sizeof(algos[0]) };
+
+/* Do all peers hold these bits? */
+static bool alike(const member *me, const void *v, size_t bytes)
+{
+    uint64_t mine = weft_hash64(v, bytes), all[PEERS_MOST];
+    bool same = weft_allgather(me->group, &mine, all, 1, WEFT_U64, NULL) == WEFT_OK;
+    for (int r = 0; r < me->size; r++) {
+        same = same && all[r] == mine;
+    }
+    return same;
+}
+
+/* The sum of all peers' own contributions in rank order. */
+static int sum_in_order(const member *me, const float *own, size_t count, float *sum)
+{
+    float *all = malloc((size_t)me->size * count * sizeof(float) + 1);
+    const int rc = weft_allgather(me->group, own, all, count, WEFT_F32, NULL);
+    for (int r = 0; r < me->size && rc == WEFT_OK; r++) {
+        for (size_t i = 0; i < count; i++) {
+            const float v = all[(size_t)r * count + i];
+            sum[i] = r == 0 ? v : sum[i] + v;
+        }
+    }
+    free(all);
+    return rc;
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* One pair, one length: twice the same call. */
+static void try_pair(member *me, const char *codec, const char *algo, size_t count, long *ran)
+{
+    float in[MOST], out[MOST], again[MOST], own[MOST], residual[MOST], left[MOST], sum[MOST];
+    weft_receipt receipt = {.size = sizeof(receipt)};
+    const bool requant = begins(algo, "ring_requant"), reply = begins(algo, "scatter");
+    weft_coll_opts o = {.size = sizeof(o),
+                        .algo = algo,
+                        .codec = codec,
+                        .own = requant ? NULL : own,
+                        .residual = residual,
+                        .draw = 3,
+                        .receipt = &receipt};
+    fixture_floats(11, me->rank, in, count);
+    fixture_floats(12, me->rank, residual, count);
+    memcpy(left, residual, sizeof(left));
+    int rc = weft_allreduce(me->group, in, out, count, WEFT_F32, WEFT_SUM, &o);
+    if (rc == WEFT_ENOTSUP) {
+        return;
+    }
+    MUST(me, rc == WEFT_OK, "%s by %s, P=%d n=%zu: %s", codec, algo, me->size, count,
+         weft_last_error()->message);
+    ++*ran;
+    MUST(me, alike(me, out, count * sizeof(float)), "%s by %s, P=%d n=%zu: peers differ", codec,
+         algo, me->size, count);
+    o.residual = left;
+    MUST_OK(me, weft_allreduce(me->group, in, again, count, WEFT_F32, WEFT_SUM, &o));
+    MUST(me, memcmp(out, again, count * sizeof(float)) == 0, "%s by %s, P=%d n=%zu: rerun differs",
+         codec, algo, me->size, count);
+    MUST(me, memcmp(residual, left, count * sizeof(float)) == 0,
+         "%s by %s, P=%d n=%zu: residual of the rerun differs", codec, algo, me->size, count);
+    if (strcmp(algo, "gather") == 0 || strcmp(algo, "topk_gather") == 0 || reply) {
+        MUST(me, strcmp(receipt.fidelity, "exact") == 0, "%s", receipt.fidelity);
+        MUST_OK(me, sum_in_order(me, own, count, sum));
+        for (size_t i = 0; i < count; i++) {
+            MUST(me, out[i] == sum[i], "%s by %s, P=%d n=%zu: element %zu is %g, not %g", codec,
+                 algo, me->size, count, i, (double)out[i], (double)sum[i]);
+        }
+    }
+}
+
+static void pairs_body(member *me)
+{
+    long ran = 0;
+    for (size_t c = 0; c < CODECS; c++) {
+        for (size_t a = 0; a < ALGOS; a++) {
+            for (size_t n = 0; n < COUNTS; n++) {
+                try_pair(me, codecs[c], algos[a], counts[n], &ran);
+            }
+        }
+    }
+    MUST(me, ran > 60 * COUNTS, "only %ld ran", ran);
+}
+
+Test(compressed, every_codec_by_every_algorithm_gives_all_the_same_bits, .timeout = 100)
+{
+    for (int size = 1; size <= PEERS_MOST; size++) {
+        cluster_run(CLUSTER_MEM, size, pairs_body, NULL);
+    }
+}
+
+/* ---- shared scales --------------------------------------------------------------------------- */
+
+static void shared_body(member *me)
+{
+    static const char *const ways[] = {"shared:over=ring", "shared:over=tree",
+                                       "shared:over=butterfly"};
+    static const char *const shareable[] = {"qsgd:levels=1,bucket=16", "qsgd:levels=7,bucket=64",
+                                            "qsgd:levels=127,bucket=0", "tern"};
+    float in[MOST], out[3][MOST], own[MOST];
+    for (size_t c = 0; c < sizeof(shareable) / sizeof(shareable[0]); c++) {
+        for (size_t n = 0; n < COUNTS; n++) {
+            const size_t count = counts[n];
+            fixture_floats(21, me->rank, in, count);
+            for (int w = 0; w < 3; w++) {
+                const weft_coll_opts o = {.size = sizeof(o),
+                                          .algo = ways[w],
+                                          .codec = shareable[c],
+                                          .own = own,
+                                          .draw = 9};
+                MUST_OK(me, weft_allreduce(me->group, in, out[w], count, WEFT_F32, WEFT_SUM, &o));
+            }
+            MUST(me, memcmp(out[0], out[1], count * sizeof(float)) == 0, "ring and tree: %s n=%zu",
+                 shareable[c], count);
+            MUST(me, memcmp(out[0], out[2], count * sizeof(float)) == 0,
+                 "ring and butterfly: %s n=%zu", shareable[c], count);
+            double sums[MOST];
+            for (size_t i = 0; i < count; i++) {
+                sums[i] = (double)own[i];
+            }
+            MUST_OK(me, weft_allreduce(me->group, sums, sums, count, WEFT_F64, WEFT_SUM, NULL));
+            for (size_t i = 0; i < count; i++) { /* q N/s, rounded once each */
+                MUST(me, fabs(sums[i] - (double)out[0][i]) <= 1e-6 * (1 + fabs(sums[i])),
+                     "%s n=%zu element %zu: %g, contributions are %g", shareable[c], count, i,
+                     (double)out[0][i], sums[i]);
+            }
+        }
+    }
+}
+
+Test(compressed, integers_of_a_shared_scale_add_alike_on_every_way, .timeout = 60)
+{
+    for (int size = 1; size <= PEERS_MOST; size++) {
+        cluster_run(CLUSTER_MEM, size, shared_body, NULL);
+    }
+}
+
+/* ---- votes ----------------------------------------------------------------------------------- */
+
+/* Element i of peer r votes as bit r of i says: all patterns of votes. */
+static void vote_body(member *me)
+{
+    static const char *const ties[] = {"vote:ties=plus", "vote:ties=minus", "vote:ties=zero",
+                                       "vote:ties=random"};
+    const size_t count = (size_t)1 << me->size;
+    float in[1 << PEERS_MOST], out[1 << PEERS_MOST];
+    for (size_t i = 0; i < count; i++) {
+        in[i] = i >> me->rank & 1 ? 0.25f : -3.0f;
+    }
+    for (size_t t = 0; t < 4; t++) {
+        const weft_coll_opts o = {.size = sizeof(o), .algo = ties[t], .draw = 5};
+        size_t up = 0, tied = 0;
+        MUST_OK(me, weft_allreduce(me->group, in, out, count, WEFT_F32, WEFT_SUM, &o));
+        for (size_t i = 0; i < count; i++) {
+            const int votes = __builtin_popcountll((unsigned long long)i);
+            const float rule = t == 0 ? 1.0f : t == 1 ? -1.0f : 0.0f;
+            const float want = 2 * votes > me->size ? 1.0f : 2 * votes < me->size ? -1.0f : rule;
+            const bool tie = 2 * votes == me->size;
+            MUST(me, (tie && t == 3) ? fabsf(out[i]) == 1.0f : out[i] == want,
+                 "%s P=%d: %d votes of %d give %g", ties[t], me->size, votes, me->size,
+                 (double)out[i]);
+            tied += tie;
+            up += tie && out[i] > 0;
+        }
+        MUST(me, t != 3 || tied < 20 || (up > tied / 8 && up < tied - tied / 8),
+             "%zu of %zu ties are +1", up, tied);
+    }
+}
+
+Test(compressed, the_majority_wins_whatever_the_pattern)
+{
+    for (int size = 1; size <= PEERS_MOST; size++) {
+        cluster_run(CLUSTER_MEM, size, vote_body, NULL);
+    }
+}
+
+/* ---- selections ------------------------------------------------------------------------------ */
+
+enum { SPARSE = 200 };
+
+typedef struct masses {
+    const char *algo;
+    size_t k;
+} masses;
+
+/* Whole numbers: nothing is rounded, so that mass is kept to the last bit. */
+static void mass_body(member *me)
+{
+    const masses *m = me->user;
+    char codec[32];
+    float in[SPARSE], out[SPARSE], residual[SPARSE];
+    double before[SPARSE], after[SPARSE];
+    snprintf(codec, sizeof(codec), "topk:k=%zu", m->k);
+    for (size_t i = 0; i < SPARSE; i++) {
+        residual[i] = 0;
+    }
+    for (uint64_t step = 1; step <= 12; step++) {
+        const weft_coll_opts o = {
+            .size = sizeof(o), .algo = m->algo, .codec = codec, .residual = residual, .draw = step};
+        for (size_t i = 0; i < SPARSE; i++) {
+            const size_t mix = (i * 7919 + (size_t)me->rank * 104729 + step * 31) % 101;
+            in[i] = step % 4 == 0 ? 5.0f : (float)mix - 50.0f; /* equal values too */
+            before[i] = (double)in[i] + (double)residual[i];
+        }
+        MUST_OK(me, weft_allreduce(me->group, in, out, SPARSE, WEFT_F32, WEFT_SUM, &o));
+        MUST_OK(me, weft_allreduce(me->group, before, before, SPARSE, WEFT_F64, WEFT_SUM, NULL));
+        for (size_t i = 0; i < SPARSE; i++) {
+            after[i] = (double)residual[i];
+        }
+        MUST_OK(me, weft_allreduce(me->group, after, after, SPARSE, WEFT_F64, WEFT_SUM, NULL));
+        size_t nonzero = 0;
+        for (size_t i = 0; i < SPARSE; i++) {
+            nonzero += out[i] != 0.0f;
+            MUST(me, before[i] == after[i] + (double)out[i],
+                 "%s k=%zu P=%d step %d element %zu: %g went in, %g and %g came out", m->algo, m->k,
+                 me->size, (int)step, i, before[i], after[i], (double)out[i]);
+        }
+        MUST(me, nonzero <= m->k, "%zu of %zu", nonzero, m->k);
+    }
+}
+
+Test(compressed, no_mass_is_lost_by_patch_keep_and_hash)
+{
+    static const char *const rules[] = {
+        "gtopk_tree:residual=patch", "gtopk_tree:residual=keep", "gtopk_butterfly:residual=patch",
+        "gtopk_butterfly:residual=keep", "gtopk_butterfly:residual=hash"};
+    static const size_t ks[] = {1, 3, 40, SPARSE};
+    for (size_t a = 0; a < sizeof(rules) / sizeof(rules[0]); a++) {
+        for (size_t k = 0; k < sizeof(ks) / sizeof(ks[0]); k++) {
+            masses m = {rules[a], ks[k]};
+            for (int size = 1; size <= PEERS_MOST; size++) {
+                cluster_run(CLUSTER_MEM, size, mass_body, &m);
+            }
+        }
+    }
+}
+
+/* ---- encoded again --------------------------------------------------------------------------- */
+
+/* What each hop's rounding lost is in the residuals. */
+static void hops_body(member *me)
+{
+    enum { COUNT = 700 };
+    float in[COUNT], out[COUNT], residual[COUNT];
+    double before[COUNT], after[COUNT];
+    fixture_floats(31, me->rank, in, COUNT);
+    fixture_floats(32, me->rank, residual, COUNT);
+    const weft_coll_opts o = {.size = sizeof(o),
+                              .algo = "ring_requant",
+                              .codec = "minmax8:bucket=64",
+                              .residual = residual,
+                              .draw = 1};
+    for (size_t i = 0; i < COUNT; i++) {
+        before[i] = (double)in[i] + (double)residual[i];
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    MUST_OK(me, weft_allreduce(me->group, before, before, COUNT, WEFT_F64, WEFT_SUM, NULL));
+    for (size_t i = 0; i < COUNT; i++) {
+        after[i] = (double)residual[i];
+    }
+    MUST_OK(me, weft_allreduce(me->group, after, after, COUNT, WEFT_F64, WEFT_SUM, NULL));
+    double lost = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        const double room = 1e-6 * (double)me->size * (fabs(before[i]) + fabs((double)out[i]));
+        MUST(me, fabs(before[i] - after[i] - (double)out[i]) <= room,
+             "P=%d element %zu: %g in, %g and %g out", me->size, i, before[i], after[i],
+             (double)out[i]);
+        lost += fabs(after[i]);
+    }
+    MUST(me, lost > 0, "nothing was rounded");
+    const weft_coll_opts bare = {
+        .size = sizeof(bare), .algo = "ring_requant", .codec = "minmax8:bucket=64"};
+    MUST_END(me, WEFT_ENOTSUP,
+             weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &bare));
+    MUST(me, strstr(weft_last_error()->message, "residual") != NULL, "%s",
+         weft_last_error()->message);
+}
+
+Test(compressed, a_ring_that_rounds_at_every_hop_keeps_what_it_rounds_away)
+{
+    for (int size = 1; size <= PEERS_MOST; size++) {
+        cluster_run(CLUSTER_MEM, size, hops_body, NULL);
+    }
+}
+
+/* Replies with a memory: alike on all, and what is owned is the exact mean. */
+static void memory_body(member *me)
+{
+    enum { COUNT = 1500 };
+    float in[COUNT], out[COUNT], own[COUNT], owned[COUNT], mean[COUNT], memory[COUNT], old[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        memory[i] = 0;
+    }
+    for (uint64_t step = 1; step <= 5; step++) {
+        weft_receipt receipt = {.size = sizeof(receipt)};
+        const weft_coll_opts o = {.size = sizeof(o),
+                                  .algo = "scatter",
+                                  .codec = "qsgd:levels=7,bucket=64",
+                                  .reply_codec = "qsgd:levels=7,bucket=32",
+                                  .reply_memory = memory,
+                                  .reply_alpha = 0.5f,
+                                  .own = own,
+                                  .owned = owned,
+                                  .draw = step,
+                                  .receipt = &receipt};
+        fixture_floats(40 + step, me->rank, in, COUNT);
+        memcpy(old, memory, sizeof(old));
+        for (size_t i = 0; i < COUNT; i++) {
+            owned[i] = NAN;
+        }
+        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_MEAN, &o));
+        MUST(me, strcmp(receipt.fidelity, "requantized") == 0, "%s", receipt.fidelity);
+        MUST(me, alike(me, out, sizeof(out)) && alike(me, memory, sizeof(memory)), "peers differ");
+        MUST_OK(me, sum_in_order(me, own, COUNT, mean));
+        size_t mine = 0;
+        for (size_t i = 0; i < COUNT; i++) {
+            const float exact = mean[i] / (float)me->size;
+            mine += !isnan(owned[i]);
+            MUST(me, isnan(owned[i]) || owned[i] == exact, "element %zu: owned %g, mean %g", i,
+                 (double)owned[i], (double)exact);
+            const double e = (double)out[i] - (double)old[i];
+            MUST(me, fabs((double)memory[i] - (double)old[i] - 0.5 * e) < 1e-5,
+                 "element %zu: memory %g after %g and %g", i, (double)memory[i], (double)old[i], e);
+        }
+        uint64_t all = mine;
+        MUST_OK(me, weft_allreduce(me->group, &all, &all, 1, WEFT_U64, WEFT_SUM, NULL));
+        MUST(me, all == COUNT, "%d elements are owned", (int)all);
+    }
+}
+
+Test(compressed, replies_with_a_memory_leave_all_peers_alike)
+{
+    for (int size = 1; size <= PEERS_MOST; size++) {
+        cluster_run(CLUSTER_MEM, size, memory_body, NULL);
+    }
+}
+
+/* ---- what is not finite ---------------------------------------------------------------------- */
+
+static void nonfinite_body(member *me)
+{
+    static const char *const ways[][2] = {{"gather", "qsgd:levels=7"},
+                                          {"scatter", "natural"},
+                                          {"shared:over=ring", "qsgd:levels=7"},
+                                          {"shared:over=tree", "tern"},
+                                          {"ring_requant", "qsgd:levels=127"},
+                                          {"vote", "sign:scaled=no"},
+                                          {"gtopk_tree", "topk:k=4"}};
+    enum { COUNT = 300 };
+    float in[COUNT], out[COUNT];
+    for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+        weft_receipt receipt = {.size = sizeof(receipt)};
+        weft_coll_opts o = {.size = sizeof(o),
+                            .algo = ways[w][0],
+                            .codec = ways[w][1],
+                            .draw = 1,
+                            .receipt = &receipt};
+        fixture_floats(51, me->rank, in, COUNT);
+        if (me->rank == 1) {
+            in[17] = NAN;
+        }
+        MUST_END(me, WEFT_ENONFINITE,
+                 weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+        MUST(me, weft_last_error()->rank == 1, "%s names rank %d: %s", ways[w][0],
+             weft_last_error()->rank, weft_last_error()->message);
+        MUST(me, strstr(weft_last_error()->message, "element 17 is NaN") != NULL, "%s",
+             weft_last_error()->message);
+        o.nonfinite = WEFT_NONFINITE_SKIP;
+        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+        MUST(me, receipt.skipped == (me->rank == 1), "skipped: %d", (int)receipt.skipped);
+        MUST(me, alike(me, out, sizeof(out)) && isfinite(out[17]), "%s", ways[w][0]);
+    }
+}
+
+Test(compressed, nan_is_told_to_all_or_skipped)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 3, nonfinite_body, NULL);
+    }
+}
