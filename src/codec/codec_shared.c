@@ -298,10 +298,14 @@ static int decode(const weft_codec *c, const weft_stretch *s, const void *in, si
 static void next_numbers(const weft_levels *l, bool wide, const uint8_t **in, size_t *room,
                          size_t count, weft_numbers *out)
 {
-    weft_levels_unpack(l, *in, *room, count, out);
-    if (wide && !l->wide)
-        for (size_t i = count; i-- > 0;) /* from the end: words and bytes share their place */
-            out->word[i] = out->byte[i];
+    if (wide && !l->wide) {
+        weft_numbers narrow;
+        weft_levels_unpack(l, *in, *room, count, &narrow);
+        for (size_t i = 0; i < count; i++)
+            out->word[i] = narrow.byte[i];
+    } else {
+        weft_levels_unpack(l, *in, *room, count, out);
+    }
     *in += weft_levels_bytes(l, count);
     *room -= weft_levels_bytes(l, count);
 }
@@ -359,9 +363,11 @@ static int combine(const weft_codec *c, const weft_stretch *s, const void *a, si
 /* Peers may have agreed since the instance was made. */
 static void look(shared *x)
 {
-    for (size_t i = 0; i < x->scale_count; i++)
-        x->scale[i] =
-            isfinite(x->agreed[i]) ? weft_quant_usable(x->q.levels, x->agreed[i]) : x->agreed[i];
+    for (size_t i = 0; i < x->scale_count; i++) {
+        const float agreed = x->agreed[i];
+        const bool sound = isfinite(agreed) && agreed >= 0;
+        x->scale[i] = sound ? weft_quant_usable(x->q.levels, agreed) : agreed;
+    }
 }
 
 static void key(weft_codec *c, const weft_draw *draw)
