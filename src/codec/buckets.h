@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "codec/codec.h"
+#include "kernel/kernel_code.h"
 
 typedef struct weft_buckets {
     size_t size;  /* elements of a block */
@@ -45,6 +46,23 @@ static inline size_t weft_bucket_part(const weft_buckets *b, const weft_stretch 
     const size_t from = begin > s->off ? begin : s->off, past = s->off + s->count;
     *ret_from = from - s->off;
     return (end < past ? end : past) - from;
+}
+
+/* Pack the signs of the i-th block's part of the span v, after those before it: up to a whole byte,
+ * but at the end of the span. *packed: how many are done. Returns the largest magnitude of them. */
+static inline float weft_bucket_signs(const weft_buckets *b, const weft_stretch *s, size_t i,
+                                      const float *v, uint8_t *bits, size_t *packed)
+{
+    enum { BYTE_BITS = 8 };
+    size_t from = 0;
+    const size_t part = weft_bucket_part(b, s, i, &from), done = *packed;
+    size_t end = from + part;
+    if (end < s->count)
+        end -= end % BYTE_BITS;
+    if (end <= done)
+        return 0.0f;
+    *packed = end;
+    return weft_kernel_pack_signs(v + done, end - done, bits + done / BYTE_BITS);
 }
 
 #endif

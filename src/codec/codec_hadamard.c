@@ -133,16 +133,6 @@ static void draw_signs(const weft_codec *c, uint64_t key, uint8_t signs[BLOCK_MO
     weft_draw_bits(&draw, 0, block(c), signs);
 }
 
-/* out[j] = v[j] times factor, negated where a sign is set: a zero stays +0. */
-static void flip(const float *v, const uint8_t *signs, size_t count, float factor, float *out)
-{
-    const weft_any_float *from = v;
-    for (size_t j = 0; j < count; j++) {
-        const float x = from[j] * factor;
-        out[j] = signs[j / 8] >> j % 8 & 1 ? 0.0f - x : x + 0.0f;
-    }
-}
-
 static float limit(const weft_codec *c)
 {
     const int m = (int)order_of(block(c));
@@ -157,7 +147,7 @@ static void rotate(const weft_codec *c, const float *v, size_t count, const uint
         const size_t n = count - at < block(c) ? count - at : block(c);
         const unsigned m = order_of(n);
         float *to = y + at;
-        flip(v + at, signs, n, 1.0f, to);
+        weft_kernel_flip(v + at, signs, n, 1.0f, to);
         memset(to + n, 0, (((size_t)1 << m) - n) * sizeof(*to));
         weft_kernel_hadamard(to, m);
         const float factor = ldexpf(1.0f, -(int)((m + 1) / 2));
@@ -200,7 +190,7 @@ static void restore(const weft_codec *c, float *q, size_t count, const uint8_t *
         const size_t n = count - at < block(c) ? count - at : block(c);
         const unsigned m = order_of(n);
         weft_kernel_hadamard(q + at, m);
-        flip(q + at, signs, n, ldexpf(1.0f, -(int)(m / 2)), q + at);
+        weft_kernel_flip(q + at, signs, n, ldexpf(1.0f, -(int)(m / 2)), q + at);
         if (add)
             weft_kernel_add(out + at, out + at, q + at, n);
         else

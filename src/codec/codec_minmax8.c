@@ -22,9 +22,9 @@
 #include "codec/buckets.h"
 #include "codec/refuse.h"
 #include "kernel/kernel.h"
+#include "kernel/kernel_code.h"
 
 enum { BUCKET };
-enum { LANES = 16 };
 
 static const float top = 255.0f;
 
@@ -52,30 +52,6 @@ static size_t bound(const weft_codec *c, const weft_stretch *s)
     return weft_buckets_of(block(c), s).count * sizeof(range) + s->count;
 }
 
-static range range_of(const float *block, size_t count)
-{
-    const weft_any_float *v = block;
-    float least[LANES], most[LANES];
-    size_t i = 0;
-    for (size_t j = 0; j < LANES; j++)
-        least[j] = most[j] = v[0];
-    for (; i + LANES <= count; i += LANES)
-        for (size_t j = 0; j < LANES; j++) {
-            least[j] = v[i + j] < least[j] ? v[i + j] : least[j];
-            most[j] = v[i + j] > most[j] ? v[i + j] : most[j];
-        }
-    for (; i < count; i++) {
-        least[0] = v[i] < least[0] ? v[i] : least[0];
-        most[0] = v[i] > most[0] ? v[i] : most[0];
-    }
-    range r = {.min = least[0], .max = most[0]};
-    for (size_t j = 1; j < LANES; j++) {
-        r.min = least[j] < r.min ? least[j] : r.min;
-        r.max = most[j] > r.max ? most[j] : r.max;
-    }
-    return (range){.min = r.min + 0.0f, .max = r.max + 0.0f};
-}
-
 /* May encoder and decoder, on any machine, compute with this range? */
 static bool is_usable(range r)
 {
@@ -87,7 +63,8 @@ static int measure(const weft_codec *c, const float *v, size_t count, uint64_t f
 {
     if (!weft_kernel_finite(v, count))
         return weft_codec_nonfinite(c, v, count, first, INFINITY);
-    range r = range_of(v, count);
+    range r = {0, 0};
+    weft_kernel_extremes(v, count, &r.min, &r.max);
     const float width = r.max - r.min;
     if (!isfinite(width) || !isfinite(r.min + top * (width / top)))
         return weft_fail(WEFT_ENONFINITE,
@@ -98,20 +75,6 @@ static int measure(const weft_codec *c, const float *v, size_t count, uint64_t f
         r.max = r.min;
     *ret = r;
     return WEFT_OK;
-}
-
-static void quantize(const float *from, size_t count, range r, uint8_t *out)
-{
-    const weft_any_float *v = from;
-    const float ratio = r.max > r.min ? top / (r.max - r.min) : 0.0f;
-    for (size_t i = 0; i < count; i++) {
-        const float level = (v[i] - r.min) * ratio;
-        /* Rounds to the nearest even whole number: the sum's last bit is worth 1. */
-        const float sum = (level < top ? level : top) + 0x1p23f;
-        uint32_t bits;
-        memcpy(&bits, &sum, sizeof(bits));
-        out[i] = (uint8_t)bits;
-    }
 }
 
 static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
@@ -132,7 +95,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
             return code;
         memcpy(head + i * sizeof(r), &r, sizeof(r));
         const size_t n = weft_bucket_part(&b, s, i, &from);
-        quantize(v + s->off + from, n, r, levels + from);
+        const float ratio = r.max > r.min ? top / (r.max - r.min) : 0.0f;
+        weft_kernel_to_bytes(v + s->off + from, n, r.min, ratio, levels + from);
     }
     *ret_len = bound(c, s);
     return WEFT_OK;
@@ -176,14 +140,15 @@ static int check(const weft_codec *c, const weft_stretch *s, const weft_buckets 
 
 static void expand(const uint8_t *levels, size_t count, range r, float *out, bool add)
 {
-    weft_any_float *to = out;
     const float step = (r.max - r.min) / top;
-    if (add)
-        for (size_t i = 0; i < count; i++)
-            to[i] = to[i] + (r.min + (float)levels[i] * step);
-    else
-        for (size_t i = 0; i < count; i++)
-            to[i] = r.min + (float)levels[i] * step;
+    float batch[WEFT_DECODE_BATCH];
+    if (!add)
+        weft_kernel_from_bytes(levels, count, r.min, step, out);
+    for (size_t i = 0; add && i < count; i += WEFT_DECODE_BATCH) {
+        const size_t n = count - i < WEFT_DECODE_BATCH ? count - i : WEFT_DECODE_BATCH;
+        weft_kernel_from_bytes(levels + i, n, r.min, step, batch);
+        weft_kernel_add(out + i, out + i, batch, n);
+    }
 }
 
 static int decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len, void *out,

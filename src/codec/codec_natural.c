@@ -25,8 +25,7 @@
 #include "kernel/kernel_code.h"
 #include "kernel/kernel_quant.h"
 
-enum { BATCH = WEFT_DECODE_BATCH, FRACTION = 23, RANDOM = 16, KEPT = FRACTION - RANDOM };
-enum { EXPONENT_PAST = 255, BYTE_BITS = 8 };
+enum { BATCH = WEFT_DECODE_BATCH, EXPONENT_PAST = 255, BYTE_BITS = 8 };
 
 static size_t block(const weft_codec *c)
 {
@@ -46,27 +45,14 @@ static double omega(const weft_codec *c, size_t count)
     return count ? 0.125 : 0.0;
 }
 
-/* Exponent bytes of n elements; the signs of those that became zero are wiped from their bits. */
-static void quantize(const float *from, size_t n, const uint16_t *random, uint8_t *out)
-{
-    const weft_any_float *v = from;
-    for (size_t i = 0; i < n; i++) {
-        const float e = v[i];
-        uint32_t bits;
-        memcpy(&bits, &e, sizeof(bits));
-        bits &= INT32_MAX;
-        bits = (bits + (1u << (KEPT - 1)) - 1 + (bits >> KEPT & 1)) >> KEPT;
-        out[i] = (uint8_t)((bits + random[i]) >> RANDOM);
-    }
-}
-
 /* Bit of each of n <= 8 bytes: it is not zero. */
 static unsigned nonzero(const uint8_t *exponents, size_t n)
 {
-    unsigned mask = 0;
-    for (size_t j = 0; j < n; j++)
-        mask |= (unsigned)(exponents[j] != 0) << j;
-    return mask;
+    uint64_t x = 0;
+    memcpy(&x, exponents, n);
+    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f), set = (((x & low) + low) | x) & ~low;
+    /* Gathers the top bits of the bytes, that of the first lowest (bytes lie little endian). */
+    return (unsigned)((set >> 7) * UINT64_C(0x0102040810204080) >> 56);
 }
 
 static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
@@ -81,7 +67,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
         uint16_t random[BATCH];
         const size_t n = s->count - i < BATCH ? s->count - i : BATCH;
         weft_kernel_draw_u16(draw, draw->first + s->off + i, n, random);
-        quantize(v + i, n, random, exponents + i);
+        weft_kernel_to_powers(v + i, n, random, exponents + i);
     }
     for (size_t i = 0; i < s->count; i += BYTE_BITS)
         signs[i / BYTE_BITS] &=
@@ -93,12 +79,10 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
 static int check(const weft_codec *c, const weft_stretch *s, const uint8_t *in, size_t len)
 {
     const uint8_t *signs = in + s->count;
-    uint8_t most = 0;
     if (len != bound(c, s))
         return weft_codec_refuse_length(c, len, s->count, bound(c, s));
-    for (size_t i = 0; i < s->count; i++)
-        most = in[i] > most ? in[i] : most;
-    for (size_t i = 0; most == EXPONENT_PAST; i++)
+    const bool past = weft_kernel_most8(in, s->count) == EXPONENT_PAST;
+    for (size_t i = 0; past; i++)
         if (in[i] == EXPONENT_PAST)
             return weft_codec_refuse(c, i, "an exponent of 255");
     for (size_t i = 0; i < s->count; i += BYTE_BITS) {
@@ -110,19 +94,6 @@ static int check(const weft_codec *c, const weft_stretch *s, const uint8_t *in, 
     return WEFT_OK;
 }
 
-/* Values of n elements, n a multiple of 8 but at the end. */
-static void expand(const uint8_t *exponents, const uint8_t *signs, size_t n, float *out)
-{
-    weft_any_float *to = out;
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t sign = (uint32_t)signs[i / BYTE_BITS] >> i % BYTE_BITS & 1;
-        const uint32_t bits = sign << 31 | (uint32_t)exponents[i] << FRACTION;
-        float e;
-        memcpy(&e, &bits, sizeof(e));
-        to[i] = e;
-    }
-}
-
 static int decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len, void *out,
                   bool add)
 {
@@ -131,7 +102,7 @@ static int decode(const weft_codec *c, const weft_stretch *s, const void *in, si
     const int code = check(c, s, in, len);
     for (size_t i = 0; code == WEFT_OK && i < s->count; i += BATCH) {
         const size_t n = s->count - i < BATCH ? s->count - i : BATCH;
-        expand(exponents + i, signs + i / BYTE_BITS, n, add ? batch : values + i);
+        weft_kernel_from_powers(exponents + i, signs + i / BYTE_BITS, n, add ? batch : values + i);
         if (add)
             weft_kernel_add(values + i, values + i, batch, n);
     }

@@ -22,7 +22,6 @@
 #include "kernel/kernel_code.h"
 
 enum { BUCKET };
-enum { PARTS = 16 };
 
 static const weft_param params[] = {
     [BUCKET] = {.key = "bucket",
@@ -48,38 +47,17 @@ static size_t bound(const weft_codec *c, const weft_stretch *s)
     return weft_buckets_of(block(c), s).count * sizeof(means) + weft_bits_bytes(s->count);
 }
 
-/* Mean of the elements below zero, or of the others: sum / number, +0 for none. */
-static float mean_of(const double part[PARTS], double number)
+static float mean_of(double sum, size_t count)
 {
-    double sum = part[0];
-    for (int j = 1; j < PARTS; j++)
-        sum += part[j];
-    return number > 0 ? (float)(sum / number) + 0.0f : 0.0f;
+    return count ? (float)(sum / (double)count) + 0.0f : 0.0f;
 }
 
 static means measure(const float *block, size_t count)
 {
-    const weft_any_float *v = block;
-    double plus[PARTS] = {0}, minus[PARTS] = {0}, below[PARTS] = {0};
-    double negative = 0; /* a number of elements; doubles, so that all is of one width */
-    size_t i = 0;
-    for (; i + PARTS <= count; i += PARTS)
-        for (size_t j = 0; j < PARTS; j++) {
-            const double e = (double)v[i + j];
-            plus[j] += e < 0 ? 0.0 : e;
-            minus[j] += e < 0 ? e : 0.0;
-            below[j] += e < 0 ? 1.0 : 0.0;
-        }
-    for (size_t j = 0; i + j < count; j++) {
-        const double e = (double)v[i + j];
-        plus[j] += e < 0 ? 0.0 : e;
-        minus[j] += e < 0 ? e : 0.0;
-        below[j] += e < 0 ? 1.0 : 0.0;
-    }
-    for (int j = 0; j < PARTS; j++)
-        negative += below[j];
-    return (means){.plus = mean_of(plus, (double)count - negative),
-                   .minus = mean_of(minus, negative)};
+    const size_t below = weft_kernel_count_below(block, count);
+    double sums[2];
+    weft_kernel_split_sums(block, count, sums);
+    return (means){.plus = mean_of(sums[0], count - below), .minus = mean_of(sums[1], below)};
 }
 
 static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
@@ -87,7 +65,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
 {
     const float *v = lane;
     const weft_buckets b = weft_buckets_of(block(c), s);
-    uint8_t *head = out;
+    uint8_t *head = out, *bits = head + b.count * sizeof(means);
+    size_t packed = 0;
     assert(cap >= bound(c, s));
     (void)cap;
     for (size_t i = 0; i < b.count; i++) {
@@ -96,8 +75,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
             return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
         const means m = measure(v + begin, n);
         memcpy(head + i * sizeof(m), &m, sizeof(m));
+        weft_bucket_signs(&b, s, i, v + s->off, bits, &packed); /* while the block is at hand */
     }
-    weft_kernel_pack_signs(v + s->off, s->count, head + b.count * sizeof(means));
     *ret_len = bound(c, s);
     return WEFT_OK;
 }

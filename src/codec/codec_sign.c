@@ -73,18 +73,21 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     const float *v = lane;
     const weft_buckets b = buckets_of(c, s);
     uint8_t *scales = out, *bits = scales + head_bytes(c, &b);
+    size_t packed = 0;
     assert(cap >= bound(c, s));
     (void)cap;
-    for (size_t i = 0; is_scaled(c) && i < b.count; i++) {
+    for (size_t i = 0; i < b.count; i++) {
         const size_t begin = weft_bucket_begin(&b, i), n = weft_bucket_count(&b, s, i);
-        const double sum = weft_kernel_sumabs(v + begin, n);
-        if (!isfinite(sum))
-            return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
-        const float mean = (float)(sum / (double)n);
-        memcpy(scales + i * SCALE_BYTES, &mean, sizeof(mean));
+        if (is_scaled(c)) {
+            const double sum = weft_kernel_sumabs(v + begin, n);
+            if (!isfinite(sum))
+                return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
+            const float mean = (float)(sum / (double)n);
+            memcpy(scales + i * SCALE_BYTES, &mean, sizeof(mean));
+        }
+        if (!isfinite(weft_bucket_signs(&b, s, i, v + s->off, bits, &packed)))
+            return weft_codec_nonfinite(c, v + s->off, s->count, draw->first + s->off, INFINITY);
     }
-    if (!isfinite(weft_kernel_pack_signs(v + s->off, s->count, bits)))
-        return weft_codec_nonfinite(c, v + s->off, s->count, draw->first + s->off, INFINITY);
     *ret_len = bound(c, s);
     return WEFT_OK;
 }

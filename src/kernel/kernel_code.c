@@ -44,6 +44,47 @@ void weft_kernel_hadamard(float *v, unsigned order)
     weft_kernels_code()->hadamard(v, order);
 }
 
+void weft_kernel_flip(const float *v, const uint8_t *signs, size_t count, float factor, float *out)
+{
+    weft_kernels_code()->flip(v, signs, count, factor, out);
+}
+
+void weft_kernel_split_sums(const float *v, size_t count, double ret[2])
+{
+    weft_kernels_code()->split_sums(v, count, ret);
+}
+
+size_t weft_kernel_count_below(const float *v, size_t count)
+{
+    return weft_kernels_code()->count_below(v, count);
+}
+
+void weft_kernel_extremes(const float *v, size_t count, float *ret_min, float *ret_max)
+{
+    weft_kernels_code()->extremes(v, count, ret_min, ret_max);
+}
+
+void weft_kernel_to_bytes(const float *v, size_t count, float min, float ratio, uint8_t *out)
+{
+    weft_kernels_code()->to_bytes(v, count, min, ratio, out);
+}
+
+void weft_kernel_from_bytes(const uint8_t *in, size_t count, float min, float step, float *out)
+{
+    weft_kernels_code()->from_bytes(in, count, min, step, out);
+}
+
+void weft_kernel_to_powers(const float *v, size_t count, const uint16_t *random, uint8_t *out)
+{
+    weft_kernels_code()->to_powers(v, count, random, out);
+}
+
+void weft_kernel_from_powers(const uint8_t *exponents, const uint8_t *signs, size_t count,
+                             float *out)
+{
+    weft_kernels_code()->from_powers(exponents, signs, count, out);
+}
+
 unsigned weft_kernel_planes(uint32_t n)
 {
     unsigned planes = 0;

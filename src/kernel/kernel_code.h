@@ -30,6 +30,14 @@ typedef struct weft_code_kernels {
     void (*compare)(const uint8_t *planes, unsigned n, size_t stride, size_t bytes, uint32_t than,
                     uint8_t *above, uint8_t *equal);
     void (*hadamard)(float *v, unsigned order);
+    void (*flip)(const float *v, const uint8_t *signs, size_t count, float factor, float *out);
+    void (*split_sums)(const float *v, size_t count, double ret[2]);
+    size_t (*count_below)(const float *v, size_t count);
+    void (*extremes)(const float *v, size_t count, float *ret_min, float *ret_max);
+    void (*to_bytes)(const float *v, size_t count, float min, float ratio, uint8_t *out);
+    void (*from_bytes)(const uint8_t *in, size_t count, float min, float step, float *out);
+    void (*to_powers)(const float *v, size_t count, const uint16_t *random, uint8_t *out);
+    void (*from_powers)(const uint8_t *exponents, const uint8_t *signs, size_t count, float *out);
 } weft_code_kernels;
 
 /* The loops for this CPU. */
@@ -52,6 +60,24 @@ void weft_kernel_spread_signs(const uint8_t *bits, size_t from, size_t count, fl
 /* v, 2^order floats, becomes H v: H the Hadamard matrix in Sylvester's order, entries +1 and -1, so
  * H H = 2^order. By butterflies of distance 1, 2, 4, …, each sum and difference rounded. */
 void weft_kernel_hadamard(float *v, unsigned order);
+/* out[i] = v[i] times factor, negated where bit i is set, a zero as +0; out may be v. */
+void weft_kernel_flip(const float *v, const uint8_t *signs, size_t count, float factor, float *out);
+
+/* Sums in binary64 of the elements not below zero, and of those below; element i in partial sum
+ * i mod 16 of its sign, folded in order. */
+void weft_kernel_split_sums(const float *v, size_t count, double ret[2]);
+size_t weft_kernel_count_below(const float *v, size_t count); /* zero */
+/* The smallest and the largest of count >= 1 finite elements, -0 as +0. */
+void weft_kernel_extremes(const float *v, size_t count, float *ret_min, float *ret_max);
+/* fl32(fl32(v - min) * ratio), which is 0 to 255.5, to the nearest whole number, halves to even. */
+void weft_kernel_to_bytes(const float *v, size_t count, float min, float ratio, uint8_t *out);
+/* fl32(min + fl32(byte * step)). */
+void weft_kernel_from_bytes(const uint8_t *in, size_t count, float min, float step, float *out);
+/* Exponent field of |v| rounded at random to a power of two (codec_natural.c), 0 for zero. */
+void weft_kernel_to_powers(const float *v, size_t count, const uint16_t *random, uint8_t *out);
+/* The powers of two, negative where a bit of signs is set. */
+void weft_kernel_from_powers(const uint8_t *exponents, const uint8_t *signs, size_t count,
+                             float *out);
 
 /* Planes needed to count to n. */
 unsigned weft_kernel_planes(uint32_t n);

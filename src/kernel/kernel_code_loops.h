@@ -3,6 +3,7 @@
 #ifndef WEFT_KERNEL_KERNEL_CODE_LOOPS_H
 #define WEFT_KERNEL_KERNEL_CODE_LOOPS_H
 
+#include "kernel/kernel_block_loops.h"
 #include "kernel/kernel_code.h"
 #include "kernel/kernel_reduce.h"
 #include "kernel/kernel_vote_loops.h"
@@ -134,53 +135,14 @@ static void spread_signs(const uint8_t *bits, size_t from, size_t count, float p
         x[i] = bits[(from + i) / BYTE_BITS] >> (from + i) % BYTE_BITS & 1 ? minus : plus;
 }
 
-/* Distances 1, 2 and 4 within eight elements. */
-static inline void hadamard_eight(float *v)
-{
-    for (size_t h = 1; h < BYTE_BITS; h *= 2) {
-        float old[BYTE_BITS];
-        memcpy(old, v, sizeof(old));
-        for (size_t i = 0; i < BYTE_BITS; i++)
-            v[i] = i & h ? old[i - h] - old[i] : old[i] + old[i + h];
-    }
-}
-
-static void hadamard(float *v, unsigned order)
-{
-    const size_t count = (size_t)1 << order;
-    size_t h = 1;
-    if (count >= BYTE_BITS) {
-        for (size_t i = 0; i < count; i += BYTE_BITS)
-            hadamard_eight(v + i);
-        h = BYTE_BITS;
-    }
-    /* Two distances at a time, the sums in the order of one after the other. */
-    for (; h * 2 < count && h >= BYTE_BITS; h *= 4)
-        for (size_t i = 0; i < count; i += 4 * h)
-            INDEPENDENT for (size_t j = i; j < i + h; j++)
-            {
-                const float a = v[j] + v[j + h], b = v[j] - v[j + h];
-                const float c = v[j + 2 * h] + v[j + 3 * h], d = v[j + 2 * h] - v[j + 3 * h];
-                v[j] = a + c;
-                v[j + h] = b + d;
-                v[j + 2 * h] = a - c;
-                v[j + 3 * h] = b - d;
-            }
-    for (; h < count; h *= 2)
-        for (size_t i = 0; i < count; i += 2 * h)
-            INDEPENDENT for (size_t j = i; j < i + h; j++)
-            {
-                const float a = v[j], b = v[j + h];
-                v[j] = a + b;
-                v[j + h] = a - b;
-            }
-}
-
 #define CODE_KERNELS                                                                               \
     {                                                                                              \
         .to_f16 = to_f16, .to_bf16 = to_bf16, .from_f16 = from_f16, .from_bf16 = from_bf16,        \
         .half_most = half_most, .pack_signs = pack_signs, .spread_signs = spread_signs,            \
         .tally = tally, .tally_add = tally_add, .compare = compare, .hadamard = hadamard,          \
+        .flip = flip, .split_sums = split_sums, .count_below = count_below, .extremes = extremes,  \
+        .to_bytes = to_bytes, .from_bytes = from_bytes, .to_powers = to_powers,                    \
+        .from_powers = from_powers,                                                                \
     }
 
 #endif

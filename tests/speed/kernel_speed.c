@@ -18,7 +18,7 @@
 
 enum { REPEATS_MOST = 101, ROOM = 4 * SPEED_COUNT + 64 };
 
-static const speed_row *const tables[] = {speed_quant_rows};
+static const speed_row *const tables[] = {speed_quant_rows, speed_simple_rows};
 
 static double now(void)
 {

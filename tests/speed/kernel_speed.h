@@ -28,5 +28,6 @@ typedef struct speed_row {
 
 /* Arrays of rows, each ended by a name of NULL. */
 extern const speed_row speed_quant_rows[];
+extern const speed_row speed_simple_rows[];
 
 #endif

@@ -250,3 +250,102 @@ Test(kernel_code, the_hadamard_rotation_rounds_alike_in_every_table)
         cr_assert_arr_eq(v[0], one, n * sizeof(one[0]));
     }
 }
+
+/* Bytes of everything that the loops of blocks make of n floats at an odd address. */
+static size_t block_outputs(const weft_code_kernels *k, const uint8_t *odd, size_t n,
+                            const uint16_t *random, uint8_t *out)
+{
+    const float *v = (const float *)(const void *)odd;
+    double sums[2] = {0, 0};
+    float ends[2] = {0, 0};
+    const size_t below = k->count_below(v, n);
+    uint8_t *at = out;
+    k->split_sums(v, n, sums);
+    if (n > 0)
+        k->extremes(v, n, &ends[0], &ends[1]);
+    memcpy(at, sums, sizeof(sums));
+    memcpy(at += sizeof(sums), ends, sizeof(ends));
+    memcpy(at += sizeof(ends), &below, sizeof(below));
+    at += sizeof(below) + 1;
+    k->to_bytes(v, n, -0.5f, 0x1p-120f, at);
+    k->from_bytes(at, n, -0.3f, 0.001f, (float *)(void *)(at + n));
+    at += n + 4 * n;
+    k->to_powers(v, n, random, at);
+    k->from_powers(at, (const uint8_t *)random, n, (float *)(void *)(at + n));
+    at += n + 4 * n;
+    k->flip(v, (const uint8_t *)random, n, 0.25f, (float *)(void *)at);
+    return (size_t)(at + 4 * n - out);
+}
+
+Test(kernel_code, loops_of_blocks_have_the_same_bits_in_every_table)
+{
+    enum { OUT = 64 + 14 * MOST };
+    static uint8_t odd[4 * MOST + 1], out[2][OUT];
+    static float v[MOST];
+    static uint16_t random[MOST];
+    const weft_kernels *all[2];
+    weft_rng rng = {.state = 4};
+    if (tables(all) < 2)
+        cr_skip_test("one table only");
+    for (size_t i = 0; i < MOST; i++)
+        random[i] = (uint16_t)weft_rng_u64(&rng);
+    for (size_t c = 0; c < COUNTS; c++) {
+        const size_t n = counts[c];
+        floats(v, n, c + 90);
+        memcpy(odd + 1, v, 4 * n);
+        memset(out, 0xee, sizeof(out));
+        const size_t len = block_outputs(&all[0]->code, odd + 1, n, random, out[0]);
+        cr_assert_leq(len, OUT);
+        block_outputs(&all[1]->code, odd + 1, n, random, out[1]);
+        cr_assert_arr_eq(out[0], out[1], OUT, "%zu floats", n);
+    }
+}
+
+Test(kernel_code, sums_and_ends_of_a_block_are_those_of_a_plain_loop)
+{
+    static float v[MOST];
+    FOR_EACH_TABLE(k)
+    for (size_t c = 1; c < COUNTS; c++) {
+        const size_t n = counts[c];
+        double part[2][16] = {{0}}, sum[2], got[2] = {0, 0};
+        float least = INFINITY, most = -INFINITY, ends[2] = {0, 0};
+        size_t below = 0;
+        floats(v, n, c + 120);
+        for (size_t i = 0; i < n; i++) {
+            part[v[i] < 0][i % 16] += (double)v[i];
+            below += v[i] < 0;
+            least = fminf(least, v[i]);
+            most = fmaxf(most, v[i]);
+        }
+        for (int s = 0; s < 2; s++) {
+            sum[s] = part[s][0];
+            for (int j = 1; j < 16; j++)
+                sum[s] += part[s][j];
+        }
+        k->split_sums(v, n, got);
+        k->extremes(v, n, &ends[0], &ends[1]);
+        cr_assert(got[0] == sum[0] && got[1] == sum[1], "%zu floats", n);
+        cr_assert(ends[0] == least && ends[1] == most);
+        cr_assert(!(ends[0] == 0 && signbit(ends[0])) && !(ends[1] == 0 && signbit(ends[1])));
+        cr_assert_eq(k->count_below(v, n), below);
+    }
+}
+
+Test(kernel_code, flipped_elements_are_negated_and_zeros_have_no_sign)
+{
+    static float v[MOST], out[MOST];
+    uint8_t signs[MOST / 8 + 1];
+    weft_rng rng = {.state = 14};
+    for (size_t i = 0; i < sizeof(signs); i++)
+        signs[i] = (uint8_t)weft_rng_u64(&rng);
+    FOR_EACH_TABLE(k)
+    for (size_t c = 0; c < COUNTS; c++) {
+        floats(v, counts[c], c + 7);
+        k->flip(v, signs, counts[c], 0.5f, out);
+        for (size_t i = 0; i < counts[c]; i++) {
+            const float want = v[i] * (signs[i / 8] >> i % 8 & 1 ? -0.5f : 0.5f);
+            cr_assert_eq(out[i], want);
+            cr_assert(out[i] != 0 || !signbit(out[i]));
+        }
+    }
+}
