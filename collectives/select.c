@@ -39,15 +39,18 @@ static weft_shape shape(const weft_pick *p, const weft_choice *c, size_t count)
                         .file = p->file};
 }
 
-static double reply_bytes(const weft_choice *c)
+/* Of an element in replies. Those of a vote are signs, as contributions are. */
+static double reply_bytes(const weft_algo *a, const weft_choice *c)
 {
+    if (a->needs & WEFT_NEEDS_SIGNS)
+        return c->encoded_bytes;
     return c->reply_bytes > 0 ? c->reply_bytes : (double)c->element_bytes;
 }
 
 /* Most bytes that an element takes in any message. */
 static double widest(const weft_algo *a, const weft_choice *c)
 {
-    const double element = reply_bytes(c);
+    const double element = reply_bytes(a, c);
     return (a->traits & WEFT_ALGO_REPLIES) && element > c->encoded_bytes ? element
                                                                          : c->encoded_bytes;
 }
@@ -123,7 +126,7 @@ void weft_algo_price(const weft_pick *p, const weft_choice *c, weft_price *ret)
     const size_t whole = count / lane;
     const double lanes = count ? (double)(whole + (count % lane != 0)) : 1;
     const weft_shape s = shape(p, c, count);
-    const weft_cost k = p->algo->cost(&s, c->encoded_bytes, reply_bytes(c));
+    const weft_cost k = p->algo->cost(&s, c->encoded_bytes, reply_bytes(p->algo, c));
     const double shared = k.peers > 1 ? (k.peers - 1) / k.peers : 0,
                  serial = serial_bytes(&k, lanes);
 

@@ -363,9 +363,11 @@ static int combine(const weft_codec *c, const weft_stretch *s, const void *a, si
 /* Peers may have agreed since the instance was made. */
 static void look(shared *x)
 {
-    for (size_t i = 0; i < x->scale_count; i++)
-        x->scale[i] =
-            isfinite(x->agreed[i]) ? weft_quant_usable(x->q.levels, x->agreed[i]) : x->agreed[i];
+    for (size_t i = 0; i < x->scale_count; i++) {
+        const float agreed = x->agreed[i];
+        const bool sound = isfinite(agreed) && agreed >= 0;
+        x->scale[i] = sound ? weft_quant_usable(x->q.levels, agreed) : agreed;
+    }
 }
 
 static void key(weft_codec *c, const weft_draw *draw)

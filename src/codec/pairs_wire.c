@@ -292,6 +292,8 @@ static int open_message(const weft_pairs_coding *c, const uint8_t *in, size_t le
     }
     if (code == WEFT_OK)
         code = check_values(c, in, head + index_bytes, n, &m.step);
+    if (code == WEFT_OK && len > weft_pairs_bound(c)) /* not in the shorter form */
+        code = refuse(c, len, "longer than any encoding of so many elements");
     m.index = in + head;
     m.value = m.index + index_bytes;
     if (code == WEFT_OK)

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kernel/kernel.h"
 
 /* Floats at any address: spans of callers' buffers. */
 typedef uint32_t any_bits __attribute__((aligned(1), may_alias));
@@ -123,45 +124,21 @@ static band guess(const float *sample, size_t samples, size_t count, size_t k, s
     return b;
 }
 
-/* Copy those within the band; false when they are more than room. */
-static bool copy_band(const any_bits *v, size_t count, band b, uint32_t *to, size_t room,
-                      size_t *ret_above, size_t *ret_within)
-{
-    enum { STEP = 1024 };
-    const uint32_t width = b.high - b.low;
-    size_t above = 0, within = 0;
-    for (size_t done = 0; done < count; done += STEP) {
-        const size_t n = count - done < STEP ? count - done : STEP;
-        if (within + n > room)
-            return false;
-        for (size_t i = 0; i < n; i++) {
-            const uint32_t m = v[done + i] & INT32_MAX;
-            to[within] = m;
-            within += m - b.low < width;
-            above += m >= b.high;
-        }
-    }
-    *ret_above = above;
-    *ret_within = within;
-    return true;
-}
-
 /* false: the sample misled. */
 static bool rank_by_sample(const float *v, size_t count, size_t k, weft_rank *ret)
 {
-    enum { SAMPLES = 4096, SPARE = 1024 };
+    enum { SAMPLES = 4096 };
     float sample[SAMPLES];
-    size_t room = 0, above = 0, within = 0;
+    size_t room = 0, above = 0;
     weft_rank_sample(v, count, SAMPLES, sample);
     const band b = guess(sample, SAMPLES, count, k, &room);
     if (room > count / 4)
         return false;
-    uint32_t *copy = weft_alloc((room + SPARE) * sizeof(*copy));
+    uint32_t *copy = weft_alloc(room * sizeof(*copy));
     if (!copy) /* without memory there is the other way */
         return false;
-    const bool found =
-        copy_band((const any_bits *)v, count, b, copy, room + SPARE, &above, &within) &&
-        above < k && k <= above + within;
+    const size_t within = weft_kernel_band(v, count, b.low, b.high, copy, room, &above);
+    const bool found = within != SIZE_MAX && above < k && k <= above + within;
     if (found) {
         *ret = rank_by_counting(copy, within, k - above);
         ret->above += above;

@@ -92,9 +92,9 @@ typedef struct low_writer {
     unsigned fill;
 } low_writer;
 
-static inline low_writer put_low(low_writer w, uint32_t bits, unsigned b, const uint8_t *end)
+static inline low_writer put_low(low_writer w, uint64_t bits, unsigned b, const uint8_t *end)
 {
-    w.word |= (uint64_t)bits << w.fill;
+    w.word |= bits << w.fill;
     w.fill += b;
     if (end)
         store(w.at, end, w.word);
@@ -106,14 +106,25 @@ static inline low_writer put_low(low_writer w, uint32_t bits, unsigned b, const 
     return w;
 }
 
-/* The low bits of indices from … until - 1. */
-static inline low_writer write_low(low_writer w, const uint32_t *index, size_t from, size_t until,
-                                   unsigned b, const uint8_t *end)
+static inline uint32_t gap_at(const uint32_t *index, size_t i)
+{
+    return index[i] - (i > 0 ? index[i - 1] + 1 : 0);
+}
+
+/* The low bits of n indices, `whole` of which begin more than a word before the end. Two at a time
+ * where a word holds them and 7 bits: each store waits for the one before. */
+static void write_low(const uint32_t *index, size_t n, size_t whole, unsigned b, uint8_t *out,
+                      const uint8_t *end)
 {
     const uint32_t mask = (UINT32_C(1) << b) - 1;
-    for (size_t i = from; i < until; i++)
-        w = put_low(w, (index[i] - (i > 0 ? index[i - 1] + 1 : 0)) & mask, b, end);
-    return w;
+    low_writer w = {.at = out};
+    size_t i = 0;
+    for (; i + 1 < whole && 2 * b + 7 < WORD; i += 2) {
+        const uint64_t one = gap_at(index, i) & mask, other = gap_at(index, i + 1) & mask;
+        w = put_low(w, one | other << b, 2 * b, NULL);
+    }
+    for (; i < n; i++)
+        w = put_low(w, gap_at(index, i) & mask, b, end);
 }
 
 static void write_high(const uint32_t *index, size_t n, unsigned b, uint8_t *out)
@@ -138,11 +149,9 @@ void weft_rice_write(const uint32_t *index, size_t n, unsigned b, uint8_t *out)
 {
     const size_t low = bytes_of((uint64_t)n * b);
     if (b > 0) {
-        low_writer w = {.at = out};
         /* Until then a word ends before the low bits do, and is stored as it is. */
         const size_t whole = low > WORD_BYTES ? (low - WORD_BYTES) * 8 / b : 0;
-        w = write_low(w, index, 0, whole, b, NULL);
-        write_low(w, index, whole, n, b, out + low);
+        write_low(index, n, whole, b, out, out + low);
     }
     write_high(index, n, b, out + low);
 }

@@ -142,7 +142,7 @@ static int vote(weft_coding *k, const weft_pick *p, int size)
 
     if (rc)
         return rc;
-    weft_codec_close(&k->codec);
+    k->base = k->codec;
     k->codec = counts;
     rc = weft_codec_open(&reply, rule == WEFT_TIES_ZERO ? "qsgd:levels=1,bucket=0,norm=max"
                                                         : "sign:scaled=no");

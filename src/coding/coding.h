@@ -28,7 +28,8 @@ typedef struct weft_coding {
     weft_fidelity fidelity;
     bool replies_lossy, reply_asked; /* the latter: a lossy one was asked for */
     /* from weft_coding_follow() */
-    weft_codec *base; /* of a shared scale: the codec whose scales are agreed on; else NULL */
+    weft_codec *base; /* of a shared scale: the codec whose scales are agreed on; of a vote that of
+                         the signs; else NULL */
     float *scales;    /* of base: one a block of the vector, owned; what `codec` goes by */
     size_t scale_count;
     bool requantizes, selects;

@@ -262,6 +262,7 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
     }
     weft_lanes_start(e);
     r->operation = NULL;
+    r->ended = true; /* what waits for it may have its turn */
     weft_op_turn(c);
     weft_transfer_rest(c);
     weft_op_complete(e, r);

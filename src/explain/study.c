@@ -266,7 +266,9 @@ int weft_study_build(void *user, int rank, bool last, weft_plan *ret)
 size_t weft_study_bound(void *user, const weft_plan *p, const weft_step *step)
 {
     const weft_study *s = user;
-    const weft_codec *c = step->raw ? s->coding.reply : s->coding.codec;
+    const bool votes =
+        s->pick.algo && (s->pick.algo->needs & WEFT_NEEDS_SIGNS); /* travel uncounted */
+    const weft_codec *c = step->raw ? s->coding.reply : votes ? s->coding.base : s->coding.codec;
     weft_stretch part = {.lane_count = p->count, .off = step->span.off, .count = step->span.count};
 
     if (step->raw || s->coding.requantizes) /* blocks count from the span's beginning */

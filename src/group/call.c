@@ -202,7 +202,7 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
         }
     }
     rc = follow(g, c, choice, pick, r);
-    return rc == WEFT_OK && k->base != NULL ? agree_on_scales(g, c, o, k, r) : rc;
+    return rc == WEFT_OK && r->scales != NULL ? agree_on_scales(g, c, o, k, r) : rc;
 }
 
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)

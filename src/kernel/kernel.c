@@ -101,6 +101,12 @@ size_t weft_kernel_part(const uint32_t *index, const float *value, size_t count,
                                      rest_value);
 }
 
+size_t weft_kernel_band(const float *v, size_t count, uint32_t low, uint32_t high, uint32_t *to,
+                        size_t room, size_t *ret_above)
+{
+    return weft_kernels_pick()->band(v, count, low, high, to, room, ret_above);
+}
+
 void weft_kernel_draw_u16(const weft_draw *draw, uint64_t first, size_t count, uint16_t *out)
 {
     weft_kernels_pick()->draw(draw, first, count, out);

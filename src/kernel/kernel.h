@@ -58,5 +58,10 @@ size_t weft_kernel_large(const float *v, size_t count, uint32_t least, uint32_t 
 size_t weft_kernel_part(const uint32_t *index, const float *value, size_t count, uint32_t least,
                         uint32_t *to_index, float *to_value, uint32_t *rest_index,
                         float *rest_value);
+/* The magnitudes of v that are low … high - 1, high at most 2^31, in order, to `to`, and how many
+ * are high or more. Returns how many went to `to`; SIZE_MAX, and anything there, when they are more
+ * than room: *ret_above is untouched then. */
+size_t weft_kernel_band(const float *v, size_t count, uint32_t low, uint32_t high, uint32_t *to,
+                        size_t room, size_t *ret_above);
 
 #endif

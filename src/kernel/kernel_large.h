@@ -98,6 +98,33 @@ static size_t part_vectors(const uint32_t *index, const float *value, size_t cou
     *done = i;
     return kept;
 }
+
+/* As band(), for as long as there are eight elements and room for them; *done says how far. */
+static size_t band_vectors(const float *v, size_t count, uint32_t low, uint32_t high, uint32_t *to,
+                           size_t room, size_t *above, size_t *done)
+{
+    const __m256i below = _mm256_set1_epi32((int32_t)(low - 1));
+    const __m256i most = _mm256_set1_epi32((int32_t)(high - 1));
+    const __m256i magnitude = _mm256_set1_epi32(INT32_MAX);
+    size_t found = 0, larger_ones = 0, i = 0;
+    for (; i + 8 <= count && found + 8 <= room; i += 8) {
+        const __m256i bits = _mm256_loadu_si256((const __m256i *)(v + i));
+        const __m256i m = _mm256_and_si256(bits, magnitude);
+        const __m256i over = _mm256_cmpgt_epi32(m, most);
+        const unsigned flags = lanes(_mm256_andnot_si256(over, _mm256_cmpgt_epi32(m, below)));
+        const __m128i halves[2] = {_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1)};
+        for (int h = 0; h < 2; h++) {
+            const unsigned four = flags >> 4 * h & 15;
+            const __m128i order = _mm_load_si128((const __m128i *)to_front[four]);
+            _mm_storeu_si128((__m128i *)(to + found), _mm_shuffle_epi8(halves[h], order));
+            found += (size_t)__builtin_popcount(four);
+        }
+        larger_ones += (size_t)__builtin_popcount(lanes(over));
+    }
+    *above = larger_ones;
+    *done = i;
+    return found;
+}
 #endif
 
 static inline uint32_t magnitude_bits(const float *v)
@@ -127,7 +154,7 @@ static size_t large(const float *v, size_t count, uint32_t least, uint32_t first
 }
 
 static size_t split_at(const uint32_t *index, const float *value, size_t count, uint32_t least,
-                   uint32_t *to_index, float *to_value, uint32_t *rest_index, float *rest_value)
+                       uint32_t *to_index, float *to_value, uint32_t *rest_index, float *rest_value)
 {
     size_t kept = 0, i = 0;
 #ifdef KERNEL_AVX2
@@ -149,6 +176,26 @@ static size_t split_at(const uint32_t *index, const float *value, size_t count, 
         kept += keep;
     }
     return kept;
+}
+
+static size_t band(const float *v, size_t count, uint32_t low, uint32_t high, uint32_t *to,
+                   size_t room, size_t *ret_above)
+{
+    size_t found = 0, above = 0, i = 0;
+#ifdef KERNEL_AVX2
+    found = band_vectors(v, count, low, high, to, room, &above, &i);
+#endif
+    for (; i < count; i++) {
+        const uint32_t m = magnitude_bits(v + i);
+        above += m >= high;
+        if (m < low || m >= high)
+            continue;
+        if (found == room)
+            return SIZE_MAX;
+        to[found++] = m;
+    }
+    *ret_above = above;
+    return found;
 }
 
 #endif

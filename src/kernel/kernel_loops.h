@@ -166,6 +166,7 @@ const weft_kernels KERNEL_TABLE = {
     .code = CODE_KERNELS,
     .large = large,
     .part = split_at,
+    .band = band,
     .draw = KERNEL_QUANT(draw),
     .levels8 = KERNEL_QUANT(levels8),
     .levels16 = KERNEL_QUANT(levels16),

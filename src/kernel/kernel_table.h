@@ -26,6 +26,8 @@ typedef struct weft_kernels {
                     float *value, size_t room);
     size_t (*part)(const uint32_t *index, const float *value, size_t count, uint32_t least,
                    uint32_t *to_index, float *to_value, uint32_t *rest_index, float *rest_value);
+    size_t (*band)(const float *v, size_t count, uint32_t low, uint32_t high, uint32_t *to,
+                   size_t room, size_t *ret_above);
     void (*draw)(const weft_draw *draw, uint64_t first, size_t count, uint16_t *out);
     void (*levels8)(const float *v, size_t count, const weft_rounding *r, const uint16_t *random,
                     uint8_t *out);

@@ -21,6 +21,8 @@ written = 0
 
 def code_of(param, value):
     """The two bytes that stand for a value."""
+    if value == "auto":
+        return 0xFFFF
     if "choices" in param:
         return param["choices"].split("|").index(value)
     if "min" not in param or float(param["max"]) - float(param["min"]) < 2:
@@ -33,8 +35,8 @@ def code_of(param, value):
 
 
 def head(what, row, codes, lane, off, count):
-    codes = (list(codes) + [0] * 4)[:4]
-    return struct.pack("<BB4H3H", what, row, *codes, lane, off, count)
+    codes = (list(codes) + [0] * 8)[:8]
+    return struct.pack("<BB8H3H", what, row, *codes, lane, off, count)
 
 
 def save(name, data):

@@ -11,9 +11,8 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/rng.h"
 #include "support/cluster.h"
-#include "support/fixtures.h"
-#include "support/share.h"
 
 enum { MOST = 2000, PEERS_MOST = 9 };
 
@@ -59,6 +58,15 @@ static const char *const algos[] = {"auto",
                                     "topk_gather"};
 enum { CODECS = sizeof(codecs) / sizeof(codecs[0]), ALGOS = sizeof(algos) / sizeof(algos[0]) };
 
+/* -1 … 1, different on each peer. */
+static void gentle(uint64_t seed, int rank, float *v, size_t count)
+{
+    weft_rng rng = {.state = seed * 8191 + (uint64_t)rank};
+    for (size_t i = 0; i < count; i++) {
+        v[i] = (float)(2 * weft_rng_unit(&rng) - 1);
+    }
+}
+
 /* Do all peers hold these bits? */
 static bool alike(const member *me, const void *v, size_t bytes)
 {
@@ -103,8 +111,8 @@ static void try_pair(member *me, const char *codec, const char *algo, size_t cou
                         .residual = residual,
                         .draw = 3,
                         .receipt = &receipt};
-    fixture_floats(11, me->rank, in, count);
-    fixture_floats(12, me->rank, residual, count);
+    gentle(11, me->rank, in, count);
+    gentle(12, me->rank, residual, count);
     memcpy(left, residual, sizeof(left));
     int rc = weft_allreduce(me->group, in, out, count, WEFT_F32, WEFT_SUM, &o);
     if (rc == WEFT_ENOTSUP) {
@@ -163,7 +171,7 @@ static void shared_body(member *me)
     for (size_t c = 0; c < sizeof(shareable) / sizeof(shareable[0]); c++) {
         for (size_t n = 0; n < COUNTS; n++) {
             const size_t count = counts[n];
-            fixture_floats(21, me->rank, in, count);
+            gentle(21, me->rank, in, count);
             for (int w = 0; w < 3; w++) {
                 const weft_coll_opts o = {.size = sizeof(o),
                                           .algo = ways[w],
@@ -305,8 +313,8 @@ static void hops_body(member *me)
     enum { COUNT = 700 };
     float in[COUNT], out[COUNT], residual[COUNT];
     double before[COUNT], after[COUNT];
-    fixture_floats(31, me->rank, in, COUNT);
-    fixture_floats(32, me->rank, residual, COUNT);
+    gentle(31, me->rank, in, COUNT);
+    gentle(32, me->rank, residual, COUNT);
     const weft_coll_opts o = {.size = sizeof(o),
                               .algo = "ring_requant",
                               .codec = "minmax8:bucket=64",
@@ -323,7 +331,7 @@ static void hops_body(member *me)
     MUST_OK(me, weft_allreduce(me->group, after, after, COUNT, WEFT_F64, WEFT_SUM, NULL));
     double lost = 0;
     for (size_t i = 0; i < COUNT; i++) {
-        const double room = 1e-6 * (double)me->size * (fabs(before[i]) + fabs((double)out[i]));
+        const double room = 1e-6 * (double)me->size; /* of sums of values up to 1 */
         MUST(me, fabs(before[i] - after[i] - (double)out[i]) <= room,
              "P=%d element %zu: %g in, %g and %g out", me->size, i, before[i], after[i],
              (double)out[i]);
@@ -365,7 +373,7 @@ static void memory_body(member *me)
                                   .owned = owned,
                                   .draw = step,
                                   .receipt = &receipt};
-        fixture_floats(40 + step, me->rank, in, COUNT);
+        gentle(40 + step, me->rank, in, COUNT);
         memcpy(old, memory, sizeof(old));
         for (size_t i = 0; i < COUNT; i++) {
             owned[i] = NAN;
@@ -381,7 +389,9 @@ static void memory_body(member *me)
             MUST(me, isnan(owned[i]) || owned[i] == exact, "element %zu: owned %g, mean %g", i,
                  (double)owned[i], (double)exact);
             const double e = (double)out[i] - (double)old[i];
-            MUST(me, fabs((double)memory[i] - (double)old[i] - 0.5 * e) < 1e-5,
+            MUST(me,
+                 fabs((double)memory[i] - (double)old[i] - 0.5 * e) <=
+                     1e-6 * (fabs(e) + fabs((double)old[i])),
                  "element %zu: memory %g after %g and %g", i, (double)memory[i], (double)old[i], e);
         }
         uint64_t all = mine;
@@ -417,7 +427,7 @@ static void nonfinite_body(member *me)
                             .codec = ways[w][1],
                             .draw = 1,
                             .receipt = &receipt};
-        fixture_floats(51, me->rank, in, COUNT);
+        gentle(51, me->rank, in, COUNT);
         if (me->rank == 1) {
             in[17] = NAN;
         }

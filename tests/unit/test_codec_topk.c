@@ -304,6 +304,8 @@ Test(codec_topk, what_is_wrong_is_said_with_its_offset)
     refused_text("topk:k=2", two, 21, 9, "codec topk: offset 9: the indices do not ascend");
     refused_text("topk:k=2", one, 12, 10,
                  "codec topk: offset 12: the length is not that of so many pairs");
+    refused_text("topk:k=1", one, 13, 10,
+                 "codec topk: offset 13: longer than any encoding of so many elements");
     one[12] = 0x7f;
     refused_text("topk:k=1", one, 13, 10, "codec topk: offset 9: a value is zero or not finite");
     one[11] = one[12] = 0;

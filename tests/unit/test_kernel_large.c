@@ -113,3 +113,35 @@ Test(kernel_large, parts_pairs_in_two_without_losing_any)
                 cr_assert(!memcmp(index, to, 4 * a) && !memcmp(value, to_value, 4 * a));
             }
 }
+
+Test(kernel_large, copies_the_magnitudes_of_a_band_and_counts_those_above)
+{
+    static uint8_t bytes[4 * MOST + 8];
+    for (int t = 0; t < 2 && table(t); t++)
+        for (size_t n = 0; n <= MOST; n += n < 70 ? 1 : 23)
+            for (uint64_t pick = 0; pick < 25; pick++) {
+                const uint32_t high = least_of(pick % 5), low = least_of(pick / 5) - 1;
+                const float *v = odd_floats(bytes, n, n + 1000 * pick);
+                uint32_t to[MOST + SPARE], want[MOST];
+                size_t wanted = 0, above = 0, found = 77;
+                for (size_t i = 0; i < n && low < high; i++) {
+                    float x;
+                    memcpy(&x, bytes + 1 + 4 * i, sizeof(x));
+                    above += magnitude(&x) >= high;
+                    if (magnitude(&x) >= low && magnitude(&x) < high)
+                        want[wanted++] = magnitude(&x);
+                }
+                if (low >= high)
+                    continue;
+                memset(to, CANARY, sizeof(to));
+                cr_assert_eq(table(t)->band(v, n, low, high, to, wanted, &found), wanted);
+                cr_assert_eq(found, above);
+                cr_assert(!memcmp(to, want, 4 * wanted));
+                for (size_t i = wanted; i < MOST + SPARE; i++)
+                    cr_assert_eq(to[i], 0x5a5a5a5au, "written behind the room");
+                found = 77;
+                if (wanted > 0)
+                    cr_assert_eq(table(t)->band(v, n, low, high, to, wanted - 1, &found), SIZE_MAX);
+                cr_assert(wanted == 0 || found == 77);
+            }
+}

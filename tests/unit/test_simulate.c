@@ -85,7 +85,8 @@ static void takes_its_rounds(const weft_query *q, const weft_candidate *c)
 
     cr_expect_eq(simulate(q, &n, NULL).seconds, 0.5 * c->rounds, "%s %s P=%d n=%llu", q->collective,
                  q->algo, q->peers, (unsigned long long)q->count);
-    two.dtype = WEFT_F64; /* latency has no bytes */
+    two.count = 2 * q->count; /* latency has no bytes */
+    two.lane = 2 * q->lane;
     cr_expect_eq(simulate(&two, &n, NULL).seconds, 0.5 * c->rounds);
 }
 
