@@ -13,6 +13,13 @@ enum {
     HALF = 0x8000, /* of a step, in place of random bits: rounds to the nearest level */
 };
 
+/* Have the cache begin to read what is used soon. */
+static void fetch(const weft_any_float *v, size_t count)
+{
+    for (size_t i = 0; i < count; i += 64 / sizeof(*v))
+        __builtin_prefetch((const void *)(v + i));
+}
+
 static weft_rounding rounding_for(const weft_quant *q, float norm, float most)
 {
     const float s = (float)q->levels, top = s * 65536.0f;
@@ -40,8 +47,10 @@ int weft_quantize(weft_quantizer *z, size_t done, size_t count, bool wide, weft_
 {
     const size_t at = z->s->off + done, size = z->b.size;
     const bool fused = !wide && !z->q->nearest && size >= FUSED;
+    const size_t left = z->s->lane_count - at - count;
     uint16_t random[BATCH];
     assert(count <= BATCH);
+    fetch(z->lane + at + count, left < count ? left : count); /* the next batch */
     if (z->q->nearest)
         for (size_t i = 0; i < count; i++)
             random[i] = HALF;
@@ -189,13 +198,6 @@ void weft_dequantize(const weft_dequantizer *z, size_t done, size_t count, bool 
     }
 }
 
-/* What is added to comes from memory while numbers are unpacked. */
-static void fetch(const weft_any_float *out, size_t count)
-{
-    for (size_t i = 0; i < count; i += 64 / sizeof(*out))
-        __builtin_prefetch((const void *)(out + i), 1);
-}
-
 void weft_dequantize_packed(const weft_dequantizer *z, const weft_levels *l, const uint8_t *packed,
                             weft_any_float *out, bool add)
 {
@@ -210,7 +212,7 @@ void weft_dequantize_packed(const weft_dequantizer *z, const weft_levels *l, con
         const size_t n = count - done < BATCH ? count - done : BATCH;
         const size_t used = weft_levels_bytes(l, n);
         if (add)
-            fetch(out + done, n);
+            fetch(out + done, n); /* while the numbers are unpacked */
         weft_levels_unpack(l, packed, room, n, &number);
         weft_dequantize(z, done, n, l->wide, &number, out, add);
         packed += used;
