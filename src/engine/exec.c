@@ -436,6 +436,10 @@ static void finish(weft_engine *e, weft_operation *op, weft_lane *lane, const we
     }
     if (r->settles) {
         weft_sparse_settle(r->rule, op->acc, (size_t)r->count, &op->sent, &op->won, op->dropped);
+    } else if (op->acc != NULL && r->returns) {
+        for (size_t i = 0; i < plan->count; i++) { /* one lane */
+            op->acc[i] = ((const float *)r->out)[i] != 0.0f ? op->acc[i] - op->own[i] : op->acc[i];
+        }
     } else if (op->acc != NULL && !r->requantizes) {
         float *acc = op->acc + lane->index * r->lane_length;
         weft_kernel_sub(acc, acc, op->own + lane->index * r->lane_length, plan->count);

@@ -69,6 +69,7 @@ struct weft_request {
     float *own, *residual;
     bool measures;    /* the receipt tells what encoding changed */
     bool requantizes; /* sums on the way are encoded again */
+    bool returns;     /* the residual takes back what did not win a place in the result */
     bool settles;     /* the residual is what selections on the way left, by this rule: */
     weft_residual_rule rule;
     /* Of lossy replies; NULL: none. */

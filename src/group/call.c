@@ -144,6 +144,7 @@ static void hand_over(weft_coding *k, weft_request *r)
     r->reply = k->reply;
     r->scales = k->scales;
     r->requantizes = k->requantizes;
+    r->returns = k->returns;
     r->settles = k->selects && r->residual != NULL;
     r->rule = k->rule;
     k->codec = k->reply = NULL;
