@@ -361,6 +361,7 @@ static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o
     r->op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
     r->own = o->own;
     r->residual = o->residual;
+    r->warm = o->warm;
     r->reply_memory = o->reply_memory;
     r->reply_alpha = o->reply_alpha;
     r->reply_carry = o->reply_carry;
