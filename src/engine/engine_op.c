@@ -206,6 +206,12 @@ static void settle(const weft_engine *e, const weft_operation *op)
     if (op->news != NULL) {
         weft_kernel_axpy(r->reply_memory, r->reply_alpha, op->news, (size_t)r->count);
     }
+    if (r->receipt != NULL && r->before != NULL) { /* what it took to agree on scales */
+        const weft_receipt *first = &r->before->result;
+        r->result.body_bytes_sent += first->body_bytes_sent;
+        r->result.body_bytes_received += first->body_bytes_received;
+        r->result.wire_bytes_sent += first->wire_bytes_sent;
+    }
     if (r->receipt != NULL) {
         const size_t size = r->receipt->size;
         snprintf(r->result.algo, sizeof(r->result.algo), "%.*s", (int)sizeof(r->result.algo) - 1,
