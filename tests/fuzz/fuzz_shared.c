@@ -51,7 +51,7 @@ static weft_codec *make(const uint8_t *head)
     static float scales[SCALES]; /* borrowed by the codec */
     weft_codec *base = NULL, *c = NULL;
     for (size_t i = 0; i < SCALES; i++)
-        scales[i] = i % 3 == 2 ? 0.0f : ldexpf(1.5f, (int)(head[2] % 40) - 20);
+        scales[i] = i % 3 == 2 ? 0.0f : ldexpf(2.0f, (int)(head[2] % 40) - 20);
     MUST(weft_codec_open(&base, specs[head[0] % (sizeof(specs) / sizeof(specs[0]))]) == WEFT_OK);
     MUST(weft_codec_share(&c, base, 1 + head[1] % 36, scales, SCALES) == WEFT_OK);
     weft_codec_close(&base);
