@@ -22,20 +22,12 @@
  * Source: Thakur, Rabenseifner & Gropp, Optimization of collective communication operations in
  * MPICH, IJHPCA 19 (2005).
  */
+#include "collectives/doubled.h"
 #include "collectives/partition.h"
-
-static int power_below(int size)
-{
-    int q = 1;
-
-    while (q <= size / 2)
-        q *= 2;
-    return q;
-}
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {
-    const int q = power_below(s->size), extra = s->size > q;
+    const int q = weft_doubled_power(s->size), extra = s->size > q;
     int levels = 0;
 
     (void)reply;
@@ -50,56 +42,9 @@ static weft_cost cost(const weft_shape *s, double width, double reply)
                        .peers = each};
 }
 
-/* The v-th of the ranks that exchange, where the first `pairs` of them serve the rank behind. */
-static int nth_left(int v, int pairs)
-{
-    return v < pairs ? 2 * v : v + pairs;
-}
-
-static void exchange(weft_plan *p, const weft_shape *s, int q)
-{
-    const int r = s->rank, pairs = s->size - q;
-    const int v = r < 2 * pairs ? r / 2 : r - pairs;
-    const bool serves = v < pairs;
-    const weft_span whole = weft_whole(s, 0);
-    int have = 0, got = 1;
-
-    weft_plan_pack(p, have, whole);
-    if (serves) {
-        weft_plan_recv(p, got, r + 1, whole);
-        weft_plan_fence(p);
-        weft_plan_merge(p, have, got, false);
-    }
-    for (int d = 1; d < q; d *= 2) {
-        const int peer = nth_left(v ^ d, pairs);
-        weft_plan_send(p, have, peer);
-        weft_plan_recv(p, got, peer, whole);
-        weft_plan_fence(p);
-        weft_plan_merge(p, got, have, r < peer); /* into what came: what was sent is not mine */
-        weft_plan_alike(p, 2 * (uint32_t)d, (uint32_t)v % (2 * (uint32_t)d));
-        const int spare = have;
-        have = got;
-        got = spare;
-    }
-    weft_plan_unpack(p, have, whole);
-    if (serves)
-        weft_plan_send(p, have, r + 1);
-}
-
 static int build(weft_plan *p, const weft_shape *s)
 {
-    const int q = power_below(s->size), r = s->rank;
-
-    if (r % 2 == 0 || r >= 2 * (s->size - q)) {
-        exchange(p, s, q);
-    } else {
-        weft_plan_pack(p, 0, weft_whole(s, 0));
-        weft_plan_send(p, 0, r - 1);
-        weft_plan_recv(p, 1, r - 1, weft_whole(s, 0));
-        weft_plan_fence(p);
-        weft_plan_unpack(p, 1, weft_whole(s, 0));
-    }
-    return weft_plan_check(p);
+    return weft_doubled(p, s, WEFT_FOLD_NEIGHBOURS);
 }
 
 const weft_algo weft_algo_allreduce_doubling = {

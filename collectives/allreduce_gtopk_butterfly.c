@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gTop-k by a butterfly: pairs exchange sparse vectors over distances 1, 2, 4, … and both keep the
- * k largest of the sum. The plan is recursive doubling's (allreduce_doubling.c), any P:
+ * k largest of the sum. The exchange is recursive doubling's (doubled.c), any P: where it is no
+ * power of two, with Q the largest up to P, rank Q+i merges into rank i first and gets the result
+ * back:
  *
  *   round   0         1         2         3
  *   1       <- m0 m1 ->         <- m2 m3 ->          both hold T(m0, m1); both T(m2, m3)
@@ -14,7 +16,7 @@
  * Source: Shi, Wang, Chu, Tang, Wang & Li, ICDCS 2019, with an exchange for the tree; residual
  * rules: sparse.h.
  */
-#include "collectives/algo.h"
+#include "collectives/doubled.h"
 
 extern const weft_algo weft_algo_allreduce_doubling;
 
@@ -45,7 +47,7 @@ static int build(weft_plan *p, const weft_shape *s)
 {
     const weft_shape b = bare(s);
 
-    return weft_algo_allreduce_doubling.build(p, &b);
+    return weft_doubled(p, &b, WEFT_FOLD_BEHIND);
 }
 
 const weft_algo weft_algo_allreduce_gtopk_butterfly = {

@@ -13,9 +13,9 @@
 /* Bytes of a message, one frame of the wire (2 peers on one host, 1 MiB by doubling: messages of 64
  * KiB take 1.4 times as long, for the work that every message costs); the least, where a rank moves
  * many parts; and bytes of what a neighbour sends in a lane. */
-static const double message_most = 262144, message_least = 65536, lane_most = 4194304;
-static const double elements_most = 1048576; /* bytes of elements that one message is made of */
-enum { GRAIN = 64 };                         /* elements, of even edges */
+static const double message_most = 262144, message_least = 16384, lane_most = 4194304;
+static const double elements_most = 262144; /* bytes of elements that one message is made of */
+enum { GRAIN = 64 };                        /* elements, of even edges */
 
 static const weft_param none[] = {{.key = NULL}};
 
@@ -205,10 +205,15 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
     lacks = codec_lacks(p->algo, c);
     if (lacks)
         snprintf(text, cap, "%s", lacks);
-    else if (requantizes(p->algo) && c->fidelity == WEFT_FIDELITY_EXACT)
-        snprintf(text, cap, "encodes sums again, which fidelity exact rules out");
+    else if (c->fidelity == WEFT_FIDELITY_EXACT &&
+             strcmp(weft_algo_fidelity(p->algo, false), "exact"))
+        snprintf(text, cap, "gives a result that is %s, which fidelity exact rules out",
+                 weft_algo_fidelity(p->algo, false));
     else if (c->reply_asked && !(p->algo->traits & WEFT_ALGO_REPLIES))
         snprintf(text, cap, "sends no replies, for which there is a codec");
+    else if (c->reply_asked &&
+             ((p->algo->needs & WEFT_NEEDS_SIGNS) || (p->algo->traits & WEFT_ALGO_SPLITS)))
+        snprintf(text, cap, "has replies of its own, and takes no codec for them");
     else if (c->ordered && !(p->algo->traits & WEFT_ALGO_ORDERED))
         snprintf(
             text, cap,

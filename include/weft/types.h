@@ -99,7 +99,7 @@ WEFT_API int weft_op_parse(const char *name, weft_op *ret);
 WEFT_API const char *weft_version(void);
 
 /** What becomes of contributions on their way. It limits what "auto" may choose; an algorithm that
- *  is named speaks for itself, but never against a fidelity that is named too (WEFT_EINVAL). */
+ *  is named speaks for itself, but never against a fidelity that is named too (WEFT_ENOTSUP). */
 typedef enum weft_fidelity {
     WEFT_FIDELITY_DEFAULT = 0,    /**< exact, unless algo or reply_codec says otherwise */
     WEFT_FIDELITY_EXACT = 1,      /**< each contribution is encoded once, the result is exactly the

@@ -72,6 +72,8 @@ typedef struct weft_codec_type {
      * NULL: there is no faster way than one by one. */
     int (*combine_many)(const weft_codec *c, const weft_stretch *s, const void *const *in,
                         const size_t *len, size_t n, void *out, size_t *ret_len);
+    /* An encoding that contributes nothing at all, where that is not one of zeros; NULL: it is. */
+    void (*abstain)(void *out, size_t *ret_len);
     /* Does this instance combine? NULL: those of the type do, or do not. */
     bool (*combines)(const weft_codec *c);
     /* s where encodings are levels -s … s of a block's largest magnitude, so that peers can agree

@@ -156,12 +156,12 @@ static bool decide(const vote *v, const counts *n, uint64_t first, size_t at, si
                    uint8_t *minus, uint8_t *zero)
 {
     uint8_t any = 0;
-    if (n->voters == 0) {
+    if (n->voters == 0) { /* as many for as against */
         memset(minus, 0, bytes);
         memset(zero, UINT8_MAX, bytes);
-        return true;
+    } else {
+        weft_kernel_compare(n->bits + at, n->planes, n->stride, bytes, n->voters / 2, minus, zero);
     }
-    weft_kernel_compare(n->bits + at, n->planes, n->stride, bytes, n->voters / 2, minus, zero);
     if (n->voters % 2 != 0 || v->ties == WEFT_TIES_PLUS) {
         memset(zero, 0, bytes);
     } else if (v->ties == WEFT_TIES_ZERO) {
@@ -199,38 +199,6 @@ static int decode(const weft_codec *c, const weft_stretch *s, const void *in, si
         else
             memcpy(values + i, batch, now * sizeof(*batch));
     }
-    return WEFT_OK;
-}
-
-int weft_vote_settle(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
-                     void *out, size_t *ret_len)
-{
-    uint8_t minus[BATCH_BYTES], zero[BATCH_BYTES], *bytes = out;
-    bool any = false;
-    const size_t stride = weft_bits_bytes(s->count);
-    counts n = {0};
-    const int code = check(c, s, in, len, &n);
-    if (code != WEFT_OK)
-        return code;
-    if (n.voters == 0) {
-        weft_vote_abstain(out, ret_len);
-        return WEFT_OK;
-    }
-    for (size_t at = 0; at < stride; at += BATCH_BYTES) {
-        const size_t now = stride - at < BATCH_BYTES ? stride - at : BATCH_BYTES;
-        any |= decide(vote_of(c), &n, s->first + s->off, at, now, minus, zero);
-        memcpy(bytes + HEAD + at, minus, now);
-        if (n.voters > 1) /* there is room for a second plane, and there may be ties */
-            memcpy(bytes + HEAD + stride + at, zero, now);
-    }
-    /* Of two voters none, one or both are for -1: the lower plane says tie, the upper one -1. */
-    for (size_t i = 0; any && i < stride; i++) {
-        const uint8_t both = bytes[HEAD + i];
-        bytes[HEAD + i] = bytes[HEAD + stride + i];
-        bytes[HEAD + stride + i] = both;
-    }
-    put_voters(bytes, any ? 2 : 1);
-    *ret_len = bytes_of(any ? 2 : 1, s->count);
     return WEFT_OK;
 }
 
@@ -304,6 +272,7 @@ static const weft_codec_type type = {
     .bound = bound,
     .encode = encode,
     .decode = decode,
+    .abstain = weft_vote_abstain,
     .combine = combine,
     .combine_many = combine_many,
     .key = key,

@@ -3,7 +3,7 @@
  * Majority vote over signs: a codec that is made for one operation, not named in a SPEC.
  *
  * encode() casts a vote, combine() and combine_many() count, decode() gives +1 or -1 by the
- * majority of those who voted, 0 where nobody did. codec_vote.c tells the wire.
+ * majority of those who voted; where nobody did all are ties. codec_vote.c tells the wire.
  */
 #ifndef WEFT_CODEC_CODEC_VOTE_H
 #define WEFT_CODEC_CODEC_VOTE_H
@@ -26,11 +26,5 @@ int weft_codec_vote(weft_codec **ret, int peers, weft_ties ties);
 
 /* The encoding of who does not vote: WEFT_VOTE_HEAD bytes. */
 void weft_vote_abstain(void *out, size_t *ret_len);
-
-/* What was counted, as the shortest encoding that decodes to the same: of one voter, 1 bit an
- * element, or of two where ties are zeros and there are some. out has room for bound() bytes.
- * WEFT_ECODEC, out untouched. */
-int weft_vote_settle(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
-                     void *out, size_t *ret_len);
 
 #endif

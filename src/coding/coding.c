@@ -160,13 +160,14 @@ static int split(weft_coding *k, int size, uint64_t count)
 {
     char spec[WEFT_SPEC_TEXT];
     weft_codec *regions = NULL, *reply = NULL;
-    const size_t most = weft_codec_region_most(k->codec, (size_t)count);
-    const size_t each = most / (size_t)size + (most % (size_t)size != 0);
+    size_t most, each;
     int rc;
 
     if (strcmp(k->codec->type->name, "topk") != 0)
         return weft_fail(WEFT_ENOTSUP, "algorithm oktopk selects by codec topk, not %s",
                          weft_codec_spec(k->codec));
+    most = weft_codec_region_most(k->codec, (size_t)count);
+    each = most / (size_t)size + (most % (size_t)size != 0);
     snprintf(spec, sizeof spec, "topk:k=%zu", each > 0 ? each : 1);
     if ((rc = weft_codec_region(&regions, k->codec)))
         return rc;

@@ -84,6 +84,12 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
 {
     weft_engine *e = c->engine;
     weft_problem why = {0};
+    if (r->before != NULL && r->before->problem.code == WEFT_EMISMATCH) {
+        /* Others may have called something of one number there: this one's would shift all that
+         * follow. Every peer that called a pair has that mismatch, so none takes the number. */
+        refuse(e, r, &r->before->problem);
+        return;
+    }
     c->called = next_number(c);
     r->call = ++c->calls;
     if (hindered(c, now, r, &why)) {

@@ -187,7 +187,7 @@ static weft_message *copy_of(weft_engine *e, const weft_message *m)
 }
 
 /* What the encoding of the span has changed. */
-static void measure(const weft_exec *x, const float *decoded)
+void weft_exec_measure(const weft_exec *x, const float *decoded)
 {
     weft_receipt *told = &x->op->request->result;
     const float *in = (const float *)(const void *)weft_exec_in(x);
@@ -218,8 +218,8 @@ static int decode_own(const weft_exec *x)
     }
     const int rc = c->type->decode(c, &x->stretch, weft_exec_body(x->slot->message),
                                    weft_exec_length(x->slot->message), to, false);
-    if (rc == WEFT_OK && r->measures) {
-        measure(x, to);
+    if (rc == WEFT_OK && r->measures && !r->requantizes) {
+        weft_exec_measure(x, to);
     }
     if (rc == WEFT_OK && scratch != NULL) { /* each hop keeps its own loss: exec_combine.c */
         weft_kernel_sub(x->op->acc + at, x->op->acc + at, to, count);
@@ -239,11 +239,16 @@ static int pack(weft_exec *x)
     const weft_draw draw = weft_exec_draw(x, (uint32_t)x->engine->rank);
     size_t len = 0;
     const char *from = r->requantizes ? weft_exec_in(x) : weft_exec_lane(x);
-    int rc = x->op->warm != NULL
-                 ? c->type->encode_warm(c, &draw, from, &x->stretch, r->warm, x->op->warm,
-                                        weft_exec_body(m), weft_exec_length(m), &len)
-                 : c->type->encode(c, &draw, from, &x->stretch, weft_exec_body(m),
-                                   weft_exec_length(m), &len);
+    int rc = WEFT_OK;
+    if (r->zeros != NULL && x->op->acc == NULL && c->type->abstain != NULL) {
+        c->type->abstain(weft_exec_body(m), &len);
+    } else if (x->op->warm != NULL) {
+        rc = c->type->encode_warm(c, &draw, from, &x->stretch, r->warm, x->op->warm,
+                                  weft_exec_body(m), weft_exec_length(m), &len);
+    } else {
+        rc = c->type->encode(c, &draw, from, &x->stretch, weft_exec_body(m), weft_exec_length(m),
+                             &len);
+    }
     if (rc == WEFT_OK) {
         m->len = WEFT_FRAME_HEADER + len;
         r->result.encoded_bytes += len;

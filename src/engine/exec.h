@@ -49,6 +49,9 @@ bool weft_exec_refill(weft_slot *slot, weft_message *m);
 int weft_exec_no_memory(void);
 bool weft_exec_lossless(const weft_codec *c);
 
+/* For the receipt: what the encoding of the span has changed. */
+void weft_exec_measure(const weft_exec *x, const float *decoded);
+
 /* 0, or a weft_status with the last error set. */
 int weft_exec_fold(weft_exec *x);
 int weft_exec_merge(weft_exec *x); /* and those merges behind it that go in one */

@@ -73,10 +73,31 @@ static int requantize(const weft_exec *x)
     return WEFT_OK;
 }
 
+/* Which of the slots cannot be read is found by reading them; `rc` is what combining them said. */
+static int blame(const weft_exec *x, const weft_slot *const *slots, size_t n, int rc)
+{
+    const weft_codec *c = x->op->request->codec;
+    const weft_problem said = {.code = rc};
+    weft_problem why = said;
+    weft_message *scratch = weft_message_new(x->engine->pool, x->span.count * sizeof(float));
+    weft_problem_from_last(&why);
+    for (size_t i = 0; scratch != NULL && i < n; i++) {
+        const weft_message *m = slots[i]->message;
+        if (c->type->decode(c, &x->stretch, m->data + WEFT_FRAME_HEADER, weft_exec_length(m),
+                            weft_exec_body(scratch), false) != WEFT_OK) {
+            weft_message_unref(scratch);
+            return weft_exec_malformed(x, slots[i], weft_last_error()->code);
+        }
+    }
+    weft_message_unref(scratch);
+    return weft_fail(rc, "%s", why.text);
+}
+
 /* a op b into a new message of the slot; *drops for what a selection leaves out. */
 static int combine(const weft_exec *x, const weft_slot *a, const weft_slot *b, weft_pairs *drops)
 {
     const weft_codec *c = x->op->request->codec;
+    const weft_slot *const both[] = {a, b};
     weft_message *out = room_for_encoding(x);
     size_t len = 0;
     if (out == NULL) {
@@ -87,13 +108,14 @@ static int combine(const weft_exec *x, const weft_slot *a, const weft_slot *b, w
                                     weft_exec_length(b->message), weft_exec_body(out), &len, drops);
     if (rc != WEFT_OK) {
         weft_message_unref(out);
-        return weft_exec_malformed(x, a->from >= 0 ? a : b, rc);
+        return blame(x, both, 2, rc);
     }
     out->len = WEFT_FRAME_HEADER + len;
     (void)weft_exec_refill(x->slot, out);
     return WEFT_OK;
 }
 
+/* The own part is encoded by itself: it is checked, and decoded where somebody asks for it. */
 static int fold_encoded(const weft_exec *x)
 {
     weft_request *r = x->op->request;
@@ -109,11 +131,19 @@ static int fold_encoded(const weft_exec *x)
     if (rc == WEFT_OK) {
         own.message->len = WEFT_FRAME_HEADER + len;
         r->result.encoded_bytes += len;
-        rc = combine(x, x->slot, &own, NULL);
+        if ((c->type->traits & WEFT_CODEC_COMBINES) != 0) {
+            rc = combine(x, x->slot, &own, NULL);
+        } else if ((rc = make_writable(x)) == WEFT_OK) {
+            uint8_t *mine = weft_exec_body(x->slot->message);
+            c->type->merge(c, &x->stretch, mine, mine, weft_exec_body(own.message));
+        }
     }
     if (rc == WEFT_OK && x->op->own != NULL) {
-        rc = c->type->decode(c, &x->stretch, weft_exec_body(own.message), len,
-                             x->op->own + weft_exec_at(x), false);
+        float *to = x->op->own + weft_exec_at(x);
+        rc = c->type->decode(c, &x->stretch, weft_exec_body(own.message), len, to, false);
+        if (rc == WEFT_OK && r->measures) {
+            weft_exec_measure(x, to);
+        }
     }
     weft_message_unref(own.message);
     return rc;
@@ -125,7 +155,7 @@ int weft_exec_fold(weft_exec *x)
     if (r->requantizes) {
         return requantize(x);
     }
-    if ((r->codec->type->traits & WEFT_CODEC_COMBINES) != 0) {
+    if (!weft_exec_lossless(r->codec)) {
         return fold_encoded(x);
     }
     const int rc = make_writable(x);
@@ -156,12 +186,14 @@ static int combine_run(weft_exec *x, size_t run)
     const weft_codec *c = x->op->request->codec;
     const weft_slot *slots = x->lane->slots;
     const void *in[AT_ONCE] = {weft_exec_body(x->slot->message)};
+    const weft_slot *all[AT_ONCE] = {x->slot};
     size_t lens[AT_ONCE] = {weft_exec_length(x->slot->message)}, len = 0;
     weft_message *out = room_for_encoding(x);
     if (out == NULL) {
         return weft_exec_no_memory();
     }
     for (size_t i = 0; i < run; i++) {
+        all[i + 1] = &slots[x->step[i].other];
         in[i + 1] = weft_exec_body(slots[x->step[i].other].message);
         lens[i + 1] = weft_exec_length(slots[x->step[i].other].message);
     }
@@ -169,7 +201,7 @@ static int combine_run(weft_exec *x, size_t run)
         c->type->combine_many(c, &x->stretch, in, lens, run + 1, weft_exec_body(out), &len);
     if (rc != WEFT_OK) {
         weft_message_unref(out);
-        return rc;
+        return blame(x, all, run + 1, rc);
     }
     out->len = WEFT_FRAME_HEADER + len;
     (void)weft_exec_refill(x->slot, out);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fpenv.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -43,6 +44,11 @@ static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_
 {
     const bool replies = (pick->algo->traits & WEFT_ALGO_REPLIES) != 0;
     const bool votes = (pick->algo->needs & WEFT_NEEDS_SIGNS) != 0;
+    if ((o->reply_memory != NULL || o->reply_carry != NULL) && !k->reply_asked) {
+        return weft_fail(WEFT_EINVAL,
+                         "%s: reply_memory and reply_carry go with a lossy reply_codec, not %s",
+                         weft_call_name(c), o->reply_codec);
+    }
     if (o->owned != NULL && (!replies || votes)) {
         return weft_fail(WEFT_EINVAL, "%s: owned: under algorithm %s nobody owns a span",
                          weft_call_name(c), pick->text);
@@ -166,7 +172,9 @@ static int agree_on_scales(weft_group *g, const weft_call *c, const weft_coll_op
                            .op = WEFT_MAX,
                            .opts = &plain};
     const float *in = r->zeros != NULL ? r->zeros : r->in;
+    const fenv_t callers = weft_fp_enter(); /* as where it is encoded */
     const int measured = weft_codec_measure(k->base, in, o->residual, r->count, r->scales);
+    weft_fp_leave(&callers);
     weft_problem why = {0};
     if (measured != WEFT_OK) { /* the others wait for it: they are to hear why */
         weft_fail_context("%s on rank %d", weft_call_name(c), g->rank);

@@ -167,6 +167,10 @@ static int check_buffers(const weft_group *g, const weft_call *c, const weft_col
     if (c->coll == WEFT_COLL_ALLTOALL && c->in_counts != NULL && overlap(in, out)) {
         return invalid(c, "blocks of different lengths cannot be exchanged in place");
     }
+    const region carry = {(const char *)o->reply_carry, c->count * width}; /* is only read */
+    if (overlap(carry, out) || overlap(carry, own) || overlap(carry, extras[3])) {
+        return invalid(c, "reply_carry overlaps what is written");
+    }
     for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++) {
         bool met = overlap(extras[i], in) || overlap(extras[i], out);
         for (size_t j = 0; j < i; j++) {

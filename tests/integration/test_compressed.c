@@ -42,6 +42,9 @@ static const char *const algos[] = {"auto",
                                     "gather",
                                     "scatter",
                                     "ring",
+                                    "bidirectional",
+                                    "double_tree",
+                                    "tree",
                                     "doubling",
                                     "shared:over=ring",
                                     "shared:over=tree",
@@ -102,7 +105,8 @@ static bool begins(const char *text, const char *with)
 /* One pair, one length: twice the same call. */
 static void try_pair(member *me, const char *codec, const char *algo, size_t count, long *ran)
 {
-    float in[MOST], out[MOST], again[MOST], own[MOST], residual[MOST], left[MOST], sum[MOST];
+    float in[MOST], out[MOST], again[MOST], own[MOST], residual[MOST], left[MOST], sum[MOST],
+        before[MOST];
     weft_receipt receipt = {.size = sizeof(receipt)};
     const bool requant = begins(algo, "ring_requant"), reply = begins(algo, "scatter");
     weft_coll_opts o = {.size = sizeof(o),
@@ -115,6 +119,8 @@ static void try_pair(member *me, const char *codec, const char *algo, size_t cou
     gentle(11, me->rank, in, count);
     gentle(12, me->rank, residual, count);
     memcpy(left, residual, sizeof(left));
+    memcpy(before, residual, sizeof(before));
+    memset(own, 0x7e, sizeof(own)); /* what is not written shows */
     int rc = weft_allreduce(me->group, in, out, count, WEFT_F32, WEFT_SUM, &o);
     if (rc == WEFT_ENOTSUP) {
         return;
@@ -124,6 +130,13 @@ static void try_pair(member *me, const char *codec, const char *algo, size_t cou
     ++*ran;
     MUST(me, alike(me, out, count * sizeof(float)), "%s by %s, P=%d n=%zu: peers differ", codec,
          algo, me->size, count);
+    const bool settles = begins(algo, "gtopk") || begins(algo, "oktopk");
+    for (size_t i = 0; i < count && !requant && !settles; i++) {
+        const float acc = in[i] + before[i], rest = acc - own[i];
+        MUST(me, residual[i] == rest, "%s by %s, P=%d n=%zu: residual %zu is %g, not %g", codec,
+             algo, me->size, count, i, (double)residual[i], (double)rest);
+    }
+    memset(own, 0x11, sizeof(own));
     o.residual = left;
     MUST_OK(me, weft_allreduce(me->group, in, again, count, WEFT_F32, WEFT_SUM, &o));
     MUST(me, memcmp(out, again, count * sizeof(float)) == 0, "%s by %s, P=%d n=%zu: rerun differs",
@@ -483,6 +496,104 @@ static void nonfinite_body(member *me)
         MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
         MUST(me, receipt.skipped == (me->rank == 1), "skipped: %d", (int)receipt.skipped);
         MUST(me, alike(me, out, sizeof(out)) && isfinite(out[17]), "%s", ways[w][0]);
+    }
+}
+
+/* Who has nothing to say does not vote. */
+static void abstaining_body(member *me)
+{
+    float in[9], out[9];
+    weft_receipt receipt = {.size = sizeof(receipt)};
+    const weft_coll_opts o = {.size = sizeof(o),
+                              .algo = "vote",
+                              .nonfinite = WEFT_NONFINITE_SKIP,
+                              .draw = 1,
+                              .receipt = &receipt};
+    for (size_t i = 0; i < 9; i++) {
+        in[i] = me->rank == 1 ? -1.0f : NAN;
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, 9, WEFT_F32, WEFT_SUM, &o));
+    for (size_t i = 0; i < 9; i++) {
+        MUST(me, out[i] == -1.0f, "the only vote was -1, the result is %g", (double)out[i]);
+    }
+    MUST(me, receipt.skipped == (me->rank != 1), "skipped: %d", (int)receipt.skipped);
+}
+
+Test(compressed, who_is_not_finite_does_not_vote)
+{
+    cluster_run(CLUSTER_MEM, 3, abstaining_body, NULL);
+}
+
+/* ---- what does not go together --------------------------------------------------------------- */
+
+static void contradictions_body(member *me)
+{
+    enum { COUNT = 100 };
+    float in[COUNT] = {0}, out[COUNT], memory[COUNT] = {0}, carry[COUNT] = {0};
+    const struct {
+        weft_coll_opts o;
+        int code;
+    } bad[] = {
+        {{.algo = "scatter", .reply_codec = "raw", .reply_memory = memory}, WEFT_EINVAL},
+        {{.algo = "ring", .reply_codec = "raw", .reply_carry = carry}, WEFT_EINVAL},
+        {{.algo = "gather", .reply_codec = "qsgd"}, WEFT_ENOTSUP},
+        {{.algo = "vote", .reply_codec = "qsgd"}, WEFT_ENOTSUP},
+        {{.algo = "oktopk", .reply_codec = "qsgd", .reply_memory = memory}, WEFT_ENOTSUP},
+        {{.algo = "oktopk", .codec = "threshold:at=1"}, WEFT_ENOTSUP},
+        {{.algo = "vote", .fidelity = WEFT_FIDELITY_EXACT}, WEFT_ENOTSUP},
+        {{.algo = "gtopk_tree", .fidelity = WEFT_FIDELITY_EXACT}, WEFT_ENOTSUP},
+        {{.algo = "ring_requant", .codec = "qsgd", .fidelity = WEFT_FIDELITY_EXACT}, WEFT_ENOTSUP},
+        {{.algo = "scatter", .reply_codec = "qsgd", .fidelity = WEFT_FIDELITY_EXACT}, WEFT_EINVAL},
+        {{.algo = "gtopk_tree", .codec = "topk:values=f16"}, WEFT_ENOTSUP},
+        {{.algo = "gtopk_tree:residual=hash"}, WEFT_ENOTSUP},
+        {{.algo = "shared", .codec = "qsgd:norm=2"}, WEFT_ENOTSUP},
+        {{.algo = "scatter", .codec = "topk"}, WEFT_ENOTSUP},
+        {{.algo = "scatter", .reply_codec = "qsgd", .reply_carry = out}, WEFT_EINVAL},
+        {{.algo = "scatter", .reply_codec = "qsgd", .owned = carry, .reply_carry = carry},
+         WEFT_EINVAL},
+        {{.algo = "ring_requant", .codec = "qsgd", .own = memory}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "qsgd", .owned = memory}, WEFT_EINVAL},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        weft_coll_opts o = bad[i].o;
+        o.size = sizeof(o);
+        const int code = weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o);
+        MUST(me, code == bad[i].code, "%d: %s (%s)", (int)i, weft_status_name(code),
+             code < 0 ? weft_last_error()->message : "");
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, NULL));
+}
+
+Test(compressed, what_does_not_go_together_is_refused_before_anything_is_sent)
+{
+    for (int size = 1; size <= 3; size++) {
+        cluster_run(CLUSTER_MEM, size, contradictions_body, NULL);
+    }
+}
+
+/* A call that is two operations against one that is one: calls after it meet their own. */
+static void shifted_body(member *me)
+{
+    float in[50], out[50];
+    const weft_coll_opts pair = {.size = sizeof(pair), .algo = "shared", .codec = "qsgd"};
+    for (int call = 1; call <= 4; call++) {
+        for (size_t i = 0; i < 50; i++) {
+            in[i] = (float)call;
+        }
+        const bool odd = call == 2;
+        const int code = weft_allreduce(me->group, in, out, 50, WEFT_F32, WEFT_SUM,
+                                        odd && me->rank == 0 ? &pair : NULL);
+        MUST(me, code == (odd ? WEFT_EMISMATCH : WEFT_OK), "call %d: %s", call,
+             weft_status_name(code));
+        MUST(me, odd || out[7] == (float)(call * me->size), "call %d gives %g", call,
+             (double)out[7]);
+    }
+}
+
+Test(compressed, a_mismatch_of_a_pair_does_not_shift_what_follows)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 3, shifted_body, NULL);
     }
 }
 

@@ -93,13 +93,6 @@ static void run_vote_decode(speed_bench *b, const char *with)
     weft_codec_close(&c);
 }
 
-static void run_vote_settle(speed_bench *b, const char *with)
-{
-    weft_codec *c = vote_of(atoi(with));
-    must(weft_vote_settle(c, &all, b->bytes, b->len, b->more, &b->more_len));
-    weft_codec_close(&c);
-}
-
 static void run_encode(speed_bench *b, const char *with)
 {
     weft_codec *c = opened(with);
@@ -137,10 +130,6 @@ const speed_row speed_simple_rows[] = {
      .prepare = prepare_count,
      .run = run_vote_decode,
      .with = "9"},
-    {.name = "vote of 8: to one bit",
-     .prepare = prepare_count,
-     .run = run_vote_settle,
-     .with = "8"},
     BOTH("f16"),
     BOTH("bf16"),
     BOTH("natural"),
