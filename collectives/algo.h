@@ -81,6 +81,7 @@ enum {
     WEFT_ALGO_TREE = 1u << 4,  /* goes along a tree from rank 0 or the root: takes the tree order */
     WEFT_ALGO_NAMED = 1u << 5, /* only where it is asked for: it means something of its own */
     WEFT_ALGO_SELECTS = 1u << 6, /* its merges keep the largest only */
+    WEFT_ALGO_SPLITS = 1u << 7,  /* a selection is cut into spans, of whose sums the largest stay */
     WEFT_ALGO_ORDERED = 1u << 2, /* combines contributions in the order of its places, so that it
                                     serves operations that do not commute where shape.order is NULL
                                   */

@@ -39,10 +39,11 @@ static weft_shape shape(const weft_pick *p, const weft_choice *c, size_t count)
                         .file = p->file};
 }
 
-/* Of an element in replies. Those of a vote are signs, as contributions are. */
+/* Of an element in replies. Those of a vote are signs, as contributions are, those of sparse sums
+ * are as sparse. */
 static double reply_bytes(const weft_algo *a, const weft_choice *c)
 {
-    if (a->needs & WEFT_NEEDS_SIGNS)
+    if ((a->needs & WEFT_NEEDS_SIGNS) || (a->traits & WEFT_ALGO_SPLITS))
         return c->encoded_bytes;
     return c->reply_bytes > 0 ? c->reply_bytes : (double)c->element_bytes;
 }
@@ -165,7 +166,7 @@ static const char *codec_lacks(const weft_algo *a, const weft_choice *c)
     if ((needs & WEFT_NEEDS_LOSSY) && (has & (WEFT_CODEC_LOSSLESS | WEFT_CODEC_WHOLE)))
         return "encodes sums again, part by part, which goes with no codec that loses nothing or "
                "takes the vector as a whole";
-    if ((has & WEFT_CODEC_WHOLE) && a->parts)
+    if ((has & WEFT_CODEC_WHOLE) && a->parts && !(a->traits & WEFT_ALGO_SPLITS))
         return "cuts the vector, which this codec encodes as a whole";
     return NULL;
 }
@@ -179,10 +180,10 @@ const char *weft_algo_fidelity(const weft_algo *a, bool replies_lossy)
 {
     const bool again = replies_lossy && (a->traits & WEFT_ALGO_REPLIES);
 
-    return a->traits & WEFT_ALGO_SELECTS ? "merged"
-           : a->needs & WEFT_NEEDS_SIGNS ? "voted"
-           : requantizes(a) || again     ? "requantized"
-                                         : "exact";
+    return a->traits & (WEFT_ALGO_SELECTS | WEFT_ALGO_SPLITS) ? "merged"
+           : a->needs & WEFT_NEEDS_SIGNS                      ? "voted"
+           : requantizes(a) || again                          ? "requantized"
+                                                              : "exact";
 }
 
 void weft_algo_reserve(const weft_pick *p, const weft_choice *c, char *text, size_t cap)

@@ -81,11 +81,25 @@ static int operate(weft_peer *peer, const weft_call_settings *s, weft_call_data 
 /* Gather what every rank sent; rank 0 writes it down. */
 static int tell_sent(weft_peer *peer, const weft_call_settings *s, const weft_call_data *d)
 {
-    enum { FIGURES = 6 };
+    static const char *const names[] = {"encoded_bytes",
+                                        "body_bytes_sent",
+                                        "body_bytes_received",
+                                        "wire_bytes_sent",
+                                        "wire_bytes_received",
+                                        "lanes",
+                                        "total_ns",
+                                        "encode_ns",
+                                        "combine_ns",
+                                        "decode_ns",
+                                        "send_ns",
+                                        "wait_ns"};
+    enum { FIGURES = sizeof(names) / sizeof(names[0]) };
     const char *path = weft_cli_text(s->cli, "sent");
     const weft_receipt *r = &d->receipt;
     const uint64_t mine[FIGURES] = {r->encoded_bytes,   r->body_bytes_sent, r->body_bytes_received,
-                                    r->wire_bytes_sent, d->wire_received,   r->lanes};
+                                    r->wire_bytes_sent, d->wire_received,   r->lanes,
+                                    r->total_ns,        r->encode_ns,       r->combine_ns,
+                                    r->decode_ns,       r->send_ns,         r->wait_ns};
     if (path == NULL) {
         return 0;
     }
@@ -104,18 +118,17 @@ static int tell_sent(weft_peer *peer, const weft_call_settings *s, const weft_ca
         json_t *ranks = json_array();
         for (int i = 0; i < peer->size; i++) {
             const uint64_t *f = all + (size_t)i * FIGURES;
-            (void)json_array_append_new(
-                ranks, json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "rank", i, "encoded_bytes",
-                                 (json_int_t)f[0], "body_bytes_sent", (json_int_t)f[1],
-                                 "body_bytes_received", (json_int_t)f[2], "wire_bytes_sent",
-                                 (json_int_t)f[3], "wire_bytes_received", (json_int_t)f[4], "lanes",
-                                 (json_int_t)f[5]));
+            json_t *one = json_pack("{s:i}", "rank", i);
+            for (size_t k = 0; k < FIGURES; k++) {
+                (void)json_object_set_new(one, names[k], json_integer((json_int_t)f[k]));
+            }
+            (void)json_array_append_new(ranks, one);
         }
-        json_t *root = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:o}", "weft",
+        json_t *root = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:o}", "weft",
                                  weft_version(), "collective", s->kind->name, "peers", peer->size,
                                  "count", (json_int_t)d->count, "dtype", weft_dtype_name(s->dtype),
                                  "op", weft_op_name(s->op), "codec", weft_coding_codec(s->cli),
-                                 "algo", r->algo, "ranks", ranks);
+                                 "algo", r->algo, "fidelity", r->fidelity, "ranks", ranks);
         if (weft_report_json(path, root, why) != 0) {
             status = weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
         }

@@ -6,6 +6,7 @@
 
 #include "report.h"
 #include "topo.h"
+#include "topo_worth.h"
 
 /* clang-format off */
 static const weft_cli_option options[] = {
@@ -35,7 +36,8 @@ static double part_of(const weft_candidate *c, int part)
 /* All candidates: those that fit by price, then the others. */
 typedef struct answer {
     weft_candidate *all;
-    int count, fits;
+    int count, fits; /* fits: that can serve, those that need to be named among them */
+    int free;        /* of those, that "auto" may take, or took because it is named */
 } answer;
 
 static int by_price(const void *a, const void *b)
@@ -44,6 +46,10 @@ static int by_price(const void *a, const void *b)
     const bool fits = x->why_not[0] == '\0', other = y->why_not[0] == '\0';
     if (fits != other) {
         return fits ? -1 : 1;
+    }
+    const bool named = x->named && !x->chosen, others = y->named && !y->chosen;
+    if (named != others) {
+        return named ? 1 : -1;
     }
     if (x->chosen != y->chosen && x->seconds == y->seconds) {
         return y->chosen - x->chosen;
@@ -66,6 +72,7 @@ static int ask(const weft_cli *cli, const weft_query *q, answer *ret)
         ret->all[i].size = sizeof(*ret->all);
         (void)weft_explain_get(e, i, &ret->all[i]);
         ret->fits += ret->all[i].why_not[0] == '\0';
+        ret->free += ret->all[i].why_not[0] == '\0' && (!ret->all[i].named || ret->all[i].chosen);
     }
     weft_explain_close(&e);
     if (ret->all == NULL) {
@@ -96,7 +103,7 @@ static void print_table(FILE *to, const answer *a)
     for (int i = 0; i < a->fits; i++) {
         const weft_candidate *c = &a->all[i];
         char text[32];
-        weft_table_cell(table, "%s", c->chosen ? "*" : " ");
+        weft_table_cell(table, "%s", c->chosen ? "*" : c->named ? "n" : " ");
         weft_table_cell(table, "%s", c->algo);
         weft_topo_seconds_text(c->seconds, text);
         weft_table_cell(table, "%s", text);
@@ -113,6 +120,9 @@ static void print_table(FILE *to, const answer *a)
     }
     weft_table_print(table, to);
     weft_table_free(table);
+    if (a->fits > a->free) {
+        (void)fprintf(to, "  n: runs only where it is named (or the fidelity allows it)\n");
+    }
     for (int i = a->fits; i < a->count; i++) {
         (void)fprintf(to, "  %s cannot serve: it %s\n", a->all[i].algo, a->all[i].why_not);
     }
@@ -147,15 +157,15 @@ static void print_reason(FILE *to, const answer *a, const weft_candidate *c, con
     weft_topo_seconds_text(c->seconds, text);
     if (strcmp(asked, "auto") != 0) {
         (void)fprintf(to, "%s runs because it is asked for: %s.\n", c->algo, text);
-        if (c != &a->all[0]) {
+        if (c != &a->all[0] && !a->all[0].named) {
             (void)fprintf(to, "%s would be the cheapest. ", a->all[0].algo);
             print_difference(to, &a->all[0], c);
         }
         return;
     }
     (void)fprintf(to, "%s runs: with %s it is the cheapest of %d that can serve.\n", c->algo, text,
-                  a->fits);
-    if (a->fits > 1) {
+                  a->free);
+    if (a->free > 1) {
         print_difference(to, c, &a->all[1]);
     }
 }
@@ -166,12 +176,12 @@ static json_t *candidate_json(const weft_candidate *c)
         return json_pack("{s:s, s:b, s:s}", "algo", c->algo, "fits", 0, "why_not", c->why_not);
     }
     return json_pack(
-        "{s:s, s:b, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "algo",
-        c->algo, "fits", 1, "chosen", c->chosen, "seconds", c->seconds, "round_s", c->round_s,
-        "message_s", c->message_s, "byte_s", c->byte_s, "reduce_s", c->reduce_s, "rounds",
-        c->rounds, "messages", c->messages, "bytes", c->bytes, "serial_bytes", c->serial_bytes,
-        "reduced_bytes", c->reduced_bytes, "peers", c->peers, "lane", (json_int_t)c->lane, "lanes",
-        (json_int_t)c->lanes);
+        "{s:s, s:b, s:b, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
+        "algo", c->algo, "fits", 1, "chosen", c->chosen, "named", c->named, "seconds", c->seconds,
+        "round_s", c->round_s, "message_s", c->message_s, "byte_s", c->byte_s, "reduce_s",
+        c->reduce_s, "rounds", c->rounds, "messages", c->messages, "bytes", c->bytes,
+        "serial_bytes", c->serial_bytes, "reduced_bytes", c->reduced_bytes, "peers", c->peers,
+        "lane", (json_int_t)c->lane, "lanes", (json_int_t)c->lanes);
 }
 
 static json_t *answer_json(const weft_cli *cli, const weft_query *q, size_t bytes, const answer *a)
@@ -192,7 +202,7 @@ static int tell(const weft_cli *cli, const weft_query *q, size_t bytes)
 {
     const char *path = weft_cli_text(cli, "json");
     FILE *to = weft_report_text(path);
-    answer a = {NULL, 0, 0};
+    answer a = {NULL, 0, 0, 0};
     char why[256], text[32];
     int status = ask(cli, q, &a);
     if (status == 0) {
@@ -202,6 +212,10 @@ static int tell(const weft_cli *cli, const weft_query *q, size_t bytes)
                       q->peers, weft_topo_codec(q));
         print_table(to, &a);
         print_reason(to, &a, chosen(&a), weft_cli_text(cli, "algo"));
+        weft_worth worth;
+        if (chosen(&a) != NULL && weft_topo_worth(q, chosen(&a), &worth)) {
+            weft_topo_print_worth(to, chosen(&a), &worth);
+        }
         if (weft_report_json(path, answer_json(cli, q, bytes, &a), why) != 0) {
             status = weft_cli_refuse(cli, "%s", why);
         } else if (chosen(&a) == NULL) {

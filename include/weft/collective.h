@@ -80,13 +80,15 @@ typedef struct weft_coll_opts {
     uint64_t draw;   /**< keys the random numbers of lossy codecs, 1 … 2^48-1 (the caller's step:
                           a retry uses the same); 0: the operation's number */
     uint32_t tensor; /**< keys them too, 0 … 65535 */
-    int64_t timeout_ms;     /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
-                                 Up to dead_ms more where the peer waited for is in the operation too:
-                                 so the one that waits for the culprit speaks first */
-    int measure_error;      /**< 1: the receipt tells the encoding's error, where contributions are
-                                 encoded once; costs a pass over the vector */
-    weft_receipt *receipt;  /**< filled when the operation succeeds; NULL: not wanted */
-    weft_fidelity fidelity; /**< 0: exact */
+    int64_t timeout_ms; /**< longest time without progress; 0: the group's, WEFT_FOREVER: none.
+                             Up to dead_ms more where the peer waited for is in the operation too:
+                             so the one that waits for the culprit speaks first */
+    float *warm;       /**< in/out, weft_codec_state_count() floats: where a codec with a warm start
+                            (powersgd) goes on; receives the new state; NULL: it starts anew */
+    int measure_error; /**< 1: the receipt tells the encoding's error, where contributions are
+                            encoded once; costs a pass over the vector */
+    weft_receipt *receipt;    /**< filled when the operation succeeds; NULL: not wanted */
+    weft_fidelity fidelity;   /**< 0: exact */
     weft_nonfinite nonfinite; /**< this peer's own affair; 0: an error on all */
     const char *reply_codec;  /**< codec of the replies of algorithm scatter, a SPEC: the owner of
                                    a span encodes its sum once more (fidelity requantized); NULL:

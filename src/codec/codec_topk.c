@@ -48,7 +48,7 @@ static int check(const weft_codec *c)
     return weft_fail(WEFT_EINVAL, "codec topk: k and density are given, one of them says how many");
 }
 
-static weft_selection selection_of(const weft_codec *c, size_t count)
+weft_selection weft_selection_of_topk(const weft_codec *c, size_t count)
 {
     const double k = c->spec.number[K], density = c->spec.number[DENSITY];
     const weft_pairs_coding coding = {
@@ -71,28 +71,28 @@ static size_t block(const weft_codec *c)
 
 static size_t bound(const weft_codec *c, const weft_stretch *s)
 {
-    const weft_selection x = selection_of(c, s->count);
+    const weft_selection x = weft_selection_of_topk(c, s->count);
     return weft_pairs_bound(&x.coding);
 }
 
 static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
                   const weft_stretch *s, void *out, size_t cap, size_t *ret_len)
 {
-    const weft_selection x = selection_of(c, s->count);
+    const weft_selection x = weft_selection_of_topk(c, s->count);
     return weft_selection_encode(&x, draw, lane, s, out, cap, ret_len);
 }
 
 static int decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len, void *out,
                   bool add)
 {
-    const weft_selection x = selection_of(c, s->count);
+    const weft_selection x = weft_selection_of_topk(c, s->count);
     return weft_selection_decode(&x, in, len, out, add);
 }
 
 static int combine(const weft_codec *c, const weft_stretch *s, const void *a, size_t a_len,
                    const void *b, size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped)
 {
-    const weft_selection x = selection_of(c, s->count);
+    const weft_selection x = weft_selection_of_topk(c, s->count);
     return weft_selection_combine(&x, a, a_len, b, b_len, out, ret_len, dropped);
 }
 
@@ -104,7 +104,7 @@ static bool combines(const weft_codec *c)
 static int pairs(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
                  weft_pairs *ret)
 {
-    const weft_selection x = selection_of(c, s->count);
+    const weft_selection x = weft_selection_of_topk(c, s->count);
     return weft_selection_pairs(&x, in, len, ret);
 }
 

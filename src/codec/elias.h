@@ -55,9 +55,10 @@ typedef struct weft_elias_writer {
     bool sparse;
     uint64_t gap; /* elements behind the last that is not 0 */
     weft_elias_codes codes;
-    /* Of levels below COMMON, as they are written with their sign, and of such gaps: code << 8 and
-     * its bits. */
-    uint32_t level[2 * WEFT_ELIAS_COMMON - 1], gap_of[WEFT_ELIAS_COMMON];
+    /* Of levels below COMMON, as they are written with their sign, and of such gaps, and of both
+     * where they are small, gap - 1 from the fourth bit on, then level + 8: code << 8 and its bits.
+     */
+    uint32_t level[2 * WEFT_ELIAS_COMMON - 1], gap_of[WEFT_ELIAS_COMMON], both[128];
 } weft_elias_writer;
 
 /* nonzero: of sparse, how many levels are not 0. */

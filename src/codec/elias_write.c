@@ -184,20 +184,25 @@ static coded level_code(const weft_elias_writer *w, int level)
     return (coded){.code = c.code << sign | negative, .bits = c.bits + sign};
 }
 
+static inline coded unpacked(uint32_t code)
+{
+    return (coded){.code = code >> 8, .bits = code & 0xff};
+}
+
 static inline coded of_level(const weft_elias_writer *w, uint16_t number)
 {
     const int level = (int)number - (int)w->top;
     const unsigned index = (unsigned)(level + COMMON - 1);
     if (index >= 2 * COMMON - 1)
         return level_code(w, level);
-    return (coded){.code = w->level[index] >> 8, .bits = w->level[index] & 0xff};
+    return unpacked(w->level[index]);
 }
 
 static inline coded of_gap(const weft_elias_writer *w, uint64_t gap)
 {
     if (gap >= COMMON)
         return omega(&w->codes, gap);
-    return (coded){.code = w->gap_of[gap] >> 8, .bits = w->gap_of[gap] & 0xff};
+    return unpacked(w->gap_of[gap]);
 }
 
 void weft_elias_write_begin(weft_elias_writer *w, bool sparse, uint64_t nonzero, unsigned top,
@@ -220,6 +225,11 @@ void weft_elias_write_begin(weft_elias_writer *w, bool sparse, uint64_t nonzero,
         const coded c = omega(&w->codes, gap);
         w->gap_of[gap] = (uint32_t)c.code << 8 | c.bits;
     }
+    for (unsigned i = 0; i < sizeof(w->both) / sizeof(w->both[0]); i++) {
+        const unsigned number = i % 16 + top - 8; /* of a level -8 … 7 */
+        const coded c = join(of_gap(w, i / 16 + 1), of_level(w, (uint16_t)number));
+        w->both[i] = (uint32_t)c.code << 8 | c.bits;
+    }
     stream p = part_begin(w, part);
     if (sparse)
         put(&p, omega(&w->codes, nonzero + 1));
@@ -238,6 +248,16 @@ static stream write_dense(stream from, const weft_elias_writer *w, const uint16_
     return p;
 }
 
+static void put_rare(stream *p, coded a, coded b)
+{
+    if (a.bits + b.bits <= PUT_MOST) {
+        put(p, join(a, b));
+    } else {
+        put(p, a);
+        put(p, b);
+    }
+}
+
 static stream write_sparse(stream from, weft_elias_writer *w, const uint16_t *number, size_t count)
 {
     stream p = from;
@@ -248,13 +268,12 @@ static stream write_sparse(stream from, weft_elias_writer *w, const uint16_t *nu
     for (size_t i = 0; i < count; i += WORD)
         for (uint64_t m = mask[i / WORD]; m; m &= m - 1) {
             const size_t at = i + (unsigned)__builtin_ctzll(m);
-            const coded a = of_gap(w, gap + (at - before)), b = of_level(w, number[at]);
-            if (a.bits + b.bits <= PUT_MOST) {
-                put(&p, join(a, b));
-            } else {
-                put(&p, a);
-                put(&p, b);
-            }
+            const uint64_t step = gap + (at - before) - 1;
+            const unsigned level = number[at] - w->top + 8u;
+            if ((step | level >> 1) < 8)
+                put(&p, unpacked(w->both[step << 4 | level]));
+            else
+                put_rare(&p, of_gap(w, step + 1), of_level(w, number[at]));
             gap = 0;
             before = at;
         }

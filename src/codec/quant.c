@@ -13,6 +13,13 @@ enum {
     HALF = 0x8000, /* of a step, in place of random bits: rounds to the nearest level */
 };
 
+/* Have the cache begin to read what is used soon. */
+static void fetch(const weft_any_float *v, size_t count)
+{
+    for (size_t i = 0; i < count; i += 64 / sizeof(*v))
+        __builtin_prefetch((const void *)(v + i));
+}
+
 static weft_rounding rounding_for(const weft_quant *q, float norm, float most)
 {
     const float s = (float)q->levels, top = s * 65536.0f;
@@ -40,8 +47,10 @@ int weft_quantize(weft_quantizer *z, size_t done, size_t count, bool wide, weft_
 {
     const size_t at = z->s->off + done, size = z->b.size;
     const bool fused = !wide && !z->q->nearest && size >= FUSED;
+    const size_t left = z->s->lane_count - at - count;
     uint16_t random[BATCH];
     assert(count <= BATCH);
+    fetch(z->lane + at + count, left < count ? left : count); /* the next batch */
     if (z->q->nearest)
         for (size_t i = 0; i < count; i++)
             random[i] = HALF;
@@ -83,32 +92,33 @@ int weft_quant_pack(weft_quantizer *z, const weft_levels *l, uint8_t *out)
     return 0;
 }
 
-static unsigned number_at(const weft_numbers *in, bool wide, size_t i)
+static unsigned number_at(const void *in, bool wide, size_t i)
 {
-    return wide ? in->word[i] : in->byte[i];
+    return wide ? ((const uint16_t *)in)[i] : ((const uint8_t *)in)[i];
 }
 
 /* Is one of the numbers not `top`? */
-static bool has_other(const weft_numbers *in, bool wide, size_t from, size_t to, unsigned top)
+static bool has_other(const void *in, bool wide, size_t from, size_t to, unsigned top)
 {
+    const uint8_t *byte = in;
+    const uint16_t *word = in;
     unsigned other = 0;
     if (wide)
         for (size_t i = from; i < to; i++)
-            other |= in->word[i] ^ top;
+            other |= word[i] ^ top;
     else
         for (size_t i = from; i < to; i++)
-            other |= in->byte[i] ^ top;
+            other |= byte[i] ^ top;
     return other != 0;
 }
 
 static const char not_zero[] = "a level is not 0 in a block of zeros";
 
 size_t weft_quant_wrong(const weft_dequantizer *z, size_t done, size_t count, bool wide,
-                        const weft_numbers *in, const char **ret_reason)
+                        const void *in, const char **ret_reason)
 {
     const size_t at = z->s->off + done, size = z->b.size;
-    const unsigned most =
-        wide ? weft_kernel_most16(in->word, count) : weft_kernel_most8(in->byte, count);
+    const unsigned most = wide ? weft_kernel_most16(in, count) : weft_kernel_most8(in, count);
     size_t wrong = count;
     if (most > 2 * z->top) {
         for (wrong = 0; number_at(in, wide, wrong) <= 2 * z->top;)
@@ -128,6 +138,12 @@ size_t weft_quant_wrong(const weft_dequantizer *z, size_t done, size_t count, bo
     return wrong;
 }
 
+/* Packed numbers that need no unpacking. */
+static bool is_plain(const weft_levels *l)
+{
+    return l->form == WEFT_FORM_FIXED && l->width == 8;
+}
+
 const char *weft_quant_check_packed(const weft_dequantizer *z, const weft_levels *l,
                                     const uint8_t *packed, size_t *ret_off)
 {
@@ -135,6 +151,14 @@ const char *weft_quant_check_packed(const weft_dequantizer *z, const weft_levels
     const char *reason = weft_levels_check(l, packed, count, ret_off);
     if (reason || (!z->any_zero && l->form == WEFT_FORM_TERNARY))
         return reason; /* every ternary number that has passed is a level */
+    if (!z->any_zero && l->width == 4 &&
+        weft_kernel_most4(packed, weft_levels_bytes(l, count)) <= 2 * z->top)
+        return NULL; /* else it is looked for below */
+    if (is_plain(l)) {
+        const size_t wrong = weft_quant_wrong(z, 0, count, false, packed, &reason);
+        *ret_off = wrong;
+        return wrong < count ? reason : NULL;
+    }
     size_t room = weft_levels_bytes(l, count);
     const uint8_t *next = packed;
     for (size_t done = 0; done < count;) {
@@ -155,7 +179,7 @@ const char *weft_quant_check_packed(const weft_dequantizer *z, const weft_levels
 }
 
 void weft_dequantize(const weft_dequantizer *z, size_t done, size_t count, bool wide,
-                     const weft_numbers *in, weft_any_float *out, bool add)
+                     const void *in, weft_any_float *out, bool add)
 {
     const size_t at = z->s->off + done, size = z->b.size;
     const int32_t top = (int32_t)z->top;
@@ -165,9 +189,11 @@ void weft_dequantize(const weft_dequantizer *z, size_t done, size_t count, bool 
         const float step = z->scale(z, block) / (float)z->q->levels;
         float *to = (float *)(out + done + i);
         if (wide)
-            (add ? weft_kernel_add16 : weft_kernel_values16)(in->word + i, n, top, step, to);
+            (add ? weft_kernel_add16 : weft_kernel_values16)((const uint16_t *)in + i, n, top, step,
+                                                             to);
         else
-            (add ? weft_kernel_add8 : weft_kernel_values8)(in->byte + i, n, top, step, to);
+            (add ? weft_kernel_add8 : weft_kernel_values8)((const uint8_t *)in + i, n, top, step,
+                                                           to);
         i += n;
     }
 }
@@ -177,10 +203,16 @@ void weft_dequantize_packed(const weft_dequantizer *z, const weft_levels *l, con
 {
     const size_t count = z->s->count;
     size_t room = weft_levels_bytes(l, count);
+    if (is_plain(l)) {
+        weft_dequantize(z, 0, count, false, packed, out, add);
+        return;
+    }
     for (size_t done = 0; done < count;) {
         weft_numbers number;
         const size_t n = count - done < BATCH ? count - done : BATCH;
         const size_t used = weft_levels_bytes(l, n);
+        if (add)
+            fetch(out + done, n); /* while the numbers are unpacked */
         weft_levels_unpack(l, packed, room, n, &number);
         weft_dequantize(z, done, n, l->wide, &number, out, add);
         packed += used;

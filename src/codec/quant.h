@@ -113,16 +113,16 @@ typedef struct weft_dequantizer {
     bool any_zero; /* a block of zeros is among them */
 } weft_dequantizer;
 
-/* Index in the batch of the first of count numbers that is above 2 top, or not `top` in a block of
- * zeros; count when all are right. *ret_reason says which. */
+/* Index of the first of count numbers, bytes or words, that is above 2 top, or not `top` in a block
+ * of zeros; count when all are right. *ret_reason says which. Elements done … of the span. */
 size_t weft_quant_wrong(const weft_dequantizer *z, size_t done, size_t count, bool wide,
-                        const weft_numbers *in, const char **ret_reason);
+                        const void *in, const char **ret_reason);
 /* Packed numbers of the whole span. NULL when they are right, else the reason and the byte. */
 const char *weft_quant_check_packed(const weft_dequantizer *z, const weft_levels *l,
                                     const uint8_t *packed, size_t *ret_off);
 /* Into out, or added to it: elements done … of the span. */
 void weft_dequantize(const weft_dequantizer *z, size_t done, size_t count, bool wide,
-                     const weft_numbers *in, weft_any_float *out, bool add);
+                     const void *in, weft_any_float *out, bool add);
 void weft_dequantize_packed(const weft_dequantizer *z, const weft_levels *l, const uint8_t *packed,
                             weft_any_float *out, bool add);
 

@@ -37,17 +37,25 @@ static int refuse_nonfinite(const char *codec, const weft_any_float *v, size_t c
                      isnan(v[i]) ? "NaN" : "infinite");
 }
 
+int weft_selection_select(const weft_selection *x, const weft_draw *draw, const void *lane,
+                          const weft_stretch *s, weft_pairs *ret)
+{
+    const weft_pairs_coding *c = &x->coding;
+    const weft_any_float *v = (const weft_any_float *)lane + s->off;
+    int code = refuse_count(x);
+    if (code == WEFT_OK)
+        code = weft_sparse_select((const float *)v, s->count, c->most, x->least, ret);
+    if (code == WEFT_OK)
+        code = refuse_nonfinite(c->codec, v, s->count, draw->first + s->off, ret);
+    return code;
+}
+
 int weft_selection_encode(const weft_selection *x, const weft_draw *draw, const void *lane,
                           const weft_stretch *s, void *out, size_t cap, size_t *ret_len)
 {
     const weft_pairs_coding *c = &x->coding;
-    const weft_any_float *v = (const weft_any_float *)lane + s->off;
     weft_pairs p = {0};
-    int code = refuse_count(x);
-    if (code == WEFT_OK)
-        code = weft_sparse_select((const float *)v, s->count, c->most, x->least, &p);
-    if (code == WEFT_OK)
-        code = refuse_nonfinite(c->codec, v, s->count, draw->first + s->off, &p);
+    int code = weft_selection_select(x, draw, lane, s, &p);
     if (code == WEFT_OK)
         code = weft_pairs_write(c, draw, &p, out, cap, ret_len);
     weft_pairs_free(&p);

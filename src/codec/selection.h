@@ -19,6 +19,11 @@ typedef struct weft_selection {
  * product, up to 2^-51 of it, is forgiven: 0.07 of 100 is 7. */
 size_t weft_selection_share(double density, size_t count);
 
+/* What a topk codec selects of count elements. */
+weft_selection weft_selection_of_topk(const weft_codec *c, size_t count);
+/* The pairs of the stretch, appended: what encode() writes. */
+int weft_selection_select(const weft_selection *x, const weft_draw *draw, const void *lane,
+                          const weft_stretch *s, weft_pairs *ret);
 int weft_selection_encode(const weft_selection *x, const weft_draw *draw, const void *lane,
                           const weft_stretch *s, void *out, size_t cap, size_t *ret_len);
 int weft_selection_decode(const weft_selection *x, const void *in, size_t len, void *out, bool add);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "coding/coding.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "codec/codec_region.h"
 #include "codec/codec_shared.h"
 #include "codec/codec_vote.h"
 
@@ -153,6 +155,31 @@ static int vote(weft_coding *k, const weft_pick *p, int size)
     return WEFT_OK;
 }
 
+/* Every owner keeps its share of the k. */
+static int split(weft_coding *k, int size, uint64_t count)
+{
+    char spec[WEFT_SPEC_TEXT];
+    weft_codec *regions = NULL, *reply = NULL;
+    const size_t most = weft_codec_region_most(k->codec, (size_t)count);
+    const size_t each = most / (size_t)size + (most % (size_t)size != 0);
+    int rc;
+
+    if (strcmp(k->codec->type->name, "topk") != 0)
+        return weft_fail(WEFT_ENOTSUP, "algorithm oktopk selects by codec topk, not %s",
+                         weft_codec_spec(k->codec));
+    snprintf(spec, sizeof spec, "topk:k=%zu", each > 0 ? each : 1);
+    if ((rc = weft_codec_region(&regions, k->codec)))
+        return rc;
+    weft_codec_close(&k->codec);
+    k->codec = regions;
+    if ((rc = weft_codec_open(&reply, spec)))
+        return rc;
+    weft_codec_close(&k->reply);
+    k->reply = reply;
+    k->returns = true;
+    return WEFT_OK;
+}
+
 int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t count)
 {
     const weft_algo *a = p->algo;
@@ -167,6 +194,8 @@ int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t co
                              "round twice: values=f32",
                              p->text, weft_codec_spec(k->codec));
     }
+    if (a->traits & WEFT_ALGO_SPLITS)
+        return split(k, size, count);
     if (a->needs & WEFT_NEEDS_SHARED)
         return share(k, size, count);
     return a->needs & WEFT_NEEDS_SIGNS ? vote(k, p, size) : WEFT_OK;

@@ -33,6 +33,7 @@ typedef struct weft_coding {
     float *scales;    /* of base: one a block of the vector, owned; what `codec` goes by */
     size_t scale_count;
     bool requantizes, selects;
+    bool returns;            /* what was selected and did not win goes back to who sent it */
     weft_residual_rule rule; /* where it selects */
 } weft_coding;
 

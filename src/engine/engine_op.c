@@ -44,6 +44,7 @@ static void release(weft_operation *op)
     weft_pairs_free(&op->sent);
     weft_pairs_free(&op->won);
     weft_free(op->acc);
+    weft_free(op->warm);
     weft_free(op->news);
     weft_free(op->flows);
     weft_free(op->slots);
@@ -121,12 +122,29 @@ static bool measures(const weft_request *r)
     return r->measures && (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0;
 }
 
+/* Floats of the codec's state, of the whole vector. */
+static size_t state_of(const weft_request *r)
+{
+    const weft_stretch all = {.lane_count = (size_t)r->count, .count = (size_t)r->count};
+    return r->codec->type->state != NULL ? r->codec->type->state(r->codec, &all) : 0;
+}
+
+static bool warm_up(weft_operation *op)
+{
+    const size_t bytes = op->request->warm != NULL ? state_of(op->request) * sizeof(float) : 0;
+    if (bytes > 0) {
+        op->warm = weft_alloc(bytes);
+    }
+    return bytes == 0 || op->warm != NULL;
+}
+
 static bool feed_back(weft_operation *op)
 {
     const weft_request *r = op->request;
     const bool feeds = r->residual != NULL;
     op->own = r->own;
-    return floats(&op->acc, feeds, r) && floats(&op->news, r->reply_memory != NULL, r) &&
+    return warm_up(op) && floats(&op->acc, feeds, r) &&
+           floats(&op->news, r->reply_memory != NULL, r) &&
            floats(&op->own,
                   op->own == NULL && !r->requantizes && ((feeds && !r->settles) || measures(r)), r);
 }
@@ -182,8 +200,17 @@ static void settle(const weft_engine *e, const weft_operation *op)
     if (r->residual != NULL && r->count > 0) {
         memcpy(r->residual, op->acc, (size_t)r->count * sizeof(float));
     }
+    if (op->warm != NULL) {
+        memcpy(r->warm, op->warm, state_of(r) * sizeof(float));
+    }
     if (op->news != NULL) {
         weft_kernel_axpy(r->reply_memory, r->reply_alpha, op->news, (size_t)r->count);
+    }
+    if (r->receipt != NULL && r->before != NULL) { /* what it took to agree on scales */
+        const weft_receipt *first = &r->before->result;
+        r->result.body_bytes_sent += first->body_bytes_sent;
+        r->result.body_bytes_received += first->body_bytes_received;
+        r->result.wire_bytes_sent += first->wire_bytes_sent;
     }
     if (r->receipt != NULL) {
         const size_t size = r->receipt->size;

@@ -178,6 +178,7 @@ struct weft_operation {
     weft_flow *flows;
     float *acc;            /* of a lane at work input + residual, of a finished one what is left */
     float *own;            /* decoded own contribution, scratch or the caller's */
+    float *warm;           /* what the codec's state becomes when the operation succeeds */
     float *news;           /* decoded replies, where they are added to a memory */
     weft_pairs sent, won;  /* of a selection that settles: own encoding, final one */
     weft_dropped *dropped; /* by the merges made here */

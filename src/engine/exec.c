@@ -239,8 +239,11 @@ static int pack(weft_exec *x)
     const weft_draw draw = weft_exec_draw(x, (uint32_t)x->engine->rank);
     size_t len = 0;
     const char *from = r->requantizes ? weft_exec_in(x) : weft_exec_lane(x);
-    int rc =
-        c->type->encode(c, &draw, from, &x->stretch, weft_exec_body(m), weft_exec_length(m), &len);
+    int rc = x->op->warm != NULL
+                 ? c->type->encode_warm(c, &draw, from, &x->stretch, r->warm, x->op->warm,
+                                        weft_exec_body(m), weft_exec_length(m), &len)
+                 : c->type->encode(c, &draw, from, &x->stretch, weft_exec_body(m),
+                                   weft_exec_length(m), &len);
     if (rc == WEFT_OK) {
         m->len = WEFT_FRAME_HEADER + len;
         r->result.encoded_bytes += len;
@@ -436,6 +439,10 @@ static void finish(weft_engine *e, weft_operation *op, weft_lane *lane, const we
     }
     if (r->settles) {
         weft_sparse_settle(r->rule, op->acc, (size_t)r->count, &op->sent, &op->won, op->dropped);
+    } else if (op->acc != NULL && r->returns) {
+        for (size_t i = 0; i < plan->count; i++) { /* one lane */
+            op->acc[i] = ((const float *)r->out)[i] != 0.0f ? op->acc[i] - op->own[i] : op->acc[i];
+        }
     } else if (op->acc != NULL && !r->requantizes) {
         float *acc = op->acc + lane->index * r->lane_length;
         weft_kernel_sub(acc, acc, op->own + lane->index * r->lane_length, plan->count);

@@ -66,9 +66,10 @@ struct weft_request {
     bool seated;  /* ranks sit in the algorithm in another order than their own */
     weft_codec *codec,
         *reply; /* owned; reply: of replies, the dense one of dtype and op or lossy */
-    float *own, *residual;
+    float *own, *residual, *warm;
     bool measures;    /* the receipt tells what encoding changed */
     bool requantizes; /* sums on the way are encoded again */
+    bool returns;     /* the residual takes back what did not win a place in the result */
     bool settles;     /* the residual is what selections on the way left, by this rule: */
     weft_residual_rule rule;
     /* Of lossy replies; NULL: none. */

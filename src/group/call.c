@@ -144,6 +144,7 @@ static void hand_over(weft_coding *k, weft_request *r)
     r->reply = k->reply;
     r->scales = k->scales;
     r->requantizes = k->requantizes;
+    r->returns = k->returns;
     r->settles = k->selects && r->residual != NULL;
     r->rule = k->rule;
     k->codec = k->reply = NULL;
@@ -360,6 +361,7 @@ static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o
     r->op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM;
     r->own = o->own;
     r->residual = o->residual;
+    r->warm = o->warm;
     r->reply_memory = o->reply_memory;
     r->reply_alpha = o->reply_alpha;
     r->reply_carry = o->reply_carry;

@@ -150,6 +150,11 @@ void weft_kernel_add16(const uint16_t *level, size_t count, int32_t top, float s
     weft_kernels_pick()->add16(level, count, top, step, out);
 }
 
+uint8_t weft_kernel_most4(const uint8_t *v, size_t bytes)
+{
+    return weft_kernels_pick()->most4(v, bytes);
+}
+
 uint8_t weft_kernel_most8(const uint8_t *v, size_t count)
 {
     return weft_kernels_pick()->most8(v, count);

@@ -175,6 +175,7 @@ const weft_kernels KERNEL_TABLE = {
     .values16 = values16,
     .add8 = add8,
     .add16 = add16,
+    .most4 = most4,
     .most8 = most8,
     .most16 = most16,
     .least16 = least16,

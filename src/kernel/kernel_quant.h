@@ -38,6 +38,7 @@ void weft_kernel_values16(const uint16_t *level, size_t count, int32_t top, floa
 void weft_kernel_add16(const uint16_t *level, size_t count, int32_t top, float step, float *out);
 
 /* The largest number, 0 of none. */
+uint8_t weft_kernel_most4(const uint8_t *v, size_t bytes); /* of two in each byte */
 uint8_t weft_kernel_most8(const uint8_t *v, size_t count);
 uint16_t weft_kernel_most16(const uint16_t *v, size_t count);
 /* How many numbers are `least` or more. */

@@ -39,6 +39,7 @@ typedef struct weft_kernels {
     void (*values16)(const uint16_t *level, size_t count, int32_t top, float step, float *out);
     void (*add8)(const uint8_t *level, size_t count, int32_t top, float step, float *out);
     void (*add16)(const uint16_t *level, size_t count, int32_t top, float step, float *out);
+    uint8_t (*most4)(const uint8_t *v, size_t bytes);
     uint8_t (*most8)(const uint8_t *v, size_t count);
     uint16_t (*most16)(const uint16_t *v, size_t count);
     uint64_t (*least16)(const uint16_t *v, size_t count, uint16_t least);

@@ -111,10 +111,44 @@ static inline void unpack_group16(const uint8_t *in, unsigned width, uint16_t *o
     weft_store_little(out + 4, spread16(bits < 64 ? a >> bits | next << (64 - bits) : next, width));
 }
 
+/* Pairs of numbers of 4 bits: loops that compilers vectorize. Returns how many numbers. */
+static inline size_t pack4(const uint8_t *in, size_t count, uint8_t *out)
+{
+    for (size_t i = 0; i < count / 2; i++)
+        out[i] = (uint8_t)(in[2 * i] | in[2 * i + 1] << 4);
+    return count / 2 * 2;
+}
+
+static inline size_t unpack4(const uint8_t *in, size_t count, uint8_t *out)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        out[2 * i] = in[i] & 15;
+        out[2 * i + 1] = in[i] >> 4;
+    }
+    return count / 2 * 2;
+}
+
+/* The largest number of 4 bits of `bytes` bytes. */
+static uint8_t most4(const uint8_t *v, size_t bytes)
+{
+    uint8_t low = 0, high = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        const uint8_t a = v[i] & 15, b = v[i] >> 4;
+        low = a > low ? a : low;
+        high = b > high ? b : high;
+    }
+    return low > high ? low : high;
+}
+
 static void pack8(unsigned width, const uint8_t *in, size_t count, uint8_t *out, size_t room)
 {
-    size_t done = width == 8 ? count : 0;
-    memcpy(out, in, done);
+    if (width == 8) {
+        memcpy(out, in, count);
+        return;
+    }
+    size_t done = width == 4 ? pack4(in, count / PACK_GROUP * PACK_GROUP, out) : 0;
+    out += done / PACK_GROUP * width;
+    room -= done / PACK_GROUP * width;
     for (; done + PACK_GROUP <= count && room >= PACK_WORD; done += PACK_GROUP) {
         weft_store_little(out, squeeze8(weft_load_little(in + done), width));
         out += width;
@@ -151,8 +185,13 @@ static void pack16(unsigned width, const uint16_t *in, size_t count, uint8_t *ou
 
 static void unpack8(unsigned width, const uint8_t *in, size_t room, size_t count, uint8_t *out)
 {
-    size_t done = width == 8 ? count : 0;
-    memcpy(out, in, done);
+    if (width == 8) {
+        memcpy(out, in, count);
+        return;
+    }
+    size_t done = width == 4 ? unpack4(in, count / PACK_GROUP * PACK_GROUP, out) : 0;
+    in += done / PACK_GROUP * width;
+    room -= done / PACK_GROUP * width;
     for (; done + PACK_GROUP <= count && room >= PACK_WORD; done += PACK_GROUP) {
         weft_store_little(out + done, spread8(weft_load_little(in), width));
         in += width;

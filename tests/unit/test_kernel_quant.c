@@ -186,14 +186,42 @@ Test(kernel_quant, the_largest_number_is_found_anywhere)
     FOR_EACH_TABLE(k)
     for (size_t n = 0; n <= MOST; n = next_length(n)) {
         cr_assert_eq(k->most8(bytes, n), 0);
+        cr_assert_eq(k->most4(bytes, n), 0);
         for (size_t at = n % 3; at < n; at += 7) {
             bytes[at] = 255;
             words[at] = 65535;
             cr_assert_eq(k->most8(bytes, n), 255, "%s: %zu of %zu", k->name, at, n);
             cr_assert_eq(k->most16(words, n), 65535, "%s: %zu of %zu", k->name, at, n);
+            for (unsigned nibble = 0; nibble < 2; nibble++) {
+                bytes[at] = (uint8_t)(13u << 4 * nibble);
+                cr_assert_eq(k->most4(bytes, n), 13, "%s: %zu of %zu", k->name, at, n);
+            }
             bytes[at] = 0;
             words[at] = 0;
         }
+    }
+}
+
+Test(kernel_quant, numbers_are_counted_and_marked_at_any_length)
+{
+    uint16_t v[MOST];
+    uint64_t mask[MOST / 64 + 2];
+    weft_rng rng = {.state = 4};
+    for (size_t i = 0; i < MOST; i++)
+        v[i] = (uint16_t)(weft_rng_below(&rng, 3) ? 32767 : weft_rng_below(&rng, 65536));
+    FOR_EACH_TABLE(k)
+    for (size_t n = 0; n <= MOST; n = next_length(n)) {
+        uint64_t least = 0;
+        memset(mask, FILL, sizeof(mask));
+        k->others16(v, n, 32767, mask);
+        for (size_t i = 0; i < n; i++) {
+            least += v[i] >= 32768;
+            cr_assert_eq(mask[i / 64] >> i % 64 & 1, v[i] != 32767, "%s: %zu", k->name, i);
+        }
+        cr_assert(n % 64 == 0 || mask[n / 64] >> n % 64 == 0, "%s: bits behind the last", k->name);
+        cr_assert_eq(((uint8_t *)mask)[(n + 63) / 64 * 8], FILL, "%s: %zu", k->name, n);
+        cr_assert_eq(k->least16(v, n, 32768), least, "%s: %zu", k->name, n);
+        cr_assert_eq(k->least16(v, n, 0), n, "%s: %zu", k->name, n);
     }
 }
 

@@ -318,9 +318,11 @@ static double longest(const weft_pick *p, const weft_choice *c, size_t lane)
 {
     const weft_algo *a = p->algo;
     const double part = (double)lane / parts_of(p, c);
-    const double wide = a->traits & WEFT_ALGO_REPLIES && (double)c->element_bytes > c->encoded_bytes
-                            ? (double)c->element_bytes
-                            : c->encoded_bytes;
+    const bool alike = (a->needs & WEFT_NEEDS_SIGNS) || (a->traits & WEFT_ALGO_SPLITS);
+    const double wide =
+        a->traits & WEFT_ALGO_REPLIES && !alike && (double)c->element_bytes > c->encoded_bytes
+            ? (double)c->element_bytes
+            : c->encoded_bytes;
     return part * wide * joins_of(p, c);
 }
 

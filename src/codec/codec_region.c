@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Wire: pairs_wire.h, of the span alone: indices count from its first element.
+ */
+#include "codec/codec_region.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "codec/selection.h"
+
+typedef struct region {
+    weft_selection whole; /* of the vector that was selected from */
+    weft_pairs chosen;
+    bool made;
+} region;
+
+static weft_pairs_coding coding_of(const weft_codec *c, const weft_stretch *s)
+{
+    weft_pairs_coding k = weft_selection_of_topk(c, s->lane_count).coding;
+    k.most = k.most < s->count ? k.most : s->count;
+    k.count = s->count;
+    return k;
+}
+
+static size_t block(const weft_codec *c)
+{
+    (void)c;
+    return 0;
+}
+
+static size_t bound(const weft_codec *c, const weft_stretch *s)
+{
+    const weft_pairs_coding k = coding_of(c, s);
+    return weft_pairs_bound(&k);
+}
+
+/* The first of the chosen at this element or behind it. */
+static size_t first_from(const weft_pairs *p, size_t element)
+{
+    size_t low = 0, high = p->count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (p->index[mid] < element)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static int choose(region *r, const weft_codec *c, const weft_draw *draw, const void *lane,
+                  const weft_stretch *s)
+{
+    const weft_stretch all = {
+        .lane_count = s->lane_count, .count = s->lane_count, .first = s->first};
+    if (r->made)
+        return WEFT_OK;
+    r->whole = weft_selection_of_topk(c, s->lane_count);
+    const int code = weft_selection_select(&r->whole, draw, lane, &all, &r->chosen);
+    r->made = code == WEFT_OK;
+    return code;
+}
+
+static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
+                  const weft_stretch *s, void *out, size_t cap, size_t *ret_len)
+{
+    region *r = c->extra;
+    const weft_pairs_coding k = coding_of(c, s);
+    weft_pairs part = {0};
+    int code = choose(r, c, draw, lane, s);
+    if (code != WEFT_OK)
+        return code;
+    const size_t from = first_from(&r->chosen, s->off);
+    const size_t n = first_from(&r->chosen, s->off + s->count) - from;
+    code = weft_pairs_reserve(&part, n);
+    for (size_t i = 0; code == WEFT_OK && i < n; i++) {
+        part.index[i] = r->chosen.index[from + i] - (uint32_t)s->off;
+        part.value[i] = r->chosen.value[from + i];
+    }
+    part.count = code == WEFT_OK ? n : 0;
+    if (code == WEFT_OK)
+        code = weft_pairs_write(&k, draw, &part, out, cap, ret_len);
+    weft_pairs_free(&part);
+    return code;
+}
+
+static int decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len, void *out,
+                  bool add)
+{
+    const weft_pairs_coding k = coding_of(c, s);
+    return weft_pairs_scatter(&k, in, len, out, add);
+}
+
+static void close(weft_codec *c)
+{
+    region *r = c->extra;
+    weft_pairs_free(&r->chosen);
+}
+
+static const weft_param none[] = {{.key = NULL}};
+
+static const weft_codec_type type = {
+    .name = "topk",
+    .summary = "the largest elements, by regions; biased",
+    .source = "Li & Hoefler 2022",
+    .params = none,
+    .block = block,
+    .bound = bound,
+    .encode = encode,
+    .decode = decode,
+    .close = close,
+};
+
+size_t weft_codec_region_most(const weft_codec *base, size_t count)
+{
+    return weft_selection_of_topk(base, count).coding.most;
+}
+
+int weft_codec_region(weft_codec **ret, const weft_codec *base)
+{
+    weft_codec *c = weft_calloc(1, sizeof(*c));
+    region *r = weft_calloc(1, sizeof(*r));
+    if (!c || !r) {
+        weft_free(c);
+        weft_free(r);
+        return weft_fail(WEFT_ENOMEM, "codec %s: out of memory", base->text);
+    }
+    *c = *base;
+    c->type = &type;
+    c->extra = r;
+    *ret = c;
+    return WEFT_OK;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * topk cut into regions: the vector is selected from once, and each span's encoding has those of
+ * the selected elements that lie in it. For algorithms where every peer adds up one region
+ * (Ok-Topk).
+ *
+ * Not a row of the table: an instance is made for one operation and one peer, keeps what it has
+ * selected, and is used by one thread at a time.
+ */
+#ifndef WEFT_CODEC_CODEC_REGION_H
+#define WEFT_CODEC_CODEC_REGION_H
+
+#include "codec/codec.h"
+
+/* base: a topk codec. 0, WEFT_ENOMEM. */
+int weft_codec_region(weft_codec **ret, const weft_codec *base);
+/* Pairs that base selects of count elements, at most. */
+size_t weft_codec_region_most(const weft_codec *base, size_t count);
+
+#endif
