@@ -7,7 +7,8 @@
  * the whole block, even where the span holds only a part of it: so decoded values do not depend on
  * how a lane is cut into spans.
  *
- * Instances are immutable: any thread may use one at any time.
+ * Instances of the table are immutable: any thread may use one at any time. Those that are made for
+ * one operation (codec_shared.h, codec_vote.h, codec_region.h) belong to it.
  */
 #ifndef WEFT_CODEC_CODEC_H
 #define WEFT_CODEC_CODEC_H
@@ -65,7 +66,8 @@ typedef struct weft_codec_type {
     /* WEFT_CODEC_COMBINES only. out = a op b, a the first operand, of encodings of the same
      * stretch; out is neither of them and has room for bound() bytes. dropped: where what a
      * selecting codec does not keep is appended, NULL: not wanted. WEFT_ECODEC: a or b is
-     * malformed; WEFT_ENOMEM; out and dropped are then as they were. */
+     * malformed; WEFT_ENONFINITE: a sum overflows; WEFT_ENOMEM; out and dropped are then as they
+     * were. */
     int (*combine)(const weft_codec *c, const weft_stretch *s, const void *a, size_t a_len,
                    const void *b, size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped);
     /* As combine, of n >= 1 encodings at once, in[0] the first operand, without what is dropped.

@@ -10,8 +10,9 @@
  * binary32.
  *
  * Wire, little endian:
- *   8 bytes   of each block that the span touches: binary32 min and max of the whole block, -0 as
- * +0 1 byte    level of each element
+ *   8 bytes   of each block that the span touches: binary32 min and max of the whole block; -0
+ *             stands as +0
+ *   1 byte    level of each element
  */
 #include <float.h>
 #include <inttypes.h>
@@ -128,6 +129,8 @@ static int check(const weft_codec *c, const weft_stretch *s, const weft_buckets 
         size_t from = 0, n = weft_bucket_part(b, s, i, &from);
         if (!isfinite(r.min) || !isfinite(r.max))
             return weft_codec_refuse(c, i * sizeof(r), "a range is not finite");
+        if ((!(r.min < 0) && signbit(r.min)) || (!(r.max < 0) && signbit(r.max)))
+            return weft_codec_refuse(c, i * sizeof(r), "a range ends at -0");
         if (r.max < r.min)
             return weft_codec_refuse(c, i * sizeof(r), "a maximum is below its minimum");
         if (r.max > r.min && !is_usable(r))

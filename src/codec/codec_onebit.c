@@ -98,7 +98,7 @@ static int check(const weft_codec *c, const weft_stretch *s, const weft_buckets 
         const size_t off = i * sizeof(m);
         if (!isfinite(m.plus) || signbit(m.plus))
             return weft_codec_refuse(c, off, "a mean of elements >= 0 is negative or not finite");
-        if (!isfinite(m.minus) || m.minus > 0)
+        if (!isfinite(m.minus) || m.minus > 0 || (!(m.minus < 0) && signbit(m.minus)))
             return weft_codec_refuse(c, off + sizeof(m.plus),
                                      "a mean of elements < 0 is positive or not finite");
     }

@@ -74,6 +74,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
         return code;
     const size_t from = first_from(&r->chosen, s->off);
     const size_t n = first_from(&r->chosen, s->off + s->count) - from;
+    weft_draw own = *draw; /* by their places among all that was selected */
+    own.first = from;
     code = weft_pairs_reserve(&part, n);
     for (size_t i = 0; code == WEFT_OK && i < n; i++) {
         part.index[i] = r->chosen.index[from + i] - (uint32_t)s->off;
@@ -81,7 +83,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     }
     part.count = code == WEFT_OK ? n : 0;
     if (code == WEFT_OK)
-        code = weft_pairs_write(&k, draw, &part, out, cap, ret_len);
+        code = weft_pairs_write(&k, &own, &part, out, cap, ret_len);
     weft_pairs_free(&part);
     return code;
 }

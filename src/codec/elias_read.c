@@ -272,6 +272,8 @@ const char *weft_elias_read(weft_elias_reader *r, uint16_t *number, size_t count
 
 const char *weft_elias_end(const weft_elias_reader *r)
 {
+    if (r->left > 0 || r->ahead)
+        return "fewer levels than their number says";
     if ((r->bit + 7) / 8 < r->len)
         return "bytes behind the levels";
     if (r->bit % 8 > 0 && (uint8_t)(r->in[r->bit / 8] << (r->bit % 8)))

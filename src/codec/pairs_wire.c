@@ -88,7 +88,7 @@ static int quantize(const weft_pairs_coding *c, const weft_draw *draw, weft_pair
     for (size_t done = 0; done < p->count && !vanishes; done += BATCH) {
         uint16_t random[BATCH];
         const size_t n = p->count - done < BATCH ? p->count - done : BATCH;
-        weft_draw_u16(draw, done, n, random);
+        weft_draw_u16(draw, draw->first + done, n, random);
         for (size_t i = 0; i < n; i++) {
             const float v = p->value[done + i];
             const uint32_t t = (uint32_t)(int32_t)rintf(fabsf(v) * ratio * 65536.0f);

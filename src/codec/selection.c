@@ -55,9 +55,11 @@ int weft_selection_encode(const weft_selection *x, const weft_draw *draw, const 
 {
     const weft_pairs_coding *c = &x->coding;
     weft_pairs p = {0};
+    weft_draw places = *draw; /* values draw by their place in the list */
+    places.first = 0;
     int code = weft_selection_select(x, draw, lane, s, &p);
     if (code == WEFT_OK)
-        code = weft_pairs_write(c, draw, &p, out, cap, ret_len);
+        code = weft_pairs_write(c, &places, &p, out, cap, ret_len);
     weft_pairs_free(&p);
     return code;
 }

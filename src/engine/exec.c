@@ -153,7 +153,7 @@ weft_draw weft_exec_draw(const weft_exec *x, uint32_t member)
 int weft_exec_malformed(const weft_exec *x, const weft_slot *slot, int code)
 {
     char who[64];
-    return code == WEFT_OK || slot->from < 0
+    return code != WEFT_ECODEC || slot->from < 0
                ? code
                : weft_fail_context("from %s",
                                    weft_context_rank(x->op->context, slot->from, who, sizeof(who)));

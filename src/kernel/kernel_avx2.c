@@ -3,8 +3,6 @@
 #include "kernel/kernel_table.h"
 
 #ifdef WEFT_HAVE_AVX2
-#include <immintrin.h> /* out of the region below: its functions have targets of their own */
-
 /* Outside of the region below: they have inline functions of their own. */
 #include <immintrin.h>
 #include <math.h>
@@ -12,12 +10,10 @@
 
 #include "base/rng.h"
 
-#define KERNEL_AVX2
 #define KERNEL_QUANT(fn) avx2_##fn
 #define KERNEL_TABLE weft_kernels_avx2
 #define KERNEL_NAME "avx2"
 #define KERNEL_AVX2
-#include <immintrin.h>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,bmi2"))), apply_to = function)

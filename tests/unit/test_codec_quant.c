@@ -304,3 +304,18 @@ Test(codec_quant, malformed_elias_encodings_are_refused_with_offset_and_reason)
     refused(c, good, len, 12, 9, 0xff, "codec qsgd: offset 11: more levels than elements");
     weft_codec_close(&c);
 }
+
+/* More non-zero levels are announced than there are codes. */
+Test(codec_quant, an_elias_encoding_that_says_more_levels_than_it_has_is_refused)
+{
+    const uint8_t right[] = {0x04, 0x00, 0x00, 0x80, 0x3f, 0x90};
+    const uint8_t wrong[] = {0x04, 0x00, 0x00, 0x80, 0x3f, 0xd0};
+    weft_codec *c = NULL;
+    float out[2] = {7, 7};
+    cr_assert_eq(weft_codec_open(&c, "qsgd:code=elias,levels=7"), WEFT_OK);
+    cr_assert_eq(weft_codec_decode(c, wrong, sizeof(wrong), out, 2), WEFT_ECODEC);
+    cr_assert_not_null(strstr(weft_last_error()->message, "fewer levels"));
+    cr_assert_eq(out[0], 7);
+    cr_assert_eq(weft_codec_decode(c, right, sizeof(right), out, 2), WEFT_OK);
+    weft_codec_close(&c);
+}
