@@ -225,7 +225,8 @@ bool weft_algo_candidate(int index, const weft_choice *c, weft_pick *ret);
 
 /* Elements of a lane, at least 1, a pure function too: a multiple of `block` (0: the whole vector
  * is one lane), such that a message (with all it joins) holds an eighth of what it would hold in a
- * single lane, but 64 to 256 KiB and at most 1 MiB of elements, and that a rank sends, or receives,
+ * single lane, but 64 to 256 KiB and at most 1 MiB of elements (where encodings are less than half
+ * as long, from 8 KiB and at most 128 KiB of elements), and that a rank sends, or receives,
  * about 4 MiB a lane at most, all where block and number of peers allow. Lanes are even: none is a
  * small rest. */
 size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block);

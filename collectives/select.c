@@ -78,10 +78,10 @@ static parts parts_of(const weft_pick *p, const weft_choice *c)
                    .moved = a->cost(&s, 1, 1).bytes / GRAIN};
 }
 
-/* Encodings are less than half as long as what they are made of. */
-static bool thin(const weft_choice *c)
+/* The lane is cut, and all that travels is less than half as long as what it is made of. */
+static bool thin(const weft_choice *c, const parts *k, double width)
 {
-    return 2 * c->encoded_bytes < (double)c->element_bytes;
+    return k->cut > 1 && 2 * width < (double)c->element_bytes;
 }
 
 /* Bytes of a part that a message holds alone, or joins with others. */
@@ -100,10 +100,13 @@ size_t weft_lane_length(const weft_pick *p, const weft_choice *c, size_t block)
     const size_t count = c->count ? (size_t)c->count : 1;
     const double width = widest(p->algo, c);
     const parts k = parts_of(p, c);
-    const double all = thin(c) ? thin_most : elements_most;
-    const double most = all / (double)c->element_bytes / k.joined;
-    double elements = part_bytes(&k, thin(c) ? thin_least : message_least) / width;
+    const bool lean = thin(c, &k, width);
+    const double all = lean ? thin_most : elements_most;
+    double most = all / (double)c->element_bytes / k.joined;
+    double elements = part_bytes(&k, lean ? thin_least : message_least) / width;
 
+    if (lean && most < thin_least / width) /* a header is to be a small part of it */
+        most = thin_least / width;
     if (block == 0)
         return count;
     if (elements > most)
