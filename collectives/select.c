@@ -220,7 +220,7 @@ void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, s
     if (lacks)
         snprintf(text, cap, "%s", lacks);
     else if (c->fidelity == WEFT_FIDELITY_EXACT &&
-             strcmp(weft_algo_fidelity(p->algo, false), "exact"))
+             strcmp(weft_algo_fidelity(p->algo, false), "exact") != 0)
         snprintf(text, cap, "gives a result that is %s, which fidelity exact rules out",
                  weft_algo_fidelity(p->algo, false));
     else if (c->reply_asked && !(p->algo->traits & WEFT_ALGO_REPLIES))

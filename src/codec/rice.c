@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/rice.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -94,6 +95,7 @@ typedef struct low_writer {
 
 static inline low_writer put_low(low_writer w, uint64_t bits, unsigned b, const uint8_t *end)
 {
+    assert(w.at);
     w.word |= bits << w.fill;
     w.fill += b;
     if (end)

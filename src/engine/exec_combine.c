@@ -41,13 +41,15 @@ static int requantize(const weft_exec *x)
     weft_message *sum = weft_message_new(x->engine->pool, bytes);
     weft_message *out = room_for_encoding(x);
     size_t len = 0;
-    int rc = sum != NULL && out != NULL ? WEFT_OK : weft_exec_no_memory();
-    float *v = rc == WEFT_OK ? (float *)(void *)weft_exec_body(sum) : NULL;
-    if (rc == WEFT_OK) {
-        rc = weft_exec_malformed(x, x->slot,
+    if (sum == NULL || out == NULL) {
+        weft_message_unref(sum);
+        weft_message_unref(out);
+        return weft_exec_no_memory();
+    }
+    float *v = (float *)(void *)weft_exec_body(sum);
+    int rc = weft_exec_malformed(x, x->slot,
                                  c->type->decode(c, &x->stretch, weft_exec_body(x->slot->message),
                                                  weft_exec_length(x->slot->message), v, false));
-    }
     if (rc == WEFT_OK) {
         const weft_draw draw = weft_exec_draw(x, (uint32_t)x->engine->rank);
         weft_kernel_add(v, v, (const float *)(const void *)weft_exec_in(x), count);
