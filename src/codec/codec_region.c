@@ -36,20 +36,6 @@ static size_t bound(const weft_codec *c, const weft_stretch *s)
     return weft_pairs_bound(&k);
 }
 
-/* The first of the chosen at this element or behind it. */
-static size_t first_from(const weft_pairs *p, size_t element)
-{
-    size_t low = 0, high = p->count;
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (p->index[mid] < element)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
 static int choose(region *r, const weft_codec *c, const weft_draw *draw, const void *lane,
                   const weft_stretch *s)
 {
@@ -72,8 +58,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     int code = choose(r, c, draw, lane, s);
     if (code != WEFT_OK)
         return code;
-    const size_t from = first_from(&r->chosen, s->off);
-    const size_t n = first_from(&r->chosen, s->off + s->count) - from;
+    const size_t from = weft_pairs_from(&r->chosen, (uint32_t)s->off);
+    const size_t n = weft_pairs_from(&r->chosen, (uint32_t)(s->off + s->count)) - from;
     weft_draw own = *draw; /* by their places among all that was selected */
     own.first = from;
     code = weft_pairs_reserve(&part, n);

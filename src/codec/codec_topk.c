@@ -63,52 +63,6 @@ weft_selection weft_selection_of_topk(const weft_codec *c, size_t count)
     return (weft_selection){.coding = coding};
 }
 
-static size_t block(const weft_codec *c)
-{
-    (void)c;
-    return 0;
-}
-
-static size_t bound(const weft_codec *c, const weft_stretch *s)
-{
-    const weft_selection x = weft_selection_of_topk(c, s->count);
-    return weft_pairs_bound(&x.coding);
-}
-
-static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
-                  const weft_stretch *s, void *out, size_t cap, size_t *ret_len)
-{
-    const weft_selection x = weft_selection_of_topk(c, s->count);
-    return weft_selection_encode(&x, draw, lane, s, out, cap, ret_len);
-}
-
-static int decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len, void *out,
-                  bool add)
-{
-    const weft_selection x = weft_selection_of_topk(c, s->count);
-    return weft_selection_decode(&x, in, len, out, add);
-}
-
-static int combine(const weft_codec *c, const weft_stretch *s, const void *a, size_t a_len,
-                   const void *b, size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped)
-{
-    const weft_selection x = weft_selection_of_topk(c, s->count);
-    return weft_selection_combine(&x, a, a_len, b, b_len, out, ret_len, dropped);
-}
-
-static bool combines(const weft_codec *c)
-{
-    return weft_selection_combines(c->spec.choice[VALUES]);
-}
-
-static int pairs(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
-                 weft_pairs *ret)
-{
-    const weft_selection x = weft_selection_of_topk(c, s->count);
-    return weft_selection_pairs(&x, in, len, ret);
-}
-
-extern const weft_codec_type weft_codec_topk;
 const weft_codec_type weft_codec_topk = {
     .name = "topk",
     .summary = "the largest elements, exactly; biased",
@@ -116,11 +70,11 @@ const weft_codec_type weft_codec_topk = {
     .traits = WEFT_CODEC_WHOLE | WEFT_CODEC_COMBINES | WEFT_CODEC_SELECTS,
     .params = params,
     .check = check,
-    .block = block,
-    .bound = bound,
-    .encode = encode,
-    .decode = decode,
-    .combine = combine,
-    .combines = combines,
-    .pairs = pairs,
+    .block = weft_selection_codec_block,
+    .bound = weft_selection_codec_bound,
+    .encode = weft_selection_codec_encode,
+    .decode = weft_selection_codec_decode,
+    .combine = weft_selection_codec_combine,
+    .combines = weft_selection_codec_combines,
+    .pairs = weft_selection_codec_pairs,
 };

@@ -8,6 +8,7 @@
 
 #include "codec/codec.h"
 #include "codec/levels.h"
+#include "codec/refuse.h"
 #include "kernel/kernel_quant.h"
 
 /* In the order of the choices in parameter tables. */
@@ -40,9 +41,6 @@ int weft_quant_codec_encode(const weft_codec *c, const weft_draw *draw, const vo
                             const weft_stretch *s, void *out, size_t cap, size_t *ret_len);
 int weft_quant_codec_decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
                             void *out, bool add);
-
-/* Floats at any address: spans of messages and of callers' buffers. */
-typedef float weft_any_float __attribute__((aligned(1), may_alias));
 
 /* The blocks that a stretch touches. */
 typedef struct weft_blocks {

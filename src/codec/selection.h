@@ -36,4 +36,20 @@ bool weft_selection_combines(int values);
 int weft_selection_combine(const weft_selection *x, const void *a, size_t a_len, const void *b,
                            size_t b_len, void *out, size_t *ret_len, weft_pairs *dropped);
 
+/* The codecs of this kind, and members of their types. */
+extern const weft_codec_type weft_codec_topk, weft_codec_threshold;
+weft_selection weft_selection_of_threshold(const weft_codec *c, size_t count);
+size_t weft_selection_codec_block(const weft_codec *c);
+size_t weft_selection_codec_bound(const weft_codec *c, const weft_stretch *s);
+int weft_selection_codec_encode(const weft_codec *c, const weft_draw *draw, const void *lane,
+                                const weft_stretch *s, void *out, size_t cap, size_t *ret_len);
+int weft_selection_codec_decode(const weft_codec *c, const weft_stretch *s, const void *in,
+                                size_t len, void *out, bool add);
+int weft_selection_codec_combine(const weft_codec *c, const weft_stretch *s, const void *a,
+                                 size_t a_len, const void *b, size_t b_len, void *out,
+                                 size_t *ret_len, weft_pairs *dropped);
+bool weft_selection_codec_combines(const weft_codec *c);
+int weft_selection_codec_pairs(const weft_codec *c, const weft_stretch *s, const void *in,
+                               size_t len, weft_pairs *ret);
+
 #endif

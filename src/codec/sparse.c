@@ -238,7 +238,7 @@ static size_t copy_rest(const weft_pairs *from, size_t at, size_t until, weft_pa
     return end;
 }
 
-static size_t lower_bound(const weft_pairs *p, uint32_t index)
+size_t weft_pairs_from(const weft_pairs *p, uint32_t index)
 {
     size_t low = 0, high = p->count;
     while (low < high) {
@@ -256,7 +256,7 @@ static size_t lower_bound(const weft_pairs *p, uint32_t index)
 static size_t add_pairs(const weft_pairs *a, const weft_pairs *b, weft_pairs *to)
 {
     const size_t mid_a = a->count / 2;
-    const size_t mid_b = a->count > 0 ? lower_bound(b, a->index[mid_a]) : 0;
+    const size_t mid_b = a->count > 0 ? weft_pairs_from(b, a->index[mid_a]) : 0;
     const size_t mid = mid_a + mid_b;
     front low = {0}, high = {mid_a, mid_b, mid};
     uint32_t *const index = to->index;

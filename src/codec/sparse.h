@@ -20,6 +20,8 @@ typedef struct weft_pairs weft_pairs;
 
 /* Room for cap pairs; what is there stays. 0 or WEFT_ENOMEM. */
 int weft_pairs_reserve(weft_pairs *p, size_t cap);
+/* The place of the first pair at this index or behind it. */
+size_t weft_pairs_from(const weft_pairs *p, uint32_t index);
 void weft_pairs_free(weft_pairs *p); /* of the contents; a zeroed one is fine */
 
 /* The k largest magnitudes of v that are `least` or more (0: no matter), count below 2^32; exact,

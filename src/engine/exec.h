@@ -53,6 +53,8 @@ bool weft_exec_lossless(const weft_codec *c);
 void weft_exec_measure(const weft_exec *x, const float *decoded);
 
 /* 0, or a weft_status with the last error set. */
+int weft_exec_send(weft_engine *e, int64_t now, weft_operation *op, weft_lane *lane,
+                   const weft_step *step); /* and those that are joined to it */
 int weft_exec_fold(weft_exec *x);
 int weft_exec_merge(weft_exec *x); /* and those merges behind it that go in one */
 int weft_exec_scale(weft_exec *x);
