@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# check.sh [full|quick|gcc|asan|tsan|lint|fuzz|valgrind]: install what is missing, build, test.
+# check.sh [full|quick|gcc|asan|tsan|lint|fuzz|codecs|valgrind]: install what is missing, build, test.
 #   full      everything below; what continuous integration runs
 #   quick     the inner loop: one build, the suites without real processes
 #   gcc       gcc build, every suite
@@ -8,6 +8,7 @@
 #   tsan      the stress programs under ThreadSanitizer
 #   lint      clang-format and clang-tidy
 #   fuzz      replay of the corpus, then FUZZ_SECONDS (20) of fresh input for each target
+#   codecs    FUZZ_INPUTS (1000000) of fresh input for each codec, one codec at a time; not in full
 #   valgrind  three real peers under valgrind
 # Builds live in build/. The last line says "N passed, N failed"; the exit status is 0 when nothing
 # failed.
@@ -141,13 +142,58 @@ fuzz_one() {
 }
 
 fuzz_told() {
-    grep -v -e '^"' -e NEW_FUNC "build/fuzz/$1.log" # not the words that were found useful
+    tail -n 200 "build/fuzz/$1.log" | grep -v -e '^"' -e NEW_FUNC # not the words found useful
     [ "$(cat "build/fuzz/$1.status")" -eq 0 ]
 }
 
-check_fuzz() {
+build_fuzz() {
     targets=tests/fuzz/fuzz_ CC=clang step 'fuzz targets with libFuzzer' build fuzz \
-        -Dfuzz=libfuzzer -Db_sanitize=address,undefined -Db_lundef=false || return
+        -Dfuzz=libfuzzer -Db_sanitize=address,undefined -Db_lundef=false
+}
+
+# fuzz_codec NAME: until FUZZ_INPUTS inputs have gone into it; the parameters of others do not fit
+# together. What it prints goes to build/fuzz/codec_NAME.log, its exit status to codec_NAME.status.
+fuzz_codec() {
+    name=codec_$1 reached=0 round=1 bad=0
+    fresh=build/fuzz/corpus/$name
+    mkdir -p "$fresh"
+    : >"build/fuzz/$name.log"
+    while [ "$bad" -eq 0 ] && [ "$reached" -lt "${FUZZ_INPUTS:-1000000}" ]; do
+        FUZZ_CODEC=$1 build/fuzz/tests/fuzz/fuzz_codec -entropic=0 -seed=$round -timeout=10 \
+            -rss_limit_mb=2048 -runs=100000 -verbosity=0 -artifact_prefix="build/fuzz/crash-$name-" \
+            "$fresh" tests/fuzz/corpus/codec </dev/null >"build/fuzz/$name.last" 2>&1 || bad=1
+        more=$(sed -n 's/^\([0-9]*\) inputs reached the codec.*/\1/p' "build/fuzz/$name.last")
+        [ "$bad" -ne 0 ] || [ "${more:-0}" -gt 0 ] || bad=1
+        cat "build/fuzz/$name.last" >>"build/fuzz/$name.log"
+        reached=$((reached + ${more:-0})) round=$((round + 1))
+    done
+    echo "$reached inputs reached the codec" >>"build/fuzz/$name.log"
+    echo $bad >"build/fuzz/$name.status"
+}
+
+check_codecs() {
+    build_fuzz || return
+    names="vote $(sed -n 's/^X(\([a-z0-9]*\)).*/\1/p' src/codec/codecs.def)"
+    say "fuzzing of codecs, $jobs at a time"
+    worker=0
+    while [ "$worker" -lt "$jobs" ]; do
+        (
+            turn=0
+            for codec in $names; do
+                [ $((turn % jobs)) -ne "$worker" ] || fuzz_codec "$codec"
+                turn=$((turn + 1))
+            done
+        ) &
+        worker=$((worker + 1))
+    done
+    wait
+    for codec in $names; do
+        step "fuzz $codec" fuzz_told "codec_$codec"
+    done
+}
+
+check_fuzz() {
+    build_fuzz || return
     running=0 names=
     say "fuzzing, $jobs targets at a time"
     for target in build/fuzz/tests/fuzz/fuzz_*; do
@@ -210,9 +256,10 @@ asan) check_asan ;;
 tsan) check_tsan ;;
 lint) check_lint ;;
 fuzz) check_fuzz ;;
+codecs) check_codecs ;;
 valgrind) check_valgrind ;;
 *)
-    sed -n '3,13s/^# //p' "$root/tools/check.sh" >&2
+    sed -n '3,14s/^# //p' "$root/tools/check.sh" >&2
     exit 2
     ;;
 esac

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # nightly.sh: what check.sh does, then the same kinds of tests for longer. Hours, not minutes:
 #   fuzz      FUZZ_SECONDS (1800) of fresh input for each target
+#             and FUZZ_INPUTS (1000000) for each codec
 #   repeat    the suites of real processes REPEAT (20) times, with the machine idle and loaded
 #   valgrind  every unit test
 #   codecs    statistics of every random codec, all parameters
@@ -37,6 +38,7 @@ memory() {
 
 part 'check.sh' sh tools/check.sh
 part 'fuzz' env FUZZ_SECONDS="${FUZZ_SECONDS:-1800}" sh tools/check.sh fuzz
+part 'fuzz, each codec' sh tools/check.sh codecs
 part 'repeat, one at a time' repeat 1
 part 'repeat, four times more than cores' repeat $((4 * jobs))
 part 'unit tests under valgrind' memory

@@ -5,7 +5,8 @@
  * Input: a head of HEAD bytes (what to do; 0 for a vote, else the row of the table and one; two
  * bytes for each of eight parameters; lane, offset, count), then either an encoding, or floats that
  * are encoded and then damaged where the rest says: so that fuzzing gets past the first checks at
- * once. codec_seeds.py writes seeds.
+ * once. codec_seeds.py writes seeds. FUZZ_CODEC (a row's name, or "vote") keeps to one codec, and
+ * tells at the end how many inputs reached it.
  */
 #include <math.h>
 #include <stdint.h>
@@ -18,11 +19,16 @@
 #include "codec/sparse.h"
 #include <weft/status.h>
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { HEAD = 24, PARAMS_AT = 2, PARAMS = 8, LANE_AT = 18, LANE_MOST = 600, UNTOUCHED = 0x5a };
 enum { ENCODE = 0x80 }; /* of what to do */
 enum { AUTO = 0xffff }; /* of a parameter that may be "auto" */
+enum { ANY = -2, VOTE = -1 };
+
+static int only = ANY; /* the one row to fuzz */
+static unsigned long encodings, bytes_only;
 
 #define MUST(condition)                                                                            \
     do {                                                                                           \
@@ -91,8 +97,8 @@ static weft_codec *make(const uint8_t *head)
     int rows = 0;
     while (weft_codec_type_at(rows))
         rows++;
-    const int row = head[1] % (rows + 1) - 1;
-    if (row < 0) {
+    const int row = only != ANY ? only : head[1] % (rows + 1) - 1;
+    if (row == VOTE) {
         const weft_draw draw = {.seed = 1};
         const unsigned peers = u16(head + PARAMS_AT), ties = u16(head + PARAMS_AT + 2) % 4;
         if (weft_codec_vote(&c, peers ? (int)peers : 1, (weft_ties)ties) == WEFT_OK)
@@ -223,16 +229,42 @@ static void encode_damage_decode(const weft_codec *c, const weft_stretch *s, con
     free(damaged);
 }
 
+static void tell(void)
+{
+    fprintf(stderr, "%lu inputs reached the codec, %lu of them damaged encodings\n",
+            encodings + bytes_only, encodings);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    const char *name = getenv("FUZZ_CODEC");
+    (void)argc, (void)argv;
+    if (!name)
+        return 0;
+    for (int row = 0; only == ANY && weft_codec_type_at(row); row++)
+        if (!strcmp(weft_codec_type_at(row)->name, name))
+            only = row;
+    if (only == ANY && strcmp(name, "vote") != 0) {
+        fprintf(stderr, "FUZZ_CODEC=%s: no such codec\n", name);
+        exit(2);
+    }
+    only = only == ANY ? VOTE : only;
+    return atexit(tell);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     weft_codec *c = size < HEAD ? NULL : make(data);
     if (!c)
         return 0;
     const weft_stretch s = span_of(c, data);
-    if (data[0] & ENCODE)
+    if (data[0] & ENCODE) {
+        encodings++;
         encode_damage_decode(c, &s, data + HEAD, size - HEAD);
-    else
+    } else {
+        bytes_only++;
         decode(c, &s, data + HEAD, size - HEAD);
+    }
     weft_codec_close(&c);
     return 0;
 }
