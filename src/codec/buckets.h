@@ -4,6 +4,7 @@
 #define WEFT_CODEC_BUCKETS_H
 
 #include <assert.h>
+#include <stdbool.h>
 
 #include "codec/codec.h"
 #include "kernel/kernel_code.h"
@@ -46,6 +47,23 @@ static inline size_t weft_bucket_part(const weft_buckets *b, const weft_stretch 
     const size_t from = begin > s->off ? begin : s->off, past = s->off + s->count;
     *ret_from = from - s->off;
     return (end < past ? end : past) - from;
+}
+
+/* What was measured of the block that begins there is still known. */
+static inline bool weft_block_known(const weft_stretch *s, const void *block, float ret[2])
+{
+    if (!s->measured || s->measured->block != block)
+        return false;
+    ret[0] = s->measured->of[0];
+    ret[1] = s->measured->of[1];
+    return true;
+}
+
+static inline void weft_block_keep(const weft_stretch *s, const void *block, float first,
+                                   float second)
+{
+    if (s->measured)
+        *s->measured = (weft_measured){.block = block, .of = {first, second}};
 }
 
 /* Pack the signs of the i-th block's part of the span v, after those before it: up to a whole byte,

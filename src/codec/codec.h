@@ -26,7 +26,15 @@
 typedef struct weft_stretch {
     size_t lane_count, off, count;
     uint64_t first;
+    /* Encoding: what was measured of the lane's block that was measured last, so that a block of
+     * many spans is measured once. All zeros at first; NULL: nothing is kept. */
+    struct weft_measured *measured;
 } weft_stretch;
+
+typedef struct weft_measured {
+    const void *block; /* its first element; NULL: none yet */
+    float of[2];       /* what its codec makes of it */
+} weft_measured;
 
 typedef struct weft_pairs weft_pairs; /* sparse.h */
 

@@ -88,12 +88,18 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     (void)cap;
     for (size_t i = 0; i < b.count; i++) {
         const size_t begin = weft_bucket_begin(&b, i);
+        float known[2];
         range r = {0, 0};
         size_t from = 0;
-        const int code =
-            measure(c, v + begin, weft_bucket_count(&b, s, i), draw->first + begin, &r);
-        if (code != WEFT_OK)
-            return code;
+        if (weft_block_known(s, v + begin, known)) {
+            r = (range){.min = known[0], .max = known[1]};
+        } else {
+            const int code =
+                measure(c, v + begin, weft_bucket_count(&b, s, i), draw->first + begin, &r);
+            if (code != WEFT_OK)
+                return code;
+            weft_block_keep(s, v + begin, r.min, r.max);
+        }
         memcpy(head + i * sizeof(r), &r, sizeof(r));
         const size_t n = weft_bucket_part(&b, s, i, &from);
         const float ratio = r.max > r.min ? top / (r.max - r.min) : 0.0f;

@@ -71,9 +71,16 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     (void)cap;
     for (size_t i = 0; i < b.count; i++) {
         const size_t begin = weft_bucket_begin(&b, i), n = weft_bucket_count(&b, s, i);
-        if (!weft_kernel_finite(v + begin, n))
-            return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
-        const means m = measure(v + begin, n);
+        float known[2];
+        means m = {0, 0};
+        if (weft_block_known(s, v + begin, known)) {
+            m = (means){.plus = known[0], .minus = known[1]};
+        } else {
+            if (!weft_kernel_finite(v + begin, n))
+                return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
+            m = measure(v + begin, n);
+            weft_block_keep(s, v + begin, m.plus, m.minus);
+        }
         memcpy(head + i * sizeof(m), &m, sizeof(m));
         weft_bucket_signs(&b, s, i, v + s->off, bits, &packed); /* while the block is at hand */
     }

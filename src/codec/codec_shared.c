@@ -128,7 +128,7 @@ static size_t first_block(const shared *x, const weft_stretch *s)
     return x->q.bucket > 0 ? (size_t)(s->first / x->q.bucket) : 0;
 }
 
-static int must_be_known(const shared *x, const weft_stretch *s, const weft_blocks *b)
+static int must_be_known(const shared *x, const weft_stretch *s, const weft_buckets *b)
 {
     if (x->q.bucket > 0 && s->first % x->q.bucket != 0)
         return weft_fail(WEFT_EINVAL,
@@ -142,7 +142,7 @@ static int must_be_known(const shared *x, const weft_stretch *s, const weft_bloc
 }
 
 /* What peers agree on may be too large for their sum. */
-static int must_be_finite(const shared *x, const weft_stretch *s, const weft_blocks *b)
+static int must_be_finite(const shared *x, const weft_stretch *s, const weft_buckets *b)
 {
     for (size_t i = 0; i < b->count; i++) {
         const size_t at = first_block(x, s) + b->first + i;
@@ -185,19 +185,19 @@ static bool biased(const weft_codec *c)
 static int agreed_scale(weft_quantizer *z, size_t block, float *ret_norm, float *ret_most)
 {
     const shared *x = z->of;
-    const size_t from = block * z->b.size, n = weft_quant_block_count(&z->b, z->s, block);
     const float agreed = x->scale[first_block(x, z->s) + block];
     float norm = 0, most = 0;
-    const int code = weft_quant_measure(z->q, (const float *)(z->lane + from), n,
-                                        z->draw->first + from, &norm, &most);
+    const int code = weft_quantizer_measure(z, block, &norm, &most);
     if (code != WEFT_OK)
         return code;
-    if (weft_quant_usable(z->q->levels, norm) > agreed)
+    if (norm > agreed) {
+        const uint64_t from = z->draw->first + block * z->b.size;
+        const size_t n = weft_bucket_count(&z->b, z->s, block - z->b.first);
         return weft_fail(WEFT_EINVAL,
                          "codec %s: the block of elements %" PRIu64 " to %" PRIu64
                          " has scale %.9g, above the agreed %.9g",
-                         z->q->name, z->draw->first + from, z->draw->first + from + n - 1,
-                         (double)norm, (double)agreed);
+                         z->q->name, from, from + n - 1, (double)norm, (double)agreed);
+    }
     *ret_norm = agreed;
     *ret_most = most;
     return WEFT_OK;
@@ -222,7 +222,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
                         .draw = draw,
                         .lane = lane,
                         .s = s,
-                        .b = weft_quant_blocks(x->q.bucket, s),
+                        .b = weft_buckets_of(x->q.bucket, s),
                         .scale = agreed_scale,
                         .of = x,
                         .entered = SIZE_MAX};
@@ -253,7 +253,7 @@ static int examine(const weft_codec *c, const weft_stretch *s, const uint8_t *in
 {
     const shared *x = shared_of(c);
     weft_dequantizer z = {
-        .q = &x->q, .s = s, .b = weft_quant_blocks(x->q.bucket, s), .scale = scale_of, .of = x};
+        .q = &x->q, .s = s, .b = weft_buckets_of(x->q.bucket, s), .scale = scale_of, .of = x};
     size_t off = 0;
     int code = must_be_known(x, s, &z.b);
     if (code == WEFT_OK)

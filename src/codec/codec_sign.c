@@ -78,13 +78,16 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     (void)cap;
     for (size_t i = 0; i < b.count; i++) {
         const size_t begin = weft_bucket_begin(&b, i), n = weft_bucket_count(&b, s, i);
-        if (is_scaled(c)) {
+        float mean[2] = {0, 0};
+        if (is_scaled(c) && !weft_block_known(s, v + begin, mean)) {
             const double sum = weft_kernel_sumabs(v + begin, n);
             if (!isfinite(sum))
                 return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
-            const float mean = (float)(sum / (double)n);
-            memcpy(scales + i * SCALE_BYTES, &mean, sizeof(mean));
+            mean[0] = (float)(sum / (double)n);
+            weft_block_keep(s, v + begin, mean[0], 0);
         }
+        if (is_scaled(c))
+            memcpy(scales + i * SCALE_BYTES, mean, SCALE_BYTES);
         if (!isfinite(weft_bucket_signs(&b, s, i, v + s->off, bits, &packed)))
             return weft_codec_nonfinite(c, v + s->off, s->count, draw->first + s->off, INFINITY);
     }

@@ -6,6 +6,7 @@
 #ifndef WEFT_CODEC_QUANT_H
 #define WEFT_CODEC_QUANT_H
 
+#include "codec/buckets.h"
 #include "codec/codec.h"
 #include "codec/levels.h"
 #include "codec/refuse.h"
@@ -42,17 +43,6 @@ int weft_quant_codec_encode(const weft_codec *c, const weft_draw *draw, const vo
 int weft_quant_codec_decode(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
                             void *out, bool add);
 
-/* The blocks that a stretch touches. */
-typedef struct weft_blocks {
-    size_t size;  /* elements of a block; the whole lane for bucket=0 */
-    size_t first; /* first block touched, counted in the lane */
-    size_t count;
-} weft_blocks;
-
-weft_blocks weft_quant_blocks(size_t bucket, const weft_stretch *s);
-/* Elements of block number i of the lane. */
-size_t weft_quant_block_count(const weft_blocks *b, const weft_stretch *s, size_t i);
-
 /* Of a block: its norm, rounded up as it will be sent, and beyond which magnitude it is clipped
  * (FLT_MAX: nowhere). WEFT_ENONFINITE names the element, `index` that of v[0] in the tensor, or the
  * block whose norm overflows. */
@@ -85,13 +75,16 @@ typedef struct weft_quantizer {
     const weft_draw *draw;
     const weft_any_float *lane;
     const weft_stretch *s;
-    weft_blocks b;
+    weft_buckets b;
     int (*scale)(struct weft_quantizer *z, size_t block, float *ret_norm, float *ret_most);
     const void *of; /* of use to scale() */
     uint8_t *scales;
     size_t entered; /* the block that `rounding` is for, SIZE_MAX: none */
     weft_rounding rounding;
 } weft_quantizer;
+
+/* Norm, as far as it is usable, and clipping of a block of the lane. */
+int weft_quantizer_measure(const weft_quantizer *z, size_t block, float *ret_norm, float *ret_most);
 
 /* Level + s of elements done … done+count-1 of the span, count <= BATCH, as words where wide. */
 int weft_quantize(weft_quantizer *z, size_t done, size_t count, bool wide, weft_numbers *ret);
@@ -104,7 +97,7 @@ int weft_quant_pack(weft_quantizer *z, const weft_levels *l, uint8_t *out);
 typedef struct weft_dequantizer {
     const weft_quant *q;
     const weft_stretch *s;
-    weft_blocks b;
+    weft_buckets b;
     float (*scale)(const struct weft_dequantizer *z, size_t block); /* of the lane */
     const void *of;
     unsigned top;

@@ -10,7 +10,7 @@
 
 enum { FORM_BYTES = 1, BATCH = WEFT_LEVELS_BATCH };
 
-static size_t head_of(const weft_quant *q, const weft_blocks *b)
+static size_t head_of(const weft_quant *q, const weft_buckets *b)
 {
     return FORM_BYTES + b->count * weft_quant_scale_bytes(q);
 }
@@ -29,7 +29,7 @@ static size_t elias_most(const weft_quant *q, size_t count)
 size_t weft_quant_bound(const weft_quant *q, const weft_stretch *s)
 {
     const weft_levels l = weft_levels_for(2 * q->levels);
-    const weft_blocks b = weft_quant_blocks(q->bucket, s);
+    const weft_buckets b = weft_buckets_of(q->bucket, s);
     return head_of(q, &b) +
            (takes_packed(q) ? weft_levels_bytes(&l, s->count) : elias_most(q, s->count));
 }
@@ -40,16 +40,10 @@ size_t weft_quant_bound(const weft_quant *q, const weft_stretch *s)
  * in the cache, and its scale written where the message has it. */
 static int measure_scale(weft_quantizer *z, size_t block, float *ret_norm, float *ret_most)
 {
-    const size_t from = block * z->b.size, n = weft_quant_block_count(&z->b, z->s, block);
-    float norm = 0, most = 0;
-    const int code = weft_quant_measure(z->q, (const float *)(z->lane + from), n,
-                                        z->draw->first + from, &norm, &most);
-    if (code != WEFT_OK)
-        return code;
-    *ret_norm = weft_quant_usable(z->q->levels, norm);
-    *ret_most = most;
-    weft_quant_put_scale(z->q, z->scales, block - z->b.first, *ret_norm);
-    return WEFT_OK;
+    const int code = weft_quantizer_measure(z, block, ret_norm, ret_most);
+    if (code == WEFT_OK)
+        weft_quant_put_scale(z->q, z->scales, block - z->b.first, *ret_norm);
+    return code;
 }
 
 /* A second time over the same span, where nothing is clipped. */
@@ -102,7 +96,7 @@ int weft_quant_encode(const weft_quant *q, const weft_draw *draw, const void *la
                         .draw = draw,
                         .lane = lane,
                         .s = s,
-                        .b = weft_quant_blocks(q->bucket, s),
+                        .b = weft_buckets_of(q->bucket, s),
                         .scale = measure_scale,
                         .scales = bytes + FORM_BYTES,
                         .entered = SIZE_MAX};
@@ -229,7 +223,7 @@ int weft_quant_decode(const weft_quant *q, const weft_stretch *s, const void *in
     const weft_levels l = weft_levels_for(2 * q->levels);
     weft_dequantizer z = {.q = q,
                           .s = s,
-                          .b = weft_quant_blocks(q->bucket, s),
+                          .b = weft_buckets_of(q->bucket, s),
                           .scale = scale_in_message,
                           .top = q->levels};
     const size_t head = head_of(q, &z.b);

@@ -13,23 +13,6 @@
 enum { FRACTION_BITS = 23, LOW_HALF = 0xffff };
 static const uint32_t fraction = (1u << FRACTION_BITS) - 1;
 
-weft_blocks weft_quant_blocks(size_t bucket, const weft_stretch *s)
-{
-    assert(s->off <= s->lane_count && s->count <= s->lane_count - s->off);
-    weft_blocks b = {.size = bucket};
-    if (b.size == 0)
-        b.size = s->lane_count ? s->lane_count : 1;
-    b.first = s->off / b.size;
-    b.count = s->count ? (s->off + s->count - 1) / b.size - b.first + 1 : 0;
-    return b;
-}
-
-size_t weft_quant_block_count(const weft_blocks *b, const weft_stretch *s, size_t i)
-{
-    const size_t left = s->lane_count - i * b->size;
-    return left < b->size ? left : b->size;
-}
-
 static uint32_t bits_of(float v)
 {
     uint32_t bits;
@@ -109,6 +92,22 @@ int weft_quant_measure(const weft_quant *q, const float *v, size_t count, uint64
                          q->name, index, index + count - 1);
     *ret_norm = norm;
     *ret_most = most;
+    return WEFT_OK;
+}
+
+int weft_quantizer_measure(const weft_quantizer *z, size_t block, float *ret_norm, float *ret_most)
+{
+    const size_t from = block * z->b.size, n = weft_bucket_count(&z->b, z->s, block - z->b.first);
+    const float *v = (const float *)(z->lane + from);
+    float is[2] = {0, 0};
+    if (!weft_block_known(z->s, v, is)) {
+        const int code = weft_quant_measure(z->q, v, n, z->draw->first + from, &is[0], &is[1]);
+        if (code != WEFT_OK)
+            return code;
+        weft_block_keep(z->s, v, is[0], is[1]);
+    }
+    *ret_norm = weft_quant_usable(z->q->levels, is[0]);
+    *ret_most = is[1];
     return WEFT_OK;
 }
 

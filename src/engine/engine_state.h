@@ -130,13 +130,14 @@ typedef struct weft_slot {
 
 typedef struct weft_lane {
     uint64_t index;
-    bool busy;        /* index is at work */
-    bool parked;      /* but not on its steps yet: operations before it have the turn */
-    bool fed;         /* error feedback is in acc */
-    bool queued;      /* on the list of lanes that can go on, or running just now */
-    size_t pc;        /* next step */
-    uint32_t waiting; /* receives reached but not here */
-    uint32_t pending; /* sends not handed to a link yet */
+    bool busy;              /* index is at work */
+    bool parked;            /* but not on its steps yet: operations before it have the turn */
+    bool fed;               /* error feedback is in acc */
+    bool queued;            /* on the list of lanes that can go on, or running just now */
+    size_t pc;              /* next step */
+    uint32_t waiting;       /* receives reached but not here */
+    uint32_t pending;       /* sends not handed to a link yet */
+    weft_measured measured; /* of its contribution */
     weft_slot *slots;
     weft_arrival *arrivals;
     struct weft_operation *operation;

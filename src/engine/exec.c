@@ -305,6 +305,8 @@ static weft_exec at_step(weft_engine *e, weft_operation *op, weft_lane *lane, co
                    .slot = &lane->slots[step->slot],
                    .span = span_of(op->request, lane->index, plan, step)};
     x.stretch = stretch_of(op->request, lane->index, plan, step, &x.span);
+    if (!step->raw && !op->request->requantizes)
+        x.stretch.measured = &lane->measured;
     return x;
 }
 
@@ -476,6 +478,7 @@ void weft_lane_clear(weft_lane *lane)
     }
     lane->busy = false;
     lane->fed = false;
+    lane->measured = (weft_measured){0};
     lane->pc = 0;
     lane->waiting = 0;
     lane->pending = 0;

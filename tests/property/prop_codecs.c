@@ -100,10 +100,12 @@ Test(codecs, cutting_a_lane_into_spans_never_changes_decoded_values)
         cr_assert_eq(weft_codec_decode(c, bytes, len, whole, LANE), WEFT_OK);
         free(bytes);
         for (int round = 0; round < CUTS; round++) {
+            weft_measured measured = {0};
             memset(parts, 0xff, sizeof(parts));
             for (size_t off = 0; off < LANE;) {
                 weft_stretch s = codec_span(c, LANE, off, &rng);
                 s.first = draw.first;
+                s.measured = round % 4 < 2 ? &measured : NULL;
                 cap = c->type->bound(c, &s);
                 uint8_t *room = codec_room(cap + 1), *odd = room + round % 2;
                 cr_assert_eq(c->type->encode(c, &draw, v, &s, odd, cap, &len), WEFT_OK);
@@ -114,6 +116,40 @@ Test(codecs, cutting_a_lane_into_spans_never_changes_decoded_values)
             }
             cr_assert(!memcmp(parts, whole, sizeof(whole)), "%s, cut %d", spec, round);
         }
+        weft_codec_close(&c);
+    }
+}
+
+/* The last span is encoded as before although the first, which is in the same block, has grown. */
+Test(codecs, a_block_of_many_spans_is_measured_once)
+{
+    enum { LANE = 600, SPAN = 200 };
+    static float v[LANE];
+    static const char *const one_block[] = {"qsgd:levels=7,bucket=0",
+                                            "qsgd:levels=100,bucket=0,norm=2,code=elias",
+                                            "tern:bucket=0,clip=2.5",
+                                            "sign:bucket=0",
+                                            "onebit:bucket=0",
+                                            "minmax8:bucket=0",
+                                            "qsgd:levels=1,bucket=0,norm=max"};
+    const weft_draw draw = {.seed = 8};
+    for (size_t k = 0; k < sizeof(one_block) / sizeof(one_block[0]); k++) {
+        weft_codec *c = codec_opened(one_block[k]);
+        weft_measured measured = {0};
+        weft_stretch s = {.lane_count = LANE, .count = SPAN, .measured = &measured};
+        const weft_stretch last = {.lane_count = LANE, .off = LANE - SPAN, .count = SPAN};
+        const size_t cap = c->type->bound(c, &last);
+        uint8_t *bytes = codec_room(cap), *again = codec_room(cap);
+        size_t len = 0, more = 0;
+        codec_vector(v, LANE, HEAVY, 9);
+        cr_assert_eq(c->type->encode(c, &draw, v, &last, bytes, cap, &len), WEFT_OK);
+        cr_assert_eq(c->type->encode(c, &draw, v, &s, again, cap, &more), WEFT_OK);
+        v[0] = 1e6f;
+        s.off = last.off;
+        cr_assert_eq(c->type->encode(c, &draw, v, &s, again, cap, &more), WEFT_OK);
+        cr_assert(len == more && !memcmp(bytes, again, len), "%s", one_block[k]);
+        free(bytes);
+        free(again);
         weft_codec_close(&c);
     }
 }
