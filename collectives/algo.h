@@ -172,6 +172,8 @@ typedef struct weft_choice {
     uint32_t traits;      /* of the codec */
     unsigned levels;      /* as in weft_shape */
     bool signs;           /* the codec sends nothing but signs */
+    bool adds_pairs;      /* sums of its sparse vectors are encoded without rounding */
+    bool cuts_pairs;      /* its selection can be cut into spans: weft_codec_region() */
     bool reply_asked;     /* for replies a codec was asked for */
     weft_fidelity fidelity;
     bool ordered; /* the operation does not commute */

@@ -177,6 +177,10 @@ static const char *codec_lacks(const weft_algo *a, const weft_choice *c)
         return "counts signs: codec sign:scaled=no";
     if ((needs & WEFT_NEEDS_PAIRS) && !(has & WEFT_CODEC_SELECTS))
         return "selects from sums of sparse vectors: codec topk or threshold";
+    if ((a->traits & WEFT_ALGO_SELECTS) && !c->adds_pairs)
+        return "adds sparse vectors, which this codec would round twice: values=f32";
+    if ((a->traits & WEFT_ALGO_SPLITS) && !c->cuts_pairs)
+        return "cuts the selection into spans: codec topk";
     if ((needs & WEFT_NEEDS_LOSSY) && (has & (WEFT_CODEC_LOSSLESS | WEFT_CODEC_WHOLE)))
         return "encodes sums again, part by part, which goes with no codec that loses nothing or "
                "takes the vector as a whole";

@@ -106,6 +106,11 @@ size_t weft_codec_region_most(const weft_codec *base, size_t count)
     return weft_selection_of_topk(base, count).coding.most;
 }
 
+bool weft_codec_has_regions(const weft_codec *base)
+{
+    return base->type == &weft_codec_topk;
+}
+
 int weft_codec_region(weft_codec **ret, const weft_codec *base)
 {
     weft_codec *c = weft_calloc(1, sizeof(*c));

@@ -12,7 +12,8 @@
 
 #include "codec/codec.h"
 
-/* base: a topk codec. 0, WEFT_ENOMEM. */
+bool weft_codec_has_regions(const weft_codec *base); /* it is topk */
+/* base: one that has regions. 0, WEFT_ENOMEM. */
 int weft_codec_region(weft_codec **ret, const weft_codec *base);
 /* Pairs that base selects of count elements, at most. */
 size_t weft_codec_region_most(const weft_codec *base, size_t count);

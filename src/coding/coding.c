@@ -113,6 +113,8 @@ void weft_coding_choice(const weft_coding *k, uint64_t count, weft_choice *c)
     c->traits = k->codec->type->traits;
     c->levels = k->codec->type->levels ? k->codec->type->levels(k->codec) : 0;
     c->signs = signs_only(k->codec);
+    c->adds_pairs = k->codec->type->combines && k->codec->type->combines(k->codec);
+    c->cuts_pairs = weft_codec_has_regions(k->codec);
     c->reply_asked = k->reply_asked;
     c->fidelity = k->fidelity;
 }
@@ -163,9 +165,6 @@ static int split(weft_coding *k, int size, uint64_t count)
     size_t most, each;
     int rc;
 
-    if (strcmp(k->codec->type->name, "topk") != 0)
-        return weft_fail(WEFT_ENOTSUP, "algorithm oktopk selects by codec topk, not %s",
-                         weft_codec_spec(k->codec));
     most = weft_codec_region_most(k->codec, (size_t)count);
     each = most / (size_t)size + (most % (size_t)size != 0);
     snprintf(spec, sizeof spec, "topk:k=%zu", each > 0 ? each : 1);
@@ -187,14 +186,8 @@ int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t co
 
     k->requantizes = (a->needs & WEFT_NEEDS_LOSSY) != 0;
     k->selects = (a->traits & WEFT_ALGO_SELECTS) != 0;
-    if (k->selects) {
+    if (k->selects)
         k->rule = (weft_residual_rule)p->spec.choice[0]; /* the order is that of the enum */
-        if (k->codec->type->combines && !k->codec->type->combines(k->codec))
-            return weft_fail(WEFT_ENOTSUP,
-                             "algorithm %s adds sparse vectors, which codec %s would "
-                             "round twice: values=f32",
-                             p->text, weft_codec_spec(k->codec));
-    }
     if (a->traits & WEFT_ALGO_SPLITS)
         return split(k, size, count);
     if (a->needs & WEFT_NEEDS_SHARED)

@@ -47,6 +47,8 @@ for words, says in [
     (["explain", "allreduce", "-n", 3, "--order", "0,1,1"], "rank 1 at place 2"),
     (["sim", "rink"], "no algorithm \"rink\""),
     (["sim", "ring", "--codec", "qsgd"], "combines encodings"),
+    (["sim", "gtopk_tree", "--codec", "topk:values=f16"], "round twice: values=f32"),
+    (["sim", "oktopk", "--codec", "threshold"], "codec topk"),
     (["sim", "ring", "--link", "fast"], "not RATE or RATE,LATENCY"),
     (["sim", "ring", "--link", "1gbit,soon"], "not RATE or RATE,LATENCY"),
     (["sim", "ring", "--link", "0"], "not RATE or RATE,LATENCY"),
@@ -122,6 +124,11 @@ process = weft("topo", "explain", "allreduce", "-n", 8, "-b", "1M", "--codec", "
 check(f"\n{fits[0]['algo']} runs: with " in process.stdout and "ring cannot serve: it combines" in process.stdout, "words", process)
 process = weft("topo", "explain", "allreduce", "--codec", "qsgd", "--algo", "ring", "--json", "-", status=2)
 check(json.loads(process.stdout)["chosen"] is None and "nothing runs" in process.stderr, "nothing else instead", process)
+# What a call refuses, explain refuses in the same words.
+for algo, codec, why in (("gtopk_butterfly", "topk:values=f16", "round twice: values=f32"), ("oktopk", "threshold", "codec topk")):
+    process = weft("topo", "explain", "allreduce", "--codec", codec, "--algo", algo, status=2)
+    check(why in process.stdout + process.stderr, f"explain: {algo} with {codec}", process)
+    weft("bench", "allreduce", "-n", 2, "-b", "4K", "--codec", codec, "--algo", algo, status=2, says=why)
 process = weft("topo", "explain", "allreduce", "-n", 8, "-b", "16M", "--algo", "doubling")
 check("doubling runs because it is asked for" in process.stdout and "would be the cheapest" in process.stdout, "asked for", process)
 check(data("explain", "allreduce", "-n", 8, "-b", "1M", "--costs", "round=1")["chosen"] != "ring", "dear rounds")
