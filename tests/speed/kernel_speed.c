@@ -7,6 +7,7 @@
  */
 #include "kernel_speed.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 
 enum { REPEATS_MOST = 101, ROOM = 4 * SPEED_COUNT + 64 };
 
-static const speed_row *const tables[] = {speed_quant_rows, speed_simple_rows};
+static const speed_row *const tables[] = {speed_quant_rows, speed_simple_rows, speed_sparse_rows};
 
 static double now(void)
 {
@@ -68,18 +69,23 @@ static void measure(const speed_row *row, speed_bench *b, int repeats)
         ratio[r] = copied / ran;
     }
     const double elements = median(rate, repeats), times = median(ratio, repeats);
-    printf("%-44s %8.2f %8.0f %8.2f", row->name, elements * sizeof(float) * 1e-9, elements * 1e-6,
-           times);
+    const double seconds = SPEED_COUNT / elements;
+    printf("%-44s %8.2f %8.2f %8.0f %8.2f", row->name, 1e3 * seconds,
+           elements * sizeof(float) * 1e-9, elements * 1e-6, times);
     if (row->ratio > 0)
         printf("   %.2f of memcpy%s", row->ratio, times < row->ratio ? ": missed" : "");
     if (row->elements > 0)
         printf("   %.0f M/s%s", row->elements * 1e-6, elements < row->elements ? ": missed" : "");
+    if (row->seconds > 0)
+        printf("   %.0f ms%s", row->seconds * 1e3, seconds > row->seconds ? ": missed" : "");
     putchar('\n');
     fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20); /* as the program weft does */
+    (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
     const int repeats = argc > 1 ? atoi(argv[1]) : 11;
     const char *part = argc > 2 ? argv[2] : "";
     float *v = malloc(SPEED_COUNT * sizeof(float));
@@ -98,7 +104,7 @@ int main(int argc, char **argv)
     memset(b.more, 0, ROOM);
     printf("%d M floats, loops for %s, medians of %d\n", SPEED_COUNT / 1000000,
            weft_kernels_pick()->name, repeats);
-    printf("%-44s %8s %8s %8s   %s\n", "kernel", "GB/s", "M/s", "memcpys", "to reach");
+    printf("%-44s %8s %8s %8s %8s   %s\n", "kernel", "ms", "GB/s", "M/s", "memcpys", "to reach");
     for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
         for (const speed_row *row = tables[t]; row->name; row++)
             if (strstr(row->name, part))

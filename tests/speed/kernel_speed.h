@@ -21,6 +21,7 @@ typedef struct speed_row {
     const char *name;
     double ratio;    /* to reach: bytes of floats a second over those memcpy copies; 0: none */
     double elements; /* to reach: elements a second; 0: none */
+    double seconds;  /* to reach: of a run; 0: none */
     void (*prepare)(speed_bench *b, const char *with); /* before the first run; NULL: nothing */
     void (*run)(speed_bench *b, const char *with);
     const char *with; /* the codec's SPEC, where one is needed */
@@ -29,5 +30,6 @@ typedef struct speed_row {
 /* Arrays of rows, each ended by a name of NULL. */
 extern const speed_row speed_quant_rows[];
 extern const speed_row speed_simple_rows[];
+extern const speed_row speed_sparse_rows[];
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "codec/codec_shared.h"
+#include "codec/elias.h"
 #include "codec/levels.h"
 #include "kernel/kernel.h"
 #include "kernel/kernel_quant.h"
@@ -128,6 +129,31 @@ static void run_combine(speed_bench *b, const char *with)
     weft_codec_close(&c);
 }
 
+/* Levels of the Gaussians by their root of a mean square: words, in `more`. */
+enum { ELIAS_TOP = 5000 };
+
+static void prepare_words(speed_bench *b, const char *with)
+{
+    const weft_rounding r = {.ratio = 1, .limit = ELIAS_TOP * 65536.0f, .top = ELIAS_TOP};
+    uint16_t *random = (uint16_t *)(void *)b->bytes, *word = (uint16_t *)(void *)b->more;
+    (void)with;
+    weft_kernel_draw_u16(&draw, 0, SPEED_COUNT, random);
+    weft_kernel_levels16(b->v, SPEED_COUNT, &r, random, word);
+}
+
+static void run_elias_write(speed_bench *b, const char *with)
+{
+    static weft_elias_writer w;
+    const uint16_t *word = (const uint16_t *)(const void *)b->more;
+    const bool sparse = *with == 's';
+    weft_elias_write_begin(&w, sparse, 1, ELIAS_TOP, b->bytes);
+    for (size_t done = 0; done < SPEED_COUNT; done += WEFT_LEVELS_BATCH)
+        weft_elias_write(&w, word + done,
+                         SPEED_COUNT - done < WEFT_LEVELS_BATCH ? SPEED_COUNT - done
+                                                                : WEFT_LEVELS_BATCH);
+    b->len = (size_t)(weft_elias_write_end(&w) - b->bytes);
+}
+
 #define ROOT "qsgd:levels=5000,bucket=0,norm=2,code=elias" /* sqrt(SPEED_COUNT) */
 
 const speed_row speed_quant_rows[] = {
@@ -161,6 +187,16 @@ const speed_row speed_quant_rows[] = {
      .prepare = run_encode,
      .run = run_decode,
      .with = ROOT},
+    {.name = "Elias' codes of levels, written dense",
+     .elements = 250e6,
+     .prepare = prepare_words,
+     .run = run_elias_write,
+     .with = "dense"},
+    {.name = "Elias' codes of levels, written sparse",
+     .elements = 250e6,
+     .prepare = prepare_words,
+     .run = run_elias_write,
+     .with = "sparse"},
     {.name = "combine shared levels=1",
      .prepare = prepare_combine,
      .run = run_combine,
