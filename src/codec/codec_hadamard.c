@@ -165,7 +165,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     uint8_t signs[BLOCK_MOST / 8], *bytes = out;
     size_t len = 0;
     if (!(weft_kernel_maxabs(v, s->count) < limit(c)))
-        return weft_codec_nonfinite(c, v, s->count, draw->first + s->off, limit(c));
+        return weft_codec_nonfinite(c->type->name, v, s->count, draw->first + s->off, limit(c));
     float *y = weft_calloc(inner.count, sizeof(*y));
     if (!y)
         return weft_fail(WEFT_ENOMEM, "codec hadamard: out of memory");

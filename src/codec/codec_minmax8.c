@@ -63,7 +63,7 @@ static bool is_usable(range r)
 static int measure(const weft_codec *c, const float *v, size_t count, uint64_t first, range *ret)
 {
     if (!weft_kernel_finite(v, count))
-        return weft_codec_nonfinite(c, v, count, first, INFINITY);
+        return weft_codec_nonfinite(c->type->name, v, count, first, INFINITY);
     range r = {0, 0};
     weft_kernel_extremes(v, count, &r.min, &r.max);
     const float width = r.max - r.min;

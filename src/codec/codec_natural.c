@@ -62,7 +62,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     uint8_t *exponents = out, *signs = exponents + s->count;
     (void)cap;
     if (!(weft_kernel_pack_signs(v, s->count, signs) < 0x1p127f))
-        return weft_codec_nonfinite(c, v, s->count, draw->first + s->off, 0x1p127f);
+        return weft_codec_nonfinite(c->type->name, v, s->count, draw->first + s->off, 0x1p127f);
     for (size_t i = 0; i < s->count; i += BATCH) {
         uint16_t random[BATCH];
         const size_t n = s->count - i < BATCH ? s->count - i : BATCH;

@@ -77,7 +77,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
             m = (means){.plus = known[0], .minus = known[1]};
         } else {
             if (!weft_kernel_finite(v + begin, n))
-                return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
+                return weft_codec_nonfinite(c->type->name, v + begin, n, draw->first + begin,
+                                            INFINITY);
             m = measure(v + begin, n);
             weft_block_keep(s, v + begin, m.plus, m.minus);
         }

@@ -34,6 +34,7 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "codec/codec.h"
+#include "codec/refuse.h"
 #include "kernel/kernel.h"
 
 enum { RANK, ROWS }; /* order of the parameters */
@@ -254,11 +255,7 @@ static int check_input(const any_float *v, size_t count, uint64_t index, float m
 {
     if (isfinite(most))
         return WEFT_OK;
-    size_t i = 0;
-    while (i < count - 1 && isfinite(v[i]))
-        i++;
-    return weft_fail(WEFT_ENONFINITE, "codec powersgd: element %" PRIu64 " is %s", index + i,
-                     isnan(v[i]) ? "NaN" : "infinite");
+    return weft_codec_nonfinite("powersgd", (const float *)v, count, index, INFINITY);
 }
 
 /* warm, ret_warm: rank * columns floats, the Q before and after; may be the same. */

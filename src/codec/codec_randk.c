@@ -151,11 +151,8 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     const size_t len = bound(c, s);
     assert(cap >= len);
     (void)cap;
-    if (!weft_kernel_finite((const float *)v, s->count)) {
-        const size_t i = first_wrong(v);
-        return weft_fail(WEFT_ENONFINITE, "codec randk: element %" PRIu64 " is %s", first + i,
-                         isnan(v[i]) ? "NaN" : "infinite");
-    }
+    if (!weft_kernel_finite((const float *)v, s->count))
+        return weft_codec_nonfinite(c->type->name, (const float *)v, s->count, first, INFINITY);
     put_head(c, draw, first, out);
     const places p = places_of(c, s, out);
     weft_any_float *value = (weft_any_float *)(uintptr_t)values_of(out);

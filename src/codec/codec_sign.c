@@ -82,14 +82,16 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
         if (is_scaled(c) && !weft_block_known(s, v + begin, mean)) {
             const double sum = weft_kernel_sumabs(v + begin, n);
             if (!isfinite(sum))
-                return weft_codec_nonfinite(c, v + begin, n, draw->first + begin, INFINITY);
+                return weft_codec_nonfinite(c->type->name, v + begin, n, draw->first + begin,
+                                            INFINITY);
             mean[0] = (float)(sum / (double)n);
             weft_block_keep(s, v + begin, mean[0], 0);
         }
         if (is_scaled(c))
             memcpy(scales + i * SCALE_BYTES, mean, SCALE_BYTES);
         if (!isfinite(weft_bucket_signs(&b, s, i, v + s->off, bits, &packed)))
-            return weft_codec_nonfinite(c, v + s->off, s->count, draw->first + s->off, INFINITY);
+            return weft_codec_nonfinite(c->type->name, v + s->off, s->count, draw->first + s->off,
+                                        INFINITY);
     }
     *ret_len = bound(c, s);
     return WEFT_OK;

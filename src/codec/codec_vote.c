@@ -89,7 +89,7 @@ static int encode(const weft_codec *c, const weft_draw *draw, const void *lane,
     assert(cap >= bytes_of(1, s->count));
     (void)cap;
     if (!isfinite(weft_kernel_pack_signs(v, s->count, bytes + HEAD)))
-        return weft_codec_nonfinite(c, v, s->count, draw->first + s->off, INFINITY);
+        return weft_codec_nonfinite(c->type->name, v, s->count, draw->first + s->off, INFINITY);
     put_voters(bytes, 1);
     *ret_len = bytes_of(1, s->count);
     return WEFT_OK;

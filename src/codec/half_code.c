@@ -36,7 +36,7 @@ int weft_halves_encode(const weft_codec *c, weft_dtype dtype, const weft_draw *d
 {
     const float *v = (const float *)lane + s->off;
     if (s->count > 0 && weft_kernel_to_half(dtype, v, s->count, out) >= infinity_of(dtype))
-        return weft_codec_nonfinite(c, v, s->count, draw->first + s->off,
+        return weft_codec_nonfinite(c->type->name, v, s->count, draw->first + s->off,
                                     dtype == WEFT_F16 ? f16_past : bf16_past);
     *ret_len = s->count * HALF_BYTES;
     return WEFT_OK;

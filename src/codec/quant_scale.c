@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "codec/quant.h"
+#include "codec/refuse.h"
 #include "kernel/kernel.h"
 
 enum { FRACTION_BITS = 23, LOW_HALF = 0xffff };
@@ -73,14 +74,8 @@ int weft_quant_measure(const weft_quant *q, const float *v, size_t count, uint64
 {
     const double size = size_of(q->norm, v, count);
     float most = FLT_MAX;
-    if (!isfinite(size)) { /* sums of floats that are finite do not overflow */
-        const weft_any_float *x = v;
-        size_t i = 0;
-        while (isfinite(x[i]))
-            i++;
-        return weft_fail(WEFT_ENONFINITE, "codec %s: element %" PRIu64 " is %s", q->name, index + i,
-                         isnan(x[i]) ? "NaN" : "infinite");
-    }
+    if (!isfinite(size)) /* sums of floats that are finite do not overflow */
+        return weft_codec_nonfinite(q->name, v, count, index, INFINITY);
     if (q->clip > 0)
         most = clip_bound(q, v, count);
     float norm = (float)size;

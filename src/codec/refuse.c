@@ -17,7 +17,7 @@ int weft_codec_refuse_length(const weft_codec *c, size_t len, size_t count, size
                      c->type->name, len, count, want);
 }
 
-int weft_codec_nonfinite(const weft_codec *c, const float *v, size_t count, uint64_t first,
+int weft_codec_nonfinite(const char *codec, const float *v, size_t count, uint64_t first,
                          float least)
 {
     const weft_any_float *x = v;
@@ -25,10 +25,10 @@ int weft_codec_nonfinite(const weft_codec *c, const float *v, size_t count, uint
     while (i + 1 < count && fabsf(x[i]) < least)
         i++;
     if (isfinite(x[i]))
-        return weft_fail(WEFT_ENONFINITE, "codec %s: element %" PRIu64 " is %g: too large",
-                         c->type->name, first + i, (double)x[i]);
-    return weft_fail(WEFT_ENONFINITE, "codec %s: element %" PRIu64 " is %s", c->type->name,
-                     first + i, isnan(x[i]) ? "NaN" : "infinite");
+        return weft_fail(WEFT_ENONFINITE, "codec %s: element %" PRIu64 " is %g: too large", codec,
+                         first + i, (double)x[i]);
+    return weft_fail(WEFT_ENONFINITE, "codec %s: element %" PRIu64 " is %s", codec, first + i,
+                     isnan(x[i]) ? "NaN" : "infinite");
 }
 
 bool weft_bits_padded(const uint8_t *bits, size_t count)

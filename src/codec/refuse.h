@@ -17,7 +17,7 @@ int weft_codec_refuse(const weft_codec *c, size_t off, const char *reason);
 int weft_codec_refuse_length(const weft_codec *c, size_t len, size_t count, size_t want);
 /* WEFT_ENONFINITE that names the first element of v which is NaN, infinite or of magnitude `least`
  * or more (INFINITY: any finite one passes); there is one. first: index of v[0] in the tensor. */
-int weft_codec_nonfinite(const weft_codec *c, const float *v, size_t count, uint64_t first,
+int weft_codec_nonfinite(const char *codec, const float *v, size_t count, uint64_t first,
                          float least);
 
 /* The bits behind the first `count` of packed bits are not zero. */

@@ -30,11 +30,7 @@ static int refuse_nonfinite(const char *codec, const weft_any_float *v, size_t c
 {
     if (weft_kernel_finite(p->value, p->count))
         return WEFT_OK;
-    size_t i = 0;
-    while (i + 1 < count && isfinite(v[i]))
-        i++;
-    return weft_fail(WEFT_ENONFINITE, "codec %s: element %" PRIu64 " is %s", codec, first + i,
-                     isnan(v[i]) ? "NaN" : "infinite");
+    return weft_codec_nonfinite(codec, (const float *)v, count, first, INFINITY);
 }
 
 int weft_selection_select(const weft_selection *x, const weft_draw *draw, const void *lane,
