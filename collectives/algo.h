@@ -59,6 +59,7 @@ typedef struct weft_shape {
     const int *host;       /* per rank the number of its host, 0 … size-1; NULL: all on one */
     const int *order;      /* the rank at each place of the algorithm; NULL: rank i at place i.
                               weft_algo_build() sees to it, builders do not look at it */
+    const uint64_t *cuts;  /* of weft_part()'s spans the first elements, and count; NULL: evenly */
     const weft_topology *graph; /* who may talk to whom; NULL: everybody to everybody */
     weft_plan_algo *file;       /* of algorithm `plan`: the pick's file, borrowed; else NULL */
 } weft_shape;

@@ -12,13 +12,23 @@
  * 2 rounds, at most 2 (P-1)/P k pairs a peer where the selected are spread evenly, whatever P is:
  * the plan is scatter's (allreduce_scatter.c). Sums are of all contributions, no merge drops
  * anything; who selected an element that no owner kept takes it back: no mass is lost. Merged.
- * Regions have the same length, not the same number of the selected, and selection is exact each
- * time: it costs less than the pass over the vector that a kept threshold would save.
+ * With opts.regions spans hold as many of the selected, by the mean of where the peers' selections
+ * would be cut, and what selected them selects again, for `every` operations: codec/regions.h.
  * Source: Li & Hoefler, Near-optimal sparse allreduce for distributed deep learning, PPoPP 2022.
  */
 #include "collectives/algo.h"
 
 extern const weft_algo weft_algo_allreduce_scatter;
+
+static const weft_param params[] = {
+    {.key = "every",
+     .value = "64",
+     .min = 1,
+     .max = 1e6,
+     .integer = 1,
+     .help = "operations between two exact selections and new cuts, with regions kept"},
+    {.key = NULL},
+};
 
 static weft_cost cost(const weft_shape *s, double width, double reply)
 {
@@ -36,6 +46,7 @@ const weft_algo weft_algo_allreduce_oktopk = {
     .summary = "every rank adds up the sparse vectors of one span for all and keeps its largest",
     .source = "Li & Hoefler 2022",
     .formula = "2 rounds, 2(P-1)/P k pairs",
+    .params = params,
     .needs = WEFT_NEEDS_PAIRS,
     .traits = WEFT_ALGO_REPLIES | WEFT_ALGO_ORDERED | WEFT_ALGO_NAMED | WEFT_ALGO_SPLITS,
     .parts = weft_parts_size,

@@ -5,7 +5,14 @@ enum { SMALL_EDGE = 8 }; /* elements; a whole number of bytes in any packed widt
 
 weft_span weft_part(const weft_shape *s, int index)
 {
-    return weft_cut(s, weft_whole(s, 0), s->size, index);
+    weft_span part = weft_whole(s, 0);
+    const int wrapped = (index % s->size + s->size) % s->size;
+
+    if (!s->cuts)
+        return weft_cut(s, part, s->size, index);
+    part.off = (size_t)s->cuts[wrapped];
+    part.count = (size_t)(s->cuts[wrapped + 1] - s->cuts[wrapped]);
+    return part;
 }
 
 weft_span weft_cut(const weft_shape *s, weft_span whole, int parts, int index)

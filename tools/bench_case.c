@@ -52,6 +52,19 @@ static bool reset_peak(void)
     return file != NULL && fclose(file) == 0 && written;
 }
 
+static int make_regions(weft_bench_peer *b)
+{
+    const size_t n = b->s->at_once;
+    int code = WEFT_OK;
+    b->regions = calloc(n, sizeof(weft_regions *));
+    for (size_t k = 0; k < n && b->regions != NULL && code == WEFT_OK; k++) {
+        code = weft_regions_open(&b->regions[k]);
+    }
+    return b->regions != NULL && code == WEFT_OK
+               ? 0
+               : weft_peer_fail(b->peer, WEFT_EXIT_WRONG, "out of memory for regions");
+}
+
 int weft_bench_prepare(weft_bench_peer *b)
 {
     const weft_bench_settings *s = b->s;
@@ -67,7 +80,8 @@ int weft_bench_prepare(weft_bench_peer *b)
         b->started == NULL || b->receipts == NULL) {
         return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
     }
-    const int bad = weft_bench_make_buffers(b);
+    int bad = s->regions ? make_regions(b) : 0;
+    bad = bad != 0 ? bad : weft_bench_make_buffers(b);
     if (bad != 0) {
         return bad;
     }
@@ -88,6 +102,10 @@ void weft_bench_release(weft_bench_peer *b)
     free(b->out_counts);
     free(b->started);
     free(b->receipts);
+    for (size_t k = 0; b->regions != NULL && k < b->s->at_once; k++) {
+        weft_regions_close(&b->regions[k]);
+    }
+    free(b->regions);
     weft_bench_free_buffers(b);
 }
 

@@ -26,7 +26,7 @@ typedef struct weft_bench_settings {
     double factor;
     int64_t iters, warmup; /* iters 0: adaptive */
     size_t at_once;        /* operations; 1: the call that returns when it is done */
-    bool inplace, rss;
+    bool inplace, rss, regions;
 } weft_bench_settings;
 
 /* What one peer works with. Buffers are made once, for the largest size and all operations that
@@ -40,6 +40,7 @@ typedef struct weft_bench_peer {
     float *own;                 /* lossy codecs; one operation's */
     weft_kind_started *started; /* of each operation at once */
     weft_receipt *receipts;
+    weft_regions **regions;         /* likewise; NULL: none are kept */
     size_t *in_counts, *out_counts; /* of blocks with lengths of their own */
     double *times;                  /* seconds of each timed call, the slowest peer's */
     size_t times_cap;

@@ -16,6 +16,7 @@ static int call(weft_bench_peer *b, const weft_bench_row *row, bool inplace, siz
     opts.draw = 1;
     opts.tensor = (uint32_t)operation;
     opts.receipt = receipt;
+    opts.regions = b->regions != NULL ? b->regions[operation] : NULL;
     const weft_kind_args args = {.in = weft_bench_side(b, row, inplace, true, operation),
                                  .out = weft_bench_side(b, row, inplace, false, operation),
                                  .count = row->count,

@@ -34,6 +34,8 @@ static const weft_cli_option options[] = {
      .min = 0, .max = 65534, .help = "root, of collectives that have one"},
     {.name = "at-once", .kind = WEFT_CLI_WHOLE, .metavar = "K", .value = "1", .min = 1, .max = 1024,
      .help = "operations started together on buffers of their own; the last is waited for first"},
+    {.name = "regions", .kind = WEFT_CLI_FLAG,
+     .help = "algorithm oktopk: keep its regions from one iteration to the next"},
     {.name = "inplace", .kind = WEFT_CLI_FLAG, .help = "measure in place too"},
     {.name = "rss", .kind = WEFT_CLI_FLAG,
      .help = "tell how far memory grew past the group and the buffers"},
@@ -146,7 +148,8 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
                                .warmup = weft_cli_whole(cli, "warmup"),
                                .at_once = (size_t)weft_cli_whole(cli, "at-once"),
                                .inplace = weft_cli_flag(cli, "inplace"),
-                               .rss = weft_cli_flag(cli, "rss")};
+                               .rss = weft_cli_flag(cli, "rss"),
+                               .regions = weft_cli_flag(cli, "regions")};
     s->coding.size = sizeof(s->coding);
     weft_coding_words(cli, &s->coding);
     if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &s->dtype) != WEFT_OK ||
@@ -170,6 +173,9 @@ static int settle(const weft_cli *cli, const weft_launch *launch, weft_bench_set
     if (s->begin > s->end) {
         return weft_cli_refuse(cli, "%s %zu is above %s %zu", weft_cli_name(cli, "begin"), s->begin,
                                weft_cli_name(cli, "end"), s->end);
+    }
+    if (s->regions && (s->coding.algo == NULL || strncmp(s->coding.algo, "oktopk", 6) != 0)) {
+        return weft_cli_refuse(cli, "--regions goes with %s oktopk", weft_cli_name(cli, "algo"));
     }
     if (s->inplace && (kind->one_buffer || kind->empty)) {
         return weft_cli_refuse(cli, "--inplace: %s has no other way", word);

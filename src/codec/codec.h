@@ -92,6 +92,8 @@ typedef struct weft_codec_type {
     /* Of an instance made for one operation: which random numbers it draws when it decodes. NULL:
      * it draws none. Before anything is decoded. */
     void (*key)(weft_codec *c, const weft_draw *draw);
+    /* Of an instance made for one operation: it has succeeded. NULL: that is of no matter. */
+    void (*succeeded)(weft_codec *c);
     /* WEFT_CODEC_SELECTS only. The pairs of an encoding are appended. WEFT_ECODEC, WEFT_ENOMEM. */
     int (*pairs)(const weft_codec *c, const weft_stretch *s, const void *in, size_t len,
                  weft_pairs *ret);

@@ -4,16 +4,25 @@
  */
 #include "codec/codec_region.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/status.h"
 #include "codec/selection.h"
 
+enum { SHORT = 4 }; /* a quarter fewer than k are too few to go on with the same magnitude */
+
 typedef struct region {
     weft_selection whole; /* of the vector that was selected from */
     weft_pairs chosen;
     bool made;
+    weft_regions *kept; /* NULL: nothing is */
+    bool exact, agrees; /* this operation selects exactly; has peers agree where to cut */
+    bool anew;          /* it has selected exactly: least and bound are to be kept */
+    float least;
+    double *bound, *sum; /* size - 1 each */
 } region;
 
 static weft_pairs_coding coding_of(const weft_codec *c, const weft_stretch *s)
@@ -36,6 +45,21 @@ static size_t bound(const weft_codec *c, const weft_stretch *s)
     return weft_pairs_bound(&k);
 }
 
+/* From an exact selection: its least, and where it would be cut into parts of as many pairs; where
+ * there are fewer pairs than parts, as it is. */
+static void learn(region *r)
+{
+    const weft_pairs *p = &r->chosen;
+    const size_t parts = (size_t)r->kept->size;
+    r->anew = true;
+    r->least = p->count > 0 ? FLT_MAX : 0;
+    for (size_t i = 0; i < p->count; i++)
+        r->least = fminf(r->least, fabsf(p->value[i]));
+    for (size_t i = 1; i < parts; i++)
+        r->bound[i - 1] =
+            p->count >= parts ? (double)p->index[p->count * i / parts] : (double)r->kept->cut[i];
+}
+
 static int choose(region *r, const weft_codec *c, const weft_draw *draw, const void *lane,
                   const weft_stretch *s)
 {
@@ -44,8 +68,17 @@ static int choose(region *r, const weft_codec *c, const weft_draw *draw, const v
     if (r->made)
         return WEFT_OK;
     r->whole = weft_selection_of_topk(c, s->lane_count);
-    const int code = weft_selection_select(&r->whole, draw, lane, &all, &r->chosen);
+    r->whole.least = r->exact ? 0 : r->kept->least;
+    int code = weft_selection_select(&r->whole, draw, lane, &all, &r->chosen);
+    const size_t enough = r->whole.coding.most - r->whole.coding.most / SHORT;
+    if (code == WEFT_OK && r->whole.least > 0 && r->chosen.count < enough) {
+        r->whole.least = 0;
+        r->chosen.count = 0;
+        code = weft_selection_select(&r->whole, draw, lane, &all, &r->chosen);
+    }
     r->made = code == WEFT_OK;
+    if (r->made && r->kept && !(r->whole.least > 0))
+        learn(r);
     return code;
 }
 
@@ -81,10 +114,28 @@ static int decode(const weft_codec *c, const weft_stretch *s, const void *in, si
     return weft_pairs_scatter(&k, in, len, out, add);
 }
 
+static void succeeded(weft_codec *c)
+{
+    region *r = c->extra;
+    weft_regions *kept = r->kept;
+    if (!kept)
+        return;
+    if (r->agrees)
+        weft_regions_cut(kept, r->sum);
+    if (r->anew) {
+        kept->least = r->least;
+        memcpy(kept->bound, r->bound, ((size_t)kept->size - 1) * sizeof(*kept->bound));
+    }
+    kept->done++;
+}
+
 static void close(weft_codec *c)
 {
     region *r = c->extra;
+    if (r->kept)
+        r->kept->busy = false;
     weft_pairs_free(&r->chosen);
+    weft_free(r->bound);
 }
 
 static const weft_param none[] = {{.key = NULL}};
@@ -98,6 +149,7 @@ static const weft_codec_type type = {
     .bound = bound,
     .encode = encode,
     .decode = decode,
+    .succeeded = succeeded,
     .close = close,
 };
 
@@ -111,18 +163,36 @@ bool weft_codec_has_regions(const weft_codec *base)
     return base->type == &weft_codec_topk;
 }
 
-int weft_codec_region(weft_codec **ret, const weft_codec *base)
+double *weft_codec_region_bounds(weft_codec *c)
 {
+    region *r = c->type == &type ? c->extra : NULL;
+    return r && r->agrees ? r->sum : NULL;
+}
+
+int weft_codec_region(weft_codec **ret, const weft_codec *base, weft_regions *kept, unsigned every)
+{
+    const size_t bounds = kept ? (size_t)kept->size : 1;
     weft_codec *c = weft_calloc(1, sizeof(*c));
     region *r = weft_calloc(1, sizeof(*r));
-    if (!c || !r) {
+    double *both = weft_calloc(2 * bounds, sizeof(*both));
+    if (!c || !r || !both) {
         weft_free(c);
         weft_free(r);
+        weft_free(both);
         return weft_fail(WEFT_ENOMEM, "codec %s: out of memory", base->text);
     }
     *c = *base;
     c->type = &type;
     c->extra = r;
+    *r = (region){.kept = kept,
+                  .exact = !kept || weft_regions_selects(kept, every),
+                  .agrees = kept && weft_regions_agrees(kept, every),
+                  .bound = both,
+                  .sum = both + bounds};
+    if (r->agrees)
+        memcpy(r->sum, kept->bound, (bounds - 1) * sizeof(*r->sum));
+    if (kept)
+        kept->busy = true;
     *ret = c;
     return WEFT_OK;
 }

@@ -158,7 +158,7 @@ static int vote(weft_coding *k, const weft_pick *p, int size)
 }
 
 /* Every owner keeps its share of the k. */
-static int split(weft_coding *k, int size, uint64_t count)
+static int split(weft_coding *k, int size, uint64_t count, weft_regions *kept, unsigned every)
 {
     char spec[WEFT_SPEC_TEXT];
     weft_codec *regions = NULL, *reply = NULL;
@@ -168,7 +168,7 @@ static int split(weft_coding *k, int size, uint64_t count)
     most = weft_codec_region_most(k->codec, (size_t)count);
     each = most / (size_t)size + (most % (size_t)size != 0);
     snprintf(spec, sizeof spec, "topk:k=%zu", each > 0 ? each : 1);
-    if ((rc = weft_codec_region(&regions, k->codec)))
+    if ((rc = weft_codec_region(&regions, k->codec, kept, every)))
         return rc;
     weft_codec_close(&k->codec);
     k->codec = regions;
@@ -180,7 +180,8 @@ static int split(weft_coding *k, int size, uint64_t count)
     return WEFT_OK;
 }
 
-int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t count)
+int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t count,
+                       weft_regions *regions)
 {
     const weft_algo *a = p->algo;
 
@@ -189,7 +190,7 @@ int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t co
     if (k->selects)
         k->rule = (weft_residual_rule)p->spec.choice[0]; /* the order is that of the enum */
     if (a->traits & WEFT_ALGO_SPLITS)
-        return split(k, size, count);
+        return split(k, size, count, regions, (unsigned)p->spec.number[0]);
     if (a->needs & WEFT_NEEDS_SHARED)
         return share(k, size, count);
     return a->needs & WEFT_NEEDS_SIGNS ? vote(k, p, size) : WEFT_OK;

@@ -43,7 +43,9 @@ int weft_coding_open(weft_coding *ret, const weft_coding_ask *ask);
 void weft_coding_close(weft_coding *k); /* a zeroed one is fine */
 /* What a choice for `count` elements depends on. */
 void weft_coding_choice(const weft_coding *k, uint64_t count, weft_choice *c);
-/* The codec under this algorithm of `size` peers. 0; WEFT_ENOTSUP; WEFT_ENOMEM. */
-int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t count);
+/* The codec under this algorithm of `size` peers; regions, fitted, of one that SPLITS; NULL. 0;
+ * WEFT_ENOTSUP; WEFT_ENOMEM. */
+int weft_coding_follow(weft_coding *k, const weft_pick *p, int size, uint64_t count,
+                       weft_regions *regions);
 
 #endif

@@ -203,6 +203,9 @@ static void settle(const weft_engine *e, const weft_operation *op)
     if (op->warm != NULL) {
         memcpy(r->warm, op->warm, state_of(r) * sizeof(float));
     }
+    if (r->codec->type->succeeded != NULL) {
+        r->codec->type->succeeded(r->codec);
+    }
     if (op->news != NULL) {
         weft_kernel_axpy(r->reply_memory, r->reply_alpha, op->news, (size_t)r->count);
     }

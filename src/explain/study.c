@@ -219,7 +219,7 @@ int weft_study_pick(weft_study *s, const char *spec)
 {
     int rc = weft_algo_select(spec, &s->choice, &s->pick);
 
-    if (rc || (rc = weft_coding_follow(&s->coding, &s->pick, s->query.peers, s->query.count)))
+    if (rc || (rc = weft_coding_follow(&s->coding, &s->pick, s->query.peers, s->query.count, NULL)))
         return rc;
     weft_study_lanes(s, &s->pick, &s->lane, &s->lanes);
     if (s->lanes > UINT32_MAX)

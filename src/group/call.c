@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "codec/codec_region.h"
 #include "codec/codec_shared.h"
 #include "coding/coding.h"
 #include "collectives/rules.h"
@@ -36,6 +37,15 @@ static int open_coding(const weft_call *c, const weft_coll_opts *o, const char *
 static bool lossy(const weft_codec *codec)
 {
     return (codec->type->traits & WEFT_CODEC_LOSSLESS) == 0;
+}
+
+static int check_regions(const weft_call *c, const weft_coll_opts *o, const weft_pick *pick)
+{
+    if (o->regions == NULL || (pick->algo->traits & WEFT_ALGO_SPLITS) != 0) {
+        return WEFT_OK;
+    }
+    return weft_fail(WEFT_EINVAL, "%s: regions: algorithm %s cuts no selection", weft_call_name(c),
+                     pick->text);
 }
 
 /* What the algorithm does with the input besides the sum must fit what else is asked for. */
@@ -108,7 +118,7 @@ static bool ordered(const weft_codec *codec)
 
 /* Lanes, plans and words of an algorithm that was picked. */
 static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
-                  const weft_pick *pick, weft_request *r)
+                  const weft_pick *pick, const weft_regions *regions, weft_request *r)
 {
     int rc = cut_lanes(c, pick, choice, r);
     if (rc != WEFT_OK) {
@@ -130,6 +140,7 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
                         .spec = &pick->spec,
                         .host = g->host,
                         .order = order_for(g, pick, choice->ordered),
+                        .cuts = regions != NULL ? regions->cut : NULL,
                         .graph = choice->graph,
                         .file = pick->file};
     if (lone_lane(c)) {
@@ -155,6 +166,22 @@ static void hand_over(weft_coding *k, weft_request *r)
     r->rule = k->rule;
     k->codec = k->reply = NULL;
     k->scales = NULL;
+}
+
+/* Peers add up where each would cut, before or beside the operation: it is of use to later ones. */
+static int agree_on_regions(weft_group *g, const weft_coll_opts *o, double *bounds, weft_request *r)
+{
+    const weft_coll_opts plain = {
+        .size = sizeof(plain), .algo = "auto", .timeout_ms = o->timeout_ms};
+    const weft_call sum = {.coll = WEFT_COLL_ALLREDUCE,
+                           .serves = "regions",
+                           .in = bounds,
+                           .out = bounds,
+                           .count = (size_t)g->size - 1,
+                           .dtype = WEFT_F64,
+                           .op = WEFT_SUM,
+                           .opts = &plain};
+    return weft_call_make(g, &sum, &r->before);
 }
 
 /* Peers agree on the largest magnitude of each block before they encode. */
@@ -192,7 +219,13 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
                       const weft_choice *choice, const weft_pick *pick, weft_coding *k,
                       weft_request *r)
 {
-    int rc = weft_coding_follow(k, pick, g->size, r->count);
+    int rc = check_regions(c, o, pick);
+    if (rc == WEFT_OK && o->regions != NULL) {
+        rc = weft_regions_fit(o->regions, r->count, g->size);
+    }
+    if (rc == WEFT_OK) {
+        rc = weft_coding_follow(k, pick, g->size, r->count, o->regions);
+    }
     if (rc == WEFT_OK) {
         rc = check_extras(c, o, k, pick);
     }
@@ -210,8 +243,15 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
             return weft_fail(WEFT_ENOMEM, "%s: out of memory for zeros", weft_call_name(c));
         }
     }
-    rc = follow(g, c, choice, pick, r);
-    return rc == WEFT_OK && r->scales != NULL ? agree_on_scales(g, c, o, k, r) : rc;
+    if (o->regions != NULL) {
+        r->regions = weft_regions_digest(o->regions);
+    }
+    rc = follow(g, c, choice, pick, o->regions, r);
+    if (rc == WEFT_OK && r->scales != NULL) {
+        rc = agree_on_scales(g, c, o, k, r);
+    }
+    double *const bounds = o->regions != NULL ? weft_codec_region_bounds(r->codec) : NULL;
+    return rc == WEFT_OK && bounds != NULL ? agree_on_regions(g, o, bounds, r) : rc;
 }
 
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)
@@ -294,13 +334,17 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
     const char *name = c->coll == WEFT_COLL_TRANSFER ? weft_coll_name(c->coll) : weft_call_name(c);
     const bool reduces = weft_coll_reduces(c->coll);
     const weft_topology *graph = c->topology != NULL ? c->topology : g->topology;
-    char root[32] = "", counts[64], edges[64] = "", order[32] = "", reply[WEFT_SPEC_TEXT + 64];
+    char root[32] = "", counts[64], edges[64] = "", order[32] = "", regions[40] = "",
+         reply[WEFT_SPEC_TEXT + 64];
     if (graph != NULL) {
         snprintf(edges, sizeof(edges), " edges=%016llx",
                  (unsigned long long)weft_topology_digest(graph));
     }
     if (r->seated) {
         snprintf(order, sizeof(order), " order=%016llx", (unsigned long long)g->orders.digest);
+    }
+    if (r->regions != 0) {
+        snprintf(regions, sizeof(regions), " regions=%016llx", (unsigned long long)r->regions);
     }
     if (weft_coll_rooted(c->coll) && c->coll != WEFT_COLL_TRANSFER) {
         snprintf(root, sizeof(root), " root=%d", c->root);
@@ -310,10 +354,10 @@ static void describe(const weft_group *g, const weft_call *c, weft_request *r)
     if (c->coll == WEFT_COLL_BARRIER) {
         snprintf(r->words, sizeof(r->words), "%s algo=%s%s%s", name, r->algo, order, edges);
     } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s%s%s%s lane=%llu",
+        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s%s%s%s%s lane=%llu",
                  name, weft_dtype_name(c->dtype), reduces ? " " : "",
                  reduces ? weft_op_name(c->op) : "", ordered(r->codec) ? " ordered" : "", counts,
-                 root, weft_codec_spec(r->codec), r->algo, order, edges, reply,
+                 root, weft_codec_spec(r->codec), r->algo, order, edges, regions, reply,
                  (unsigned long long)r->lane_length);
     }
     r->descriptor = weft_hash64(r->words, strlen(r->words));

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "collectives/plan_algo.h"
@@ -16,6 +17,7 @@ typedef struct cell {
     weft_shape shape;
     weft_spec spec; /* the shape's */
     uint64_t graph; /* digest of the shape's, 0: none */
+    uint64_t cuts;  /* the same */
     weft_shared_plan *plan;
     uint64_t used; /* when, by count of uses */
 } cell;
@@ -74,13 +76,18 @@ static uint64_t graph_of(const weft_shape *s)
     return s->graph != NULL ? weft_topology_digest(s->graph) : 0;
 }
 
+static uint64_t cuts_of(const weft_shape *s)
+{
+    return s->cuts != NULL ? weft_hash64(s->cuts, ((size_t)s->size + 1) * sizeof(*s->cuts)) : 0;
+}
+
 static bool same(const cell *c, const weft_algo *algo, const weft_shape *s)
 {
     return c->algo == algo && c->shape.rank == s->rank && c->shape.size == s->size &&
            c->shape.count == s->count && c->shape.block == s->block &&
            c->shape.whole_blocks == s->whole_blocks && c->shape.root == s->root &&
            c->shape.ragged == s->ragged && c->shape.order == s->order && c->graph == graph_of(s) &&
-           same_spec(&c->spec, s->spec);
+           c->cuts == cuts_of(s) && same_spec(&c->spec, s->spec);
 }
 
 static int build(const weft_algo *algo, const weft_shape *shape, weft_shared_plan **ret)
@@ -124,8 +131,10 @@ int weft_plancache_get(weft_plancache *cache, const weft_algo *algo, const weft_
                              .shape = *shape,
                              .spec = *shape->spec,
                              .graph = graph_of(shape),
+                             .cuts = cuts_of(shape),
                              .plan = plan};
             oldest->shape.spec = &oldest->spec;
+            oldest->shape.cuts = NULL; /* the caller's */
             if (shape->file !=
                 NULL) { /* algo is a part of it: nothing else may come to lie there */
                 oldest->shape.file = weft_plan_algo_ref(shape->file);

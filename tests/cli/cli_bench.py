@@ -95,6 +95,8 @@ weft("bench", "alltoallv", "-n", 3, "--link", "mem", "--inplace", status=2, says
 weft("bench", "gather", "-n", 3, "--link", "mem", "--op", "max", status=2, says="reduces nothing")
 weft("bench", "alltoall", "-n", 3, "--link", "mem", "--root", "1", status=2, says="has no root")
 weft("bench", "reduce", "-n", 3, "--link", "mem", "--codec", "qsgd", status=2, says="goes with allreduce only")
+weft("bench", "allreduce", "-n", 2, "--link", "mem", "--regions", status=2, says="--regions goes with --algo oktopk")
+weft("bench", "allreduce", "-n", 3, "--link", "mem", "--regions", "--algo", "oktopk:every=2", "-b", "1K", "-e", "64K", "-i", 6, "--at-once", 2)
 
 # Sendrecv: each peer sends its vector once, long ones and to a single neighbour on both sides too; alone it copies.
 for peers, size in ((1, "1M"), (2, "1M"), (5, "300000")):

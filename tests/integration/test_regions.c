@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Regions that algorithm oktopk keeps: they even out who adds up what, select again by what has
+ * selected, lose no mass, and are refused where peers do not bring the same.
+ */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/cluster.h"
+
+enum { COUNT = 8000, K = 160, EVERY = 4, STEPS = 13 };
+#define ALGO "oktopk:every=4"
+#define CODEC "topk:k=160"
+
+/* Whole numbers, large in one eighth of the vector alone, in another place on each rank. */
+static void clustered(int rank, uint64_t step, float *in)
+{
+    for (size_t i = 0; i < COUNT; i++) {
+        const size_t mix = (i * 7919 + (size_t)rank * 104729 + step * 31) % 1009;
+        const bool large = i >= 6000 + 50 * (size_t)rank && i < 7000 + 50 * (size_t)rank;
+        in[i] = (float)mix - 504.0f + (large ? (mix % 2 ? 4000.0f : -4000.0f) : 0.0f);
+    }
+}
+
+/* One step. *ret_most: the bytes that the peer with the most has received. */
+static void step_once(member *me, uint64_t step, weft_regions *regions, float *residual,
+                      uint64_t *ret_most)
+{
+    static _Thread_local float in[COUNT], out[COUNT], other[COUNT];
+    static _Thread_local double before[COUNT], after[COUNT];
+    weft_receipt receipt = {.size = sizeof(receipt)};
+    const weft_coll_opts o = {.size = sizeof(o),
+                              .algo = ALGO,
+                              .codec = CODEC,
+                              .residual = residual,
+                              .receipt = &receipt,
+                              .regions = regions};
+    clustered(me->rank, step, in);
+    for (size_t i = 0; i < COUNT; i++) {
+        before[i] = (double)in[i] + (double)residual[i];
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    MUST_OK(me, weft_allreduce(me->group, before, before, COUNT, WEFT_F64, WEFT_SUM, NULL));
+    for (size_t i = 0; i < COUNT; i++) {
+        after[i] = (double)residual[i];
+    }
+    MUST_OK(me, weft_allreduce(me->group, after, after, COUNT, WEFT_F64, WEFT_SUM, NULL));
+    MUST_OK(me, weft_allreduce(me->group, out, other, COUNT, WEFT_F32, WEFT_MAX, NULL));
+    size_t won = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        won += out[i] != 0.0f;
+        MUST(me, before[i] == after[i] + (double)out[i],
+             "step %d element %zu: %g in, %g and %g out", (int)step, i, before[i], after[i],
+             (double)out[i]);
+        MUST(me, out[i] == other[i], "step %d element %zu: peers differ", (int)step, i);
+    }
+    MUST(me, won > 0 && won <= K + (size_t)me->size, "%zu of %d", won, K);
+    *ret_most = receipt.body_bytes_received;
+    MUST_OK(me, weft_allreduce(me->group, ret_most, ret_most, 1, WEFT_U64, WEFT_MAX, NULL));
+}
+
+static void balance_body(member *me)
+{
+    static _Thread_local float residual[COUNT];
+    uint64_t bytes = 0, even = 0, balanced = 0;
+    weft_regions *regions = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    memset(residual, 0, sizeof(residual));
+    for (uint64_t step = 0; step < STEPS; step++) {
+        step_once(me, step, regions, residual, &bytes);
+        even = step == 0 ? bytes : even;
+        balanced = step == 2 ? bytes : balanced; /* the first with cuts that were added up */
+    }
+    MUST(me, me->size < 3 || 4 * balanced < 3 * even, "P=%d: %d bytes at most, %d when cut evenly",
+         me->size, (int)balanced, (int)even);
+    weft_regions_reset(regions);
+    step_once(me, 0, regions, residual, &bytes);
+    MUST(me, me->size < 3 || bytes > balanced, "reset cuts evenly");
+    weft_regions_close(&regions);
+    weft_regions_close(&regions);
+}
+
+Test(regions, cuts_follow_what_is_selected_and_no_mass_is_lost)
+{
+    for (int size = 1; size <= 9; size++) {
+        cluster_run(CLUSTER_MEM, size, balance_body, NULL);
+    }
+}
+
+/* Another count or another algorithm begins anew or is refused; nothing is left behind. */
+static void reuse_body(member *me)
+{
+    static _Thread_local float in[COUNT], out[COUNT];
+    weft_regions *regions = NULL;
+    weft_request *first = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    weft_coll_opts o = {
+        .size = sizeof(o), .algo = "oktopk:every=1", .codec = CODEC, .regions = regions};
+    for (uint64_t step = 0; step < 6; step++) {
+        clustered(me->rank, step, in);
+        const size_t count = step == 3 ? 100 : step == 4 ? 0 : COUNT;
+        MUST_OK(me, weft_allreduce(me->group, in, out, count, WEFT_F32, WEFT_SUM, &o));
+    }
+    MUST_OK(me, weft_allreduce_start(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o, &first));
+    MUST_END(me, WEFT_EINVAL, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    MUST_OK(me, weft_wait(first, WEFT_FOREVER));
+    MUST_END(me, WEFT_EINVAL, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    weft_request_free(&first);
+    MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    o.algo = "gtopk_tree";
+    MUST_END(me, WEFT_EINVAL, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    weft_regions_close(&regions);
+}
+
+Test(regions, are_of_one_operation_at_a_time_and_of_oktopk)
+{
+    for (int size = 1; size <= 4; size++) {
+        cluster_run(CLUSTER_MEM, size, reuse_body, NULL);
+    }
+}
+
+/* Rank 1 has lost its regions, then brings none: all are told, and go on after a reset. */
+static void lost_body(member *me)
+{
+    static _Thread_local float in[COUNT], out[COUNT];
+    weft_regions *regions = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    weft_coll_opts o = {.size = sizeof(o), .algo = ALGO, .codec = CODEC, .regions = regions};
+    for (int call = 0; call < 8; call++) {
+        const bool lost = call >= 3 && call < 6;
+        if (lost && me->rank == 1) {
+            weft_regions_reset(regions);
+            o.regions = call == 5 ? NULL : regions;
+        }
+        clustered(me->rank, (uint64_t)call, in);
+        const int code = weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o);
+        MUST(me, code == (lost ? WEFT_EMISMATCH : WEFT_OK), "call %d: %s", call,
+             weft_status_name(code));
+        if (lost) {
+            MUST(me, strstr(weft_last_error()->message, "regions=") != NULL, "call %d: %s", call,
+                 weft_last_error()->message);
+        }
+        if (call == 5) {
+            o.regions = regions;
+            weft_regions_reset(regions);
+        }
+    }
+    weft_regions_close(&regions);
+}
+
+Test(regions, of_a_peer_that_lost_them_are_refused_by_all)
+{
+    cluster_run(CLUSTER_MEM, 3, lost_body, NULL);
+}
