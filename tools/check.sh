@@ -158,12 +158,15 @@ fuzz_codec() {
     fresh=build/fuzz/corpus/$name
     mkdir -p "$fresh"
     : >"build/fuzz/$name.log"
+    rm -f "build/fuzz/$name.status"
+    seed=$(date +%s)
     while [ "$bad" -eq 0 ] && [ "$reached" -lt "${FUZZ_INPUTS:-1000000}" ]; do
-        FUZZ_CODEC=$1 build/fuzz/tests/fuzz/fuzz_codec -entropic=0 -seed=$round -timeout=10 \
+        FUZZ_CODEC=$1 build/fuzz/tests/fuzz/fuzz_codec -entropic=0 -seed=$((seed + round)) -timeout=10 \
             -rss_limit_mb=2048 -runs=100000 -verbosity=0 -artifact_prefix="build/fuzz/crash-$name-" \
             "$fresh" tests/fuzz/corpus/codec </dev/null >"build/fuzz/$name.last" 2>&1 || bad=1
         more=$(sed -n 's/^\([0-9]*\) inputs reached the codec.*/\1/p' "build/fuzz/$name.last")
         [ "$bad" -ne 0 ] || [ "${more:-0}" -gt 0 ] || bad=1
+        echo "seed $((seed + round))" >>"build/fuzz/$name.log"
         cat "build/fuzz/$name.last" >>"build/fuzz/$name.log"
         reached=$((reached + ${more:-0})) round=$((round + 1))
     done

@@ -67,12 +67,12 @@ typedef struct weft_receipt {
     double error_norm; /**< and of what encoding changed in it */
 } weft_receipt;
 
-/** Options of one call. NULL, or zeroed with size set, means the defaults. */
 /**
  * What algorithm "oktopk" carries from one operation to the next: where the vector is cut, so that
  * every peer has as many of the selected elements to add up, and from which magnitude on this peer
  * selects. Of one tensor, of one operation at a time, until its request is freed; the caller's,
- * like a residual.
+ * like a residual. An operation of another count, or of a group of another size, begins anew with
+ * it.
  *
  * All peers pass theirs to the same operations, from the first on: an operation to which peers
  * bring regions that differ fails on all, with EMISMATCH. After a failure all begin anew with
@@ -81,9 +81,12 @@ typedef struct weft_receipt {
 typedef struct weft_regions weft_regions;
 /** @return 0, WEFT_ENOMEM. */
 WEFT_API int weft_regions_open(weft_regions **ret);
-WEFT_API void weft_regions_reset(weft_regions *regions);
-WEFT_API void weft_regions_close(weft_regions **regions); /**< NULL-safe */
+/** As after opening. @return 0, WEFT_EINVAL an operation has them. */
+WEFT_API int weft_regions_reset(weft_regions *regions);
+/** Sets *regions to NULL; NULL-safe. An operation that has them keeps what it needs. */
+WEFT_API void weft_regions_close(weft_regions **regions);
 
+/** Options of one call. NULL, or zeroed with size set, means the defaults. */
 typedef struct weft_coll_opts {
     size_t size;       /**< sizeof(weft_coll_opts) */
     const char *algo;  /**< algorithm SPEC, "ring", or "plan:path=FILE" for a plan of your own
@@ -118,10 +121,10 @@ typedef struct weft_coll_opts {
     float *owned;             /**< out, count floats, written where this peer owns a span: the
                                    exact sum (mean) there, before carry and reply; of scatter;
                                    NULL: not wanted */
-    weft_regions *regions; /**< in/out, of algorithm oktopk: how it cuts and selects; NULL: evenly,
-                                exactly */
     const weft_user_op *user_op; /**< what WEFT_USER means, copied by the call; NULL with any other
                                       operation */
+    weft_regions *regions;       /**< in/out, of algorithm oktopk; NULL: it cuts evenly and selects
+                                      exactly */
 } weft_coll_opts;
 
 /**

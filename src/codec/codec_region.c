@@ -4,6 +4,7 @@
  */
 #include "codec/codec_region.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "base/status.h"
 #include "codec/selection.h"
 
-enum { SHORT = 4 }; /* a quarter fewer than k are too few to go on with the same magnitude */
+enum { SHORT = 4 }; /* a quarter fewer than were found exactly: the magnitude is no good any more */
 
 typedef struct region {
     weft_selection whole; /* of the vector that was selected from */
@@ -20,9 +21,10 @@ typedef struct region {
     bool made;
     weft_regions *kept; /* NULL: nothing is */
     bool exact, agrees; /* this operation selects exactly; has peers agree where to cut */
-    bool anew;          /* it has selected exactly: least and bound are to be kept */
+    bool anew;          /* it has selected exactly: what that found is to be kept */
     float least;
-    double *bound, *sum; /* size - 1 each */
+    double *bound;     /* size - 1, then those of this operation's exact selection */
+    const double *sum; /* the request's */
 } region;
 
 static weft_pairs_coding coding_of(const weft_codec *c, const weft_stretch *s)
@@ -70,8 +72,8 @@ static int choose(region *r, const weft_codec *c, const weft_draw *draw, const v
     r->whole = weft_selection_of_topk(c, s->lane_count);
     r->whole.least = r->exact ? 0 : r->kept->least;
     int code = weft_selection_select(&r->whole, draw, lane, &all, &r->chosen);
-    const size_t enough = r->whole.coding.most - r->whole.coding.most / SHORT;
-    if (code == WEFT_OK && r->whole.least > 0 && r->chosen.count < enough) {
+    if (code == WEFT_OK && r->whole.least > 0 &&
+        r->chosen.count < r->kept->found - r->kept->found / SHORT) {
         r->whole.least = 0;
         r->chosen.count = 0;
         code = weft_selection_select(&r->whole, draw, lane, &all, &r->chosen);
@@ -120,10 +122,11 @@ static void succeeded(weft_codec *c)
     weft_regions *kept = r->kept;
     if (!kept)
         return;
-    if (r->agrees)
+    if (r->sum)
         weft_regions_cut(kept, r->sum);
     if (r->anew) {
         kept->least = r->least;
+        kept->found = r->chosen.count;
         memcpy(kept->bound, r->bound, ((size_t)kept->size - 1) * sizeof(*kept->bound));
     }
     kept->done++;
@@ -132,8 +135,7 @@ static void succeeded(weft_codec *c)
 static void close(weft_codec *c)
 {
     region *r = c->extra;
-    if (r->kept)
-        r->kept->busy = false;
+    weft_regions_drop(r->kept);
     weft_pairs_free(&r->chosen);
     weft_free(r->bound);
 }
@@ -163,36 +165,40 @@ bool weft_codec_has_regions(const weft_codec *base)
     return base->type == &weft_codec_topk;
 }
 
-double *weft_codec_region_bounds(weft_codec *c)
+int weft_codec_region_bounds(weft_codec *c, double **ret)
 {
     region *r = c->type == &type ? c->extra : NULL;
-    return r && r->agrees ? r->sum : NULL;
+    *ret = NULL;
+    if (!r || !r->agrees)
+        return WEFT_OK;
+    const size_t bytes = ((size_t)r->kept->size - 1) * sizeof(**ret);
+    *ret = weft_alloc(bytes);
+    if (!*ret)
+        return weft_fail(WEFT_ENOMEM, "codec %s: out of memory", c->text);
+    memcpy(*ret, r->kept->bound, bytes);
+    r->sum = *ret;
+    return WEFT_OK;
 }
 
 int weft_codec_region(weft_codec **ret, const weft_codec *base, weft_regions *kept, unsigned every)
 {
-    const size_t bounds = kept ? (size_t)kept->size : 1;
     weft_codec *c = weft_calloc(1, sizeof(*c));
     region *r = weft_calloc(1, sizeof(*r));
-    double *both = weft_calloc(2 * bounds, sizeof(*both));
-    if (!c || !r || !both) {
+    double *own = weft_calloc(kept ? (size_t)kept->size : 1, sizeof(*own));
+    assert(weft_codec_has_regions(base));
+    if (!c || !r || !own) {
         weft_free(c);
         weft_free(r);
-        weft_free(both);
+        weft_free(own);
         return weft_fail(WEFT_ENOMEM, "codec %s: out of memory", base->text);
     }
     *c = *base;
     c->type = &type;
     c->extra = r;
-    *r = (region){.kept = kept,
+    *r = (region){.kept = weft_regions_hold(kept),
                   .exact = !kept || weft_regions_selects(kept, every),
                   .agrees = kept && weft_regions_agrees(kept, every),
-                  .bound = both,
-                  .sum = both + bounds};
-    if (r->agrees)
-        memcpy(r->sum, kept->bound, (bounds - 1) * sizeof(*r->sum));
-    if (kept)
-        kept->busy = true;
+                  .bound = own};
     *ret = c;
     return WEFT_OK;
 }

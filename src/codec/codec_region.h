@@ -14,12 +14,14 @@
 #include "codec/regions.h"
 
 bool weft_codec_has_regions(const weft_codec *base); /* it is topk */
-/* base: one that has regions. kept, which has been fitted and is the instance's until it is closed:
+/* base: one that has regions. kept, which has been fitted and is held until the instance is closed:
  * what it selects by, and gets when the operation has succeeded, every so many of which the
  * selection is exact; NULL: each is. 0, WEFT_ENOMEM. */
 int weft_codec_region(weft_codec **ret, const weft_codec *base, weft_regions *kept, unsigned every);
-/* Where all peers are to add up where each would cut; NULL: not in this operation. */
-double *weft_codec_region_bounds(weft_codec *c);
+/* Are peers to add up, in this operation, where each would cut? *ret: the caller's from now on, for
+ * as long as the instance may succeed, size - 1 numbers that are to be replaced by the sums; NULL:
+ * no. 0, WEFT_ENOMEM. */
+int weft_codec_region_bounds(weft_codec *c, double **ret);
 /* Pairs that base selects of count elements, at most. */
 size_t weft_codec_region_most(const weft_codec *base, size_t count);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocks and their scales: measured, rounded up, sent, and what they mean for the variance. */
-#include <assert.h>
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>

@@ -14,38 +14,75 @@ int weft_regions_open(weft_regions **ret)
     weft_regions *r = weft_calloc(1, sizeof(*r));
     if (!r)
         return weft_fail(WEFT_ENOMEM, "out of memory for regions");
+    atomic_init(&r->refs, 1);
     *ret = r;
     return WEFT_OK;
 }
 
-void weft_regions_reset(weft_regions *regions)
+static void clear(weft_regions *r)
 {
-    weft_free(regions->cut);
-    weft_free(regions->bound);
-    *regions = (weft_regions){.busy = regions->busy};
+    weft_free(r->cut);
+    weft_free(r->bound);
+    r->cut = NULL;
+    r->bound = NULL;
+    r->count = 0;
+    r->size = 0;
+    r->done = 0;
+    r->least = 0;
+    r->found = 0;
+}
+
+static int must_be_idle(weft_regions *r)
+{
+    return atomic_load(&r->refs) == 1
+               ? WEFT_OK
+               : weft_fail(WEFT_EINVAL,
+                           "regions: an operation, whose request is not freed, has them");
+}
+
+int weft_regions_reset(weft_regions *regions)
+{
+    const int code = must_be_idle(regions);
+    if (code == WEFT_OK)
+        clear(regions);
+    return code;
+}
+
+weft_regions *weft_regions_hold(weft_regions *r)
+{
+    if (r)
+        atomic_fetch_add(&r->refs, 1);
+    return r;
+}
+
+void weft_regions_drop(weft_regions *r)
+{
+    if (r && atomic_fetch_sub(&r->refs, 1) == 1) {
+        clear(r);
+        weft_free(r);
+    }
 }
 
 void weft_regions_close(weft_regions **regions)
 {
-    if (!*regions)
+    if (!regions)
         return;
-    weft_regions_reset(*regions);
-    weft_free(*regions);
+    weft_regions_drop(*regions);
     *regions = NULL;
 }
 
 int weft_regions_fit(weft_regions *r, uint64_t count, int size)
 {
-    if (r->busy)
-        return weft_fail(WEFT_EINVAL,
-                         "regions: another operation, whose request is not freed, has them");
+    const int code = must_be_idle(r);
+    if (code != WEFT_OK)
+        return code;
     if (r->size == size && r->count == count)
         return WEFT_OK;
-    weft_regions_reset(r);
+    clear(r);
     r->cut = weft_calloc((size_t)size + 1, sizeof(*r->cut));
     r->bound = weft_calloc((size_t)size, sizeof(*r->bound));
     if (!r->cut || !r->bound) {
-        weft_regions_reset(r);
+        clear(r);
         return weft_fail(WEFT_ENOMEM, "out of memory for %d regions", size);
     }
     r->count = count;

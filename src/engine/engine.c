@@ -166,10 +166,12 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
     }
     stand_in->abandoned = true;
     stand_in->plan = weft_shared_plan_ref(r->plan);
-    stand_in->before = r->before; /* which runs on, with its scales */
+    stand_in->before = r->before; /* which runs on, with what it works on */
     stand_in->scales = r->scales;
+    stand_in->bounds = r->bounds;
     r->before = NULL;
     r->scales = NULL;
+    r->bounds = NULL;
     stand_in->problem = *why;
     stand_in->next = r->next;
     *at = stand_in;

@@ -209,7 +209,7 @@ static void settle(const weft_engine *e, const weft_operation *op)
     if (op->news != NULL) {
         weft_kernel_axpy(r->reply_memory, r->reply_alpha, op->news, (size_t)r->count);
     }
-    if (r->receipt != NULL && r->before != NULL) { /* what it took to agree on scales */
+    if (r->receipt != NULL && r->before != NULL) { /* what it took to agree */
         const weft_receipt *first = &r->before->result;
         r->result.body_bytes_sent += first->body_bytes_sent;
         r->result.body_bytes_received += first->body_bytes_received;

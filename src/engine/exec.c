@@ -305,8 +305,9 @@ static weft_exec at_step(weft_engine *e, weft_operation *op, weft_lane *lane, co
                    .slot = &lane->slots[step->slot],
                    .span = span_of(op->request, lane->index, plan, step)};
     x.stretch = stretch_of(op->request, lane->index, plan, step, &x.span);
-    if (!step->raw && !op->request->requantizes)
+    if (!step->raw && !op->request->requantizes) {
         x.stretch.measured = &lane->measured;
+    }
     return x;
 }
 

@@ -31,6 +31,7 @@ void weft_request_discard(weft_request *r)
         weft_codec_close(&r->reply);
         weft_request_discard(r->before);
         weft_free(r->scales);
+        weft_free(r->bounds);
         weft_free(r->zeros);
         weft_shared_plan_unref(r->plan);
         weft_shared_plan_unref(r->tail);

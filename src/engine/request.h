@@ -78,7 +78,8 @@ struct weft_request {
     float reply_alpha;
     float *zeros;         /* owned; goes in instead of the input, which is not finite; else NULL */
     weft_request *before; /* owned; this one waits for its end, and fails with it. NULL: none */
-    uint64_t regions; /* digest of where the vector is cut, where peers agree on that; else 0 */
+    uint64_t regions;     /* digest of where the vector is cut, where peers agree on that; else 0 */
+    double *bounds;       /* owned; of regions: what `before` adds up */
     float *scales;        /* owned; of the codec: what `before` agrees on */
     uint64_t draw;        /* 0: the operation's number */
     uint32_t tensor;

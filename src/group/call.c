@@ -168,15 +168,15 @@ static void hand_over(weft_coding *k, weft_request *r)
     k->scales = NULL;
 }
 
-/* Peers add up where each would cut, before or beside the operation: it is of use to later ones. */
-static int agree_on_regions(weft_group *g, const weft_coll_opts *o, double *bounds, weft_request *r)
+/* Peers add up where each would cut, before the operation, though only later ones cut there. */
+static int agree_on_regions(weft_group *g, const weft_coll_opts *o, weft_request *r)
 {
     const weft_coll_opts plain = {
         .size = sizeof(plain), .algo = "auto", .timeout_ms = o->timeout_ms};
     const weft_call sum = {.coll = WEFT_COLL_ALLREDUCE,
                            .serves = "regions",
-                           .in = bounds,
-                           .out = bounds,
+                           .in = r->bounds,
+                           .out = r->bounds,
                            .count = (size_t)g->size - 1,
                            .dtype = WEFT_F64,
                            .op = WEFT_SUM,
@@ -250,8 +250,10 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
     if (rc == WEFT_OK && r->scales != NULL) {
         rc = agree_on_scales(g, c, o, k, r);
     }
-    double *const bounds = o->regions != NULL ? weft_codec_region_bounds(r->codec) : NULL;
-    return rc == WEFT_OK && bounds != NULL ? agree_on_regions(g, o, bounds, r) : rc;
+    if (rc == WEFT_OK && o->regions != NULL) {
+        rc = weft_codec_region_bounds(r->codec, &r->bounds);
+    }
+    return rc == WEFT_OK && r->bounds != NULL ? agree_on_regions(g, o, r) : rc;
 }
 
 static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o, weft_request *r)

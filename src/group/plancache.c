@@ -156,6 +156,7 @@ static bool same_choice(const chosen *p, const char *spec, const weft_choice *c)
     return k->coll == c->coll && k->size == c->size && k->count == c->count &&
            k->element_bytes == c->element_bytes && k->encoded_bytes == c->encoded_bytes &&
            k->reply_bytes == c->reply_bytes && k->levels == c->levels && k->signs == c->signs &&
+           k->adds_pairs == c->adds_pairs && k->cuts_pairs == c->cuts_pairs &&
            k->reply_asked == c->reply_asked && k->fidelity == c->fidelity &&
            k->traits == c->traits && k->ordered == c->ordered && k->ragged == c->ragged &&
            k->root == c->root && k->graph == c->graph && strcmp(p->spec, spec) == 0;

@@ -5,8 +5,8 @@
  * Input: a head of HEAD bytes (what to do; 0 for a vote, else the row of the table and one; two
  * bytes for each of eight parameters; lane, offset, count), then either an encoding, or floats that
  * are encoded and then damaged where the rest says: so that fuzzing gets past the first checks at
- * once. codec_seeds.py writes seeds. FUZZ_CODEC (a row's name, or "vote") keeps to one codec, and
- * tells at the end how many inputs reached it.
+ * once. codec_seeds.py writes seeds. FUZZ_CODEC (a row's name, or "vote") has libFuzzer write that
+ * codec into every input it makes, and tells at the end how many of those reached it.
  */
 #include <math.h>
 #include <stdint.h>
@@ -20,6 +20,9 @@
 #include <weft/status.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned int seed);
+/* libFuzzer's; replay_main.c has none. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most) __attribute__((weak));
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { HEAD = 24, PARAMS_AT = 2, PARAMS = 8, LANE_AT = 18, LANE_MOST = 600, UNTOUCHED = 0x5a };
@@ -28,6 +31,7 @@ enum { AUTO = 0xffff }; /* of a parameter that may be "auto" */
 enum { ANY = -2, VOTE = -1 };
 
 static int only = ANY; /* the one row to fuzz */
+static bool fresh;     /* the next input was just made, and is not of the corpus */
 static unsigned long encodings, bytes_only;
 
 #define MUST(condition)                                                                            \
@@ -97,7 +101,7 @@ static weft_codec *make(const uint8_t *head)
     int rows = 0;
     while (weft_codec_type_at(rows))
         rows++;
-    const int row = only != ANY ? only : head[1] % (rows + 1) - 1;
+    const int row = head[1] % (rows + 1) - 1;
     if (row == VOTE) {
         const weft_draw draw = {.seed = 1};
         const unsigned peers = u16(head + PARAMS_AT), ties = u16(head + PARAMS_AT + 2) % 4;
@@ -231,7 +235,7 @@ static void encode_damage_decode(const weft_codec *c, const weft_stretch *s, con
 
 static void tell(void)
 {
-    fprintf(stderr, "%lu inputs reached the codec, %lu of them damaged encodings\n",
+    fprintf(stderr, "%lu inputs reached the codec, %lu of them to be encoded and damaged\n",
             encodings + bytes_only, encodings);
 }
 
@@ -252,17 +256,29 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return atexit(tell);
 }
 
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned int seed)
+{
+    size_t len = LLVMFuzzerMutate(data, size, most);
+    (void)seed;
+    if (only != ANY && len > 1)
+        data[1] = (uint8_t)(only + 1);
+    fresh = true;
+    return len;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    const bool counts = fresh;
+    fresh = false;
     weft_codec *c = size < HEAD ? NULL : make(data);
     if (!c)
         return 0;
     const weft_stretch s = span_of(c, data);
     if (data[0] & ENCODE) {
-        encodings++;
+        encodings += counts;
         encode_damage_decode(c, &s, data + HEAD, size - HEAD);
     } else {
-        bytes_only++;
+        bytes_only += counts;
         decode(c, &s, data + HEAD, size - HEAD);
     }
     weft_codec_close(&c);

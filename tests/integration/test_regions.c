@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/cluster.h"
 
@@ -75,7 +76,7 @@ static void balance_body(member *me)
     }
     MUST(me, me->size < 3 || 4 * balanced < 3 * even, "P=%d: %d bytes at most, %d when cut evenly",
          me->size, (int)balanced, (int)even);
-    weft_regions_reset(regions);
+    MUST_OK(me, weft_regions_reset(regions));
     step_once(me, 0, regions, residual, &bytes);
     MUST(me, me->size < 3 || bytes > balanced, "reset cuts evenly");
     weft_regions_close(&regions);
@@ -121,30 +122,62 @@ Test(regions, are_of_one_operation_at_a_time_and_of_oktopk)
     }
 }
 
-/* Rank 1 has lost its regions, then brings none: all are told, and go on after a reset. */
+/* What selected selects again; where a quarter fewer are as large, selection is exact. */
+static void again_body(member *me)
+{
+    static _Thread_local float in[COUNT], out[COUNT], own[COUNT];
+    static const size_t large[] = {K, 130, 100, 130}, selected[] = {K, 130, K, K};
+    weft_regions *regions = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    const weft_coll_opts o = {
+        .size = sizeof(o), .algo = ALGO, .codec = CODEC, .own = own, .regions = regions};
+    for (size_t step = 0; step < sizeof(large) / sizeof(large[0]); step++) {
+        size_t nonzero = 0;
+        for (size_t i = 0; i < COUNT; i++) {
+            in[i] = i % 50 == 7 && i / 50 < large[step] ? 1000.0f : (float)(i % 31 + 1);
+        }
+        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+        for (size_t i = 0; i < COUNT; i++) {
+            nonzero += own[i] != 0.0f;
+        }
+        MUST(me, nonzero == selected[step], "step %d: %zu selected", (int)step, nonzero);
+    }
+    weft_regions_close(&regions);
+}
+
+Test(regions, select_again_by_what_has_selected)
+{
+    for (int size = 1; size <= 3; size++) {
+        cluster_run(CLUSTER_MEM, size, again_body, NULL);
+    }
+}
+
+/* Rank 1 has lost its regions from this call on, where the others add up cuts or do not, then
+ * brings none: all are told, and go on after a reset. */
 static void lost_body(member *me)
 {
     static _Thread_local float in[COUNT], out[COUNT];
+    const int from = *(const int *)me->user;
     weft_regions *regions = NULL;
     MUST_OK(me, weft_regions_open(&regions));
     weft_coll_opts o = {.size = sizeof(o), .algo = ALGO, .codec = CODEC, .regions = regions};
     for (int call = 0; call < 8; call++) {
-        const bool lost = call >= 3 && call < 6;
+        const bool lost = call >= from && call < from + 3;
         if (lost && me->rank == 1) {
-            weft_regions_reset(regions);
-            o.regions = call == 5 ? NULL : regions;
+            MUST_OK(me, weft_regions_reset(regions));
+            o.regions = call == from + 2 ? NULL : regions;
         }
         clustered(me->rank, (uint64_t)call, in);
         const int code = weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o);
         MUST(me, code == (lost ? WEFT_EMISMATCH : WEFT_OK), "call %d: %s", call,
              weft_status_name(code));
         if (lost) {
-            MUST(me, strstr(weft_last_error()->message, "regions=") != NULL, "call %d: %s", call,
+            MUST(me, strstr(weft_last_error()->message, "regions") != NULL, "call %d: %s", call,
                  weft_last_error()->message);
         }
-        if (call == 5) {
+        if (call == from + 2) {
             o.regions = regions;
-            weft_regions_reset(regions);
+            MUST_OK(me, weft_regions_reset(regions));
         }
     }
     weft_regions_close(&regions);
@@ -152,5 +185,44 @@ static void lost_body(member *me)
 
 Test(regions, of_a_peer_that_lost_them_are_refused_by_all)
 {
-    cluster_run(CLUSTER_MEM, 3, lost_body, NULL);
+    for (int from = 1; from <= 4; from++) {
+        cluster_run(CLUSTER_MEM, 3, lost_body, &from);
+    }
+}
+
+/* The second operation, before which cuts are added up, is given up while a peer is late. */
+static void given_up_body(member *me)
+{
+    static _Thread_local float in[COUNT], out[COUNT];
+    weft_regions *regions = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    const weft_coll_opts o = {.size = sizeof(o), .algo = ALGO, .codec = CODEC, .regions = regions};
+    clustered(me->rank, 0, in);
+    for (int round = 0; round < 3; round++) {
+        weft_request *second = NULL;
+        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+        if (me->rank == 1) {
+            usleep(30000);
+        }
+        MUST_OK(me,
+                weft_allreduce_start(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o, &second));
+        MUST_END(me, WEFT_EINVAL, weft_regions_reset(regions));
+        if (me->rank == 0) {
+            weft_request_free(&second);
+        } else {
+            MUST_END(me, WEFT_ECANCELED, weft_wait(second, WEFT_FOREVER));
+            weft_request_free(&second);
+        }
+        if (round == 1) { /* while what it worked on may still be in use */
+            weft_regions_close(&regions);
+            break;
+        }
+        MUST_OK(me, weft_regions_reset(regions));
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, NULL));
+}
+
+Test(regions, outlive_an_operation_that_is_given_up)
+{
+    cluster_run(CLUSTER_MEM, 3, given_up_body, NULL);
 }

@@ -86,6 +86,7 @@ int main(int argc, char **argv)
 {
     (void)mallopt(M_MMAP_THRESHOLD, 32 << 20); /* as the program weft does */
     (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
+    (void)mallopt(M_TOP_PAD, 4 << 20);
     const int repeats = argc > 1 ? atoi(argv[1]) : 11;
     const char *part = argc > 2 ? argv[2] : "";
     float *v = malloc(SPEED_COUNT * sizeof(float));

@@ -32,6 +32,11 @@ static weft_choice random_choice(weft_rng *rng, const weft_topology *graph)
         c.traits = WEFT_CODEC_UNBIASED;
         c.encoded_bytes = weft_rng_below(rng, 2) == 0 ? 0.5 : 0.25;
     }
+    if (weft_rng_below(rng, 4) == 0) {
+        c.traits = WEFT_CODEC_WHOLE | WEFT_CODEC_COMBINES | WEFT_CODEC_SELECTS;
+        c.adds_pairs = weft_rng_below(rng, 2) == 0;
+        c.cuts_pairs = weft_rng_below(rng, 2) == 0;
+    }
     c.ordered = weft_rng_below(rng, 4) == 0;
     c.ragged = c.coll == WEFT_COLL_GATHER && weft_rng_below(rng, 2) == 0;
     c.graph = c.size == 8 && weft_rng_below(rng, 4) == 0 ? graph : NULL;
@@ -40,7 +45,8 @@ static weft_choice random_choice(weft_rng *rng, const weft_topology *graph)
 
 Test(plancache, remembers_what_would_be_chosen_anew)
 {
-    static const char *const specs[] = {NULL, "auto", "flat", "tree:arity=3", "binomial", "ring"};
+    static const char *const specs[] = {NULL,       "auto", "flat",       "tree:arity=3",
+                                        "binomial", "ring", "gtopk_tree", "oktopk"};
     weft_plancache *cache = opened();
     weft_topology *graph = NULL;
     weft_rng rng = {.state = 20261126};
@@ -48,7 +54,7 @@ Test(plancache, remembers_what_would_be_chosen_anew)
     cr_assert_eq(weft_topology_open(&graph, "ring", 8), 0, "%s", weft_last_error()->message);
     for (int i = 0; i < 20000; i++) {
         const weft_choice c = random_choice(&rng, graph);
-        const char *spec = specs[weft_rng_below(&rng, 6)];
+        const char *spec = specs[weft_rng_below(&rng, 8)];
         weft_pick anew = {0}, kept = {0};
         const int expected = weft_algo_select(spec, &c, &anew);
         const int got = weft_plancache_pick(cache, spec, &c, &kept);
