@@ -9,6 +9,7 @@
 
 enum {
     BATCH = WEFT_LEVELS_BATCH,
+    AHEAD = 2048,  /* elements that are fetched before the block they are in */
     FUSED = 256,   /* elements of a block from which drawing and rounding in one is faster */
     HALF = 0x8000, /* of a step, in place of random bits: rounds to the nearest level */
 };
@@ -187,7 +188,10 @@ void weft_dequantize(const weft_dequantizer *z, size_t done, size_t count, bool 
         const size_t block = (at + i) / size, end = (block + 1) * size - at;
         const size_t n = (end < count ? end : count) - i;
         const float step = z->scale(z, block) / (float)z->q->levels;
+        const size_t behind = count - i - n;
         float *to = (float *)(out + done + i);
+        if (add)
+            fetch(out + done + i + n, behind < AHEAD ? behind : AHEAD);
         if (wide)
             (add ? weft_kernel_add16 : weft_kernel_values16)((const uint16_t *)in + i, n, top, step,
                                                              to);
