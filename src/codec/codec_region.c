@@ -57,9 +57,10 @@ static void learn(region *r)
     r->least = p->count > 0 ? FLT_MAX : 0;
     for (size_t i = 0; i < p->count; i++)
         r->least = fminf(r->least, fabsf(p->value[i]));
-    for (size_t i = 1; i < parts; i++)
-        r->bound[i - 1] =
-            p->count >= parts ? (double)p->index[p->count * i / parts] : (double)r->kept->cut[i];
+    for (size_t i = 1; i < parts; i++) {
+        const uint64_t at = p->count >= parts ? p->index[p->count * i / parts] : r->kept->cut[i];
+        r->bound[i - 1] = (double)at;
+    }
 }
 
 static int choose(region *r, const weft_codec *c, const weft_draw *draw, const void *lane,
