@@ -26,7 +26,8 @@ static void check_cuts(const weft_regions *r)
 
 Test(codec_region, cuts_are_in_order_whatever_the_sums_are)
 {
-    static const double odd[] = {NAN, INFINITY, -INFINITY, -1e300, 1e300, 0, -0.0, 1e6, 17};
+    static const double odd[] = {
+        (double)NAN, (double)INFINITY, -(double)INFINITY, -1e300, 1e300, 0, -0.0, 1e6, 17};
     weft_rng rng = {.state = 5};
     for (int round = 0; round < 3000; round++) {
         const int size = 1 + (int)weft_rng_below(&rng, 9);
