@@ -200,9 +200,14 @@ static void unexpected_body(member *me)
         for (uint32_t t = 0; t < MANY; t++) {
             MUST_OK(me, weft_send_start(me->group, v, WORDS, WEFT_U32, 1, t, NULL, &r[t]));
         }
-        (void)weft_wait(r[MANY - 1], 200);
-        for (uint32_t t = 0; t < MANY; t++) {
-            through += weft_test(r[t]) == WEFT_OK;
+        /* As many as ever get through, however slow the machine is; then once more. */
+        for (int enough = 0, round = 0; enough < 2 && round < 100; round++) {
+            (void)weft_wait(r[MANY - 1], 200);
+            through = 0;
+            for (uint32_t t = 0; t < MANY; t++) {
+                through += weft_test(r[t]) == WEFT_OK;
+            }
+            enough += through > 30;
         }
         MUST(me, through > 30 && through < 100, "%d of %d sends are through", through, MANY);
         gate_open(&f->sent, 1);
