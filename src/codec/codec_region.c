@@ -127,6 +127,7 @@ static void succeeded(weft_codec *c)
         weft_regions_cut(kept, r->sum);
     if (r->anew) {
         kept->least = r->least;
+        kept->most = r->whole.coding.most;
         kept->found = r->chosen.count;
         memcpy(kept->bound, r->bound, ((size_t)kept->size - 1) * sizeof(*kept->bound));
     }
@@ -197,7 +198,8 @@ int weft_codec_region(weft_codec **ret, const weft_codec *base, weft_regions *ke
     c->type = &type;
     c->extra = r;
     *r = (region){.kept = weft_regions_hold(kept),
-                  .exact = !kept || weft_regions_selects(kept, every),
+                  .exact = !kept || weft_regions_selects(kept, every) ||
+                           kept->most != weft_codec_region_most(base, (size_t)kept->count),
                   .agrees = kept && weft_regions_agrees(kept, every),
                   .bound = own};
     *ret = c;

@@ -29,6 +29,7 @@ static void clear(weft_regions *r)
     r->size = 0;
     r->done = 0;
     r->least = 0;
+    r->most = 0;
     r->found = 0;
 }
 

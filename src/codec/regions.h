@@ -24,6 +24,7 @@ struct weft_regions {
     uint64_t *cut;   /* size + 1: the first element of each, and count */
     double *bound;   /* size - 1: where this peer's last exact selection would be cut */
     float least;     /* of that selection; 0: of nothing */
+    size_t most;     /* pairs that were asked of it */
     size_t found;    /* by it */
     atomic_int refs; /* the caller, and an operation until its request is freed */
 };

@@ -167,7 +167,12 @@ static int split(weft_coding *k, int size, uint64_t count, weft_regions *kept, u
 
     most = weft_codec_region_most(k->codec, (size_t)count);
     each = most / (size_t)size + (most % (size_t)size != 0);
-    snprintf(spec, sizeof spec, "topk:k=%zu", each > 0 ? each : 1);
+    /* A share of the k where cuts follow what is selected, else a share of the span. */
+    if (kept && most < count)
+        snprintf(spec, sizeof spec, "topk:k=%zu", each > 0 ? each : 1);
+    else
+        snprintf(spec, sizeof spec, "topk:density=%.17g",
+                 most < count ? (double)most / (double)count : 1.0);
     if ((rc = weft_codec_region(&regions, k->codec, kept, every)))
         return rc;
     weft_codec_close(&k->codec);

@@ -200,7 +200,7 @@ static void settle(const weft_engine *e, const weft_operation *op)
     if (r->residual != NULL && r->count > 0) {
         memcpy(r->residual, op->acc, (size_t)r->count * sizeof(float));
     }
-    if (op->warm != NULL) {
+    if (op->warm != NULL && (r->zeros == NULL || r->residual != NULL)) { /* zeros teach nothing */
         memcpy(r->warm, op->warm, state_of(r) * sizeof(float));
     }
     if (r->codec->type->succeeded != NULL) {

@@ -230,9 +230,16 @@ static int pack(weft_exec *x)
     size_t len = 0;
     const char *from = r->requantizes ? weft_exec_in(x) : weft_exec_lane(x);
     int rc = WEFT_OK;
-    if (r->zeros != NULL && x->op->acc == NULL && c->type->abstain != NULL) {
+    if (r->zeros != NULL && c->type->abstain != NULL) { /* nothing of it is contributed, or lost */
         c->type->abstain(weft_exec_body(m), &len);
-    } else if (x->op->warm != NULL) {
+        m->len = WEFT_FRAME_HEADER + len;
+        r->result.encoded_bytes += len;
+        if (x->op->own != NULL && x->span.count > 0) {
+            memset(x->op->own + weft_exec_at(x), 0, x->span.count * sizeof(float));
+        }
+        return weft_exec_sent(x);
+    }
+    if (x->op->warm != NULL) {
         rc = c->type->encode_warm(c, &draw, from, &x->stretch, r->warm, x->op->warm,
                                   weft_exec_body(m), weft_exec_length(m), &len);
     } else {

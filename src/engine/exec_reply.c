@@ -60,6 +60,39 @@ static const void *source(const weft_exec *x)
     return out;
 }
 
+/* Does the owner's residual take in what encoding the reply loses? Where a memory or a carry has
+ * that, or it returns to who sent it, not. */
+static bool keeps_loss(const weft_exec *x)
+{
+    const weft_request *r = x->op->request;
+    return x->op->acc != NULL && x->op->news == NULL && r->reply_carry == NULL && !r->returns &&
+           !weft_exec_lossless(r->reply) && x->span.count > 0;
+}
+
+/* The reply as all others decode it, in place of the sum. */
+static int decode_lossy(const weft_exec *x)
+{
+    const weft_request *r = x->op->request;
+    const size_t count = x->span.count;
+    if (!keeps_loss(x)) {
+        return decode(x, x->slot);
+    }
+    weft_message *sum = weft_message_new(x->engine->pool, count * sizeof(float));
+    if (sum == NULL) {
+        return weft_exec_no_memory();
+    }
+    float *lost = (float *)(void *)weft_exec_body(sum);
+    memcpy(lost, weft_exec_out(x), count * sizeof(float));
+    const int rc = decode(x, x->slot);
+    if (rc == WEFT_OK) { /* of a mean each peer's part counts once in so many */
+        const float whole = r->op == WEFT_MEAN ? (float)x->op->context->size : 1.0f;
+        weft_kernel_sub(lost, lost, (const float *)(const void *)weft_exec_out(x), count);
+        weft_kernel_axpy(x->op->acc + weft_exec_at(x), whole, lost, count);
+    }
+    weft_message_unref(sum);
+    return rc;
+}
+
 int weft_exec_reply(weft_exec *x)
 {
     const weft_request *r = x->op->request;
@@ -77,7 +110,7 @@ int weft_exec_reply(weft_exec *x)
                              weft_exec_length(m), &len);
     if (rc == WEFT_OK) {
         m->len = WEFT_FRAME_HEADER + len;
-        rc = weft_exec_lossless(c) ? WEFT_OK : decode(x, x->slot);
+        rc = weft_exec_lossless(c) ? WEFT_OK : decode_lossy(x);
     }
     return rc;
 }

@@ -50,7 +50,7 @@ static int check_regions(const weft_call *c, const weft_coll_opts *o, const weft
 
 /* What the algorithm does with the input besides the sum must fit what else is asked for. */
 static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_coding *k,
-                        const weft_pick *pick)
+                        const weft_pick *pick, bool signs)
 {
     const bool replies = (pick->algo->traits & WEFT_ALGO_REPLIES) != 0;
     const bool votes = (pick->algo->needs & WEFT_NEEDS_SIGNS) != 0;
@@ -67,6 +67,11 @@ static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_
         return weft_fail(WEFT_EINVAL,
                          "%s: own: under algorithm %s no contribution is decoded by itself",
                          weft_call_name(c), pick->text);
+    }
+    if (o->nonfinite == WEFT_NONFINITE_SKIP && signs && !votes) {
+        return weft_fail(WEFT_ENOTSUP,
+                         "%s: nonfinite skip: codec %s has no zero that could be contributed",
+                         weft_call_name(c), weft_codec_spec(k->codec));
     }
     if (o->residual == NULL && k->requantizes && !weft_codec_is_unbiased(k->codec)) {
         return weft_fail(WEFT_ENOTSUP,
@@ -227,7 +232,7 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
         rc = weft_coding_follow(k, pick, g->size, r->count, o->regions);
     }
     if (rc == WEFT_OK) {
-        rc = check_extras(c, o, k, pick);
+        rc = check_extras(c, o, k, pick, choice->signs);
     }
     if (rc != WEFT_OK) {
         return rc;

@@ -303,19 +303,19 @@ Test(compressed, no_mass_is_lost_by_patch_keep_and_hash)
 
 /* ---- encoded again --------------------------------------------------------------------------- */
 
-/* What each hop's rounding lost is in the residuals. */
+/* What each hop's rounding lost is in the residuals; and what the owner's replies lost in its. */
 static void hops_body(member *me)
 {
+    const weft_coll_opts *way = me->user;
     enum { COUNT = 700 };
     float in[COUNT], out[COUNT], residual[COUNT];
     double before[COUNT], after[COUNT];
     gentle(31, me->rank, in, COUNT);
     gentle(32, me->rank, residual, COUNT);
-    const weft_coll_opts o = {.size = sizeof(o),
-                              .algo = "ring_requant",
-                              .codec = "minmax8:bucket=64",
-                              .residual = residual,
-                              .draw = 1};
+    weft_coll_opts o = *way;
+    o.size = sizeof(o);
+    o.residual = residual;
+    o.draw = 1;
     for (size_t i = 0; i < COUNT; i++) {
         before[i] = (double)in[i] + (double)residual[i];
     }
@@ -342,10 +342,16 @@ static void hops_body(member *me)
          weft_last_error()->message);
 }
 
-Test(compressed, a_ring_that_rounds_at_every_hop_keeps_what_it_rounds_away)
+Test(compressed, what_is_encoded_again_is_kept_where_it_is_rounded_away)
 {
+    static weft_coll_opts ways[] = {
+        {.algo = "ring_requant", .codec = "minmax8:bucket=64"},
+        {.algo = "scatter", .codec = "minmax8:bucket=64", .reply_codec = "minmax8:bucket=32"},
+        {.algo = "scatter", .codec = "raw", .reply_codec = "onebit:bucket=32"}};
     for (int size = 1; size <= PEERS_MOST; size++) {
-        cluster_run(CLUSTER_MEM, size, hops_body, NULL);
+        for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+            cluster_run(CLUSTER_MEM, size, hops_body, &ways[w]);
+        }
     }
 }
 

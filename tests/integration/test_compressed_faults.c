@@ -63,6 +63,23 @@ static void abstaining_body(member *me)
         MUST(me, out[i] == -1.0f, "the only vote was -1, the result is %g", (double)out[i]);
     }
     MUST(me, receipt.skipped == (me->rank != 1), "skipped: %d", (int)receipt.skipped);
+    /* The same with a residual, which stays; and nothing is what it has contributed. */
+    float residual[9], own[9];
+    weft_coll_opts fed = o;
+    fed.residual = residual;
+    fed.own = own;
+    for (size_t i = 0; i < 9; i++) {
+        residual[i] = me->rank == 1 ? 0.0f : 0.25f;
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, 9, WEFT_F32, WEFT_SUM, &fed));
+    for (size_t i = 0; i < 9; i++) {
+        MUST(me, out[i] == -1.0f, "the only vote was -1, the result is %g", (double)out[i]);
+        MUST(me, me->rank == 1 || (residual[i] == 0.25f && own[i] == 0.0f), "residual %g, own %g",
+             (double)residual[i], (double)own[i]);
+    }
+    fed.algo = "gather";
+    fed.codec = "sign:scaled=no";
+    MUST_END(me, WEFT_ENOTSUP, weft_allreduce(me->group, in, out, 9, WEFT_F32, WEFT_SUM, &fed));
 }
 
 Test(compressed_faults, who_is_not_finite_does_not_vote)

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -149,6 +150,48 @@ Test(regions, select_again_by_what_has_selected)
 {
     for (int size = 1; size <= 3; size++) {
         cluster_run(CLUSTER_MEM, size, again_body, NULL);
+    }
+}
+
+/* More is asked for than before: it is selected exactly, and all of it wins where k is all. */
+static void more_body(member *me)
+{
+    static _Thread_local float in[COUNT], out[COUNT], own[COUNT];
+    static const size_t ks[] = {10, 200, 200, 5, COUNT};
+    weft_regions *regions = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    for (size_t step = 0; step < sizeof(ks) / sizeof(ks[0]); step++) {
+        char codec[32];
+        size_t nonzero = 0, won = 0;
+        snprintf(codec, sizeof(codec), "topk:k=%zu", ks[step]);
+        const weft_coll_opts o = {
+            .size = sizeof(o), .algo = ALGO, .codec = codec, .own = own, .regions = regions};
+        for (size_t i = 0; i < COUNT; i++) {
+            in[i] = (float)((i * 7919 + (size_t)me->rank) % 1009 + 1);
+        }
+        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+        for (size_t i = 0; i < COUNT; i++) {
+            nonzero += own[i] != 0.0f;
+            won += out[i] != 0.0f;
+        }
+        MUST(me, nonzero == ks[step], "k=%zu: %zu selected", ks[step], nonzero);
+        MUST(me, ks[step] != COUNT || won == COUNT, "%zu of all won", won);
+    }
+    weft_regions_close(&regions);
+    for (size_t count = 1; count < 120;
+         count += 17) { /* spans of one peer, and of unequal length */
+        const weft_coll_opts o = {.size = sizeof(o), .algo = "oktopk", .codec = "topk:density=1"};
+        MUST_OK(me, weft_allreduce(me->group, in, out, count, WEFT_F32, WEFT_SUM, &o));
+        for (size_t i = 0; i < count; i++) {
+            MUST(me, out[i] != 0.0f, "element %zu of %zu is lost", i, count);
+        }
+    }
+}
+
+Test(regions, give_what_is_asked_for_when_that_changes)
+{
+    for (int size = 1; size <= 5; size++) {
+        cluster_run(CLUSTER_MEM, size, more_body, NULL);
     }
 }
 
