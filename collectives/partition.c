@@ -6,10 +6,10 @@ enum { SMALL_EDGE = 8 }; /* elements; a whole number of bytes in any packed widt
 weft_span weft_part(const weft_shape *s, int index)
 {
     weft_span part = weft_whole(s, 0);
-    const int wrapped = (index % s->size + s->size) % s->size;
 
     if (!s->cuts)
         return weft_cut(s, part, s->size, index);
+    const int wrapped = (index % s->size + s->size) % s->size;
     part.off = (size_t)s->cuts[wrapped];
     part.count = (size_t)(s->cuts[wrapped + 1] - s->cuts[wrapped]);
     return part;
