@@ -39,27 +39,6 @@ weft_cuts weft_cuts_of(const weft_shape *s, weft_span whole, int parts)
                        .more = edges % into};
 }
 
-/* Elements in front of a part. */
-static size_t before(const weft_cuts *c, int index)
-{
-    const size_t i = (size_t)index, edges = i * c->each + (i < c->more ? i : c->more);
-
-    /* Only the last edge may lie behind the end: the last block may be partial. */
-    return edges < c->edges ? edges * c->edge : c->whole.count;
-}
-
-size_t weft_cuts_run(const weft_cuts *c, int first, int count)
-{
-    return before(c, first + count) - before(c, first);
-}
-
-weft_span weft_cuts_part(const weft_cuts *c, int index)
-{
-    return (weft_span){.block = c->whole.block,
-                       .off = c->whole.off + before(c, index),
-                       .count = weft_cuts_run(c, index, 1)};
-}
-
 static int put_run(weft_cut_run *runs, int used, size_t to, size_t count)
 {
     if (to > (used ? (size_t)runs[used - 1].to : 0))

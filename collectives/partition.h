@@ -28,9 +28,29 @@ typedef struct weft_cuts {
 } weft_cuts;
 
 weft_cuts weft_cuts_of(const weft_shape *s, weft_span whole, int parts);
-weft_span weft_cuts_part(const weft_cuts *c, int index);
+
+/* Elements in front of a part. */
+static inline size_t weft_cuts_before(const weft_cuts *c, int index)
+{
+    const size_t i = (size_t)index, edges = i * c->each + (i < c->more ? i : c->more);
+
+    /* Only the last edge may lie behind the end: the last block may be partial. */
+    return edges < c->edges ? edges * c->edge : c->whole.count;
+}
+
 /* Elements of so many parts in a row. */
-size_t weft_cuts_run(const weft_cuts *c, int first, int count);
+static inline size_t weft_cuts_run(const weft_cuts *c, int first, int count)
+{
+    return weft_cuts_before(c, first + count) - weft_cuts_before(c, first);
+}
+
+/* Here and not in a file of its own: butterflies ask for tens of thousands. */
+static inline weft_span weft_cuts_part(const weft_cuts *c, int index)
+{
+    return (weft_span){.block = c->whole.block,
+                       .off = c->whole.off + weft_cuts_before(c, index),
+                       .count = weft_cuts_run(c, index, 1)};
+}
 
 /* Neighbouring parts of equal length: as many as lie before `to` and behind the run before. */
 typedef struct weft_cut_run {

@@ -53,17 +53,53 @@ static void use_slot(weft_plan *p, int slot)
         p->slot_count = slot + 1;
 }
 
-static void put(weft_plan *p, weft_step step)
+static bool more_room(weft_plan *p)
 {
-    if (p->failed)
-        return;
     void *steps = p->steps;
+
     if (!weft_grow(&steps, &p->step_cap, p->step_count + 1, sizeof *p->steps)) {
         stick(p, WEFT_ENOMEM, "no memory for step %zu", p->step_count);
-        return;
+        return false;
     }
     p->steps = steps;
-    p->steps[p->step_count++] = step;
+    return true;
+}
+
+/* The next step, zeroed but for its verb and slot, to be completed in its place: a plan of many
+ * ranks has tens of thousands, and a step that is made elsewhere costs more to copy than to make.
+ * NULL: a failure sticks. */
+static weft_step *put(weft_plan *p, weft_verb verb, int slot)
+{
+    if (verb != WEFT_VERB_FENCE)
+        use_slot(p, slot);
+    if (p->failed || (p->step_count == p->step_cap && !more_room(p)))
+        return NULL;
+    weft_step *s = &p->steps[p->step_count++];
+    memset(s, 0, sizeof *s);
+    s->verb = verb;
+    s->slot = slot;
+    return s;
+}
+
+static void put_span(weft_plan *p, weft_verb verb, int slot, const weft_span *span, bool raw)
+{
+    weft_step *s = put(p, verb, slot);
+
+    if (!s)
+        return;
+    s->span = *span;
+    s->raw = raw;
+}
+
+static void put_recv(weft_plan *p, int slot, int from, const weft_span *of, bool raw)
+{
+    weft_step *s = put(p, WEFT_VERB_RECV, slot);
+
+    if (!s)
+        return;
+    s->peer = from;
+    s->span = *of;
+    s->raw = raw;
 }
 
 void weft_plan_blocks(weft_plan *p, int in_blocks, int out_blocks)
@@ -82,44 +118,41 @@ void weft_plan_blocks(weft_plan *p, int in_blocks, int out_blocks)
 
 void weft_plan_pack(weft_plan *p, int slot, weft_span from)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_PACK, .slot = slot, .span = from});
+    put_span(p, WEFT_VERB_PACK, slot, &from, false);
 }
 
 void weft_plan_send(weft_plan *p, int slot, int to)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_SEND, .slot = slot, .peer = to});
+    weft_step *s = put(p, WEFT_VERB_SEND, slot);
+
+    if (s)
+        s->peer = to;
 }
 
 void weft_plan_recv(weft_plan *p, int slot, int from, weft_span of)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_RECV, .slot = slot, .peer = from, .span = of});
+    put_recv(p, slot, from, &of, false);
 }
 
 void weft_plan_recv_raw(weft_plan *p, int slot, int from, weft_span of)
 {
-    use_slot(p, slot);
-    put(p,
-        (weft_step){.verb = WEFT_VERB_RECV, .slot = slot, .peer = from, .span = of, .raw = true});
+    put_recv(p, slot, from, &of, true);
 }
 
 void weft_plan_fold(weft_plan *p, int slot, weft_span mine)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_FOLD, .slot = slot, .span = mine});
+    put_span(p, WEFT_VERB_FOLD, slot, &mine, false);
 }
 
 void weft_plan_merge(weft_plan *p, int slot, int other, bool other_first)
 {
-    use_slot(p, slot);
     use_slot(p, other);
-    put(p, (weft_step){.verb = WEFT_VERB_MERGE,
-                       .slot = slot,
-                       .other = other,
-                       .other_first = other_first,
-                       .alike = 1});
+    weft_step *s = put(p, WEFT_VERB_MERGE, slot);
+    if (!s)
+        return;
+    s->other = other;
+    s->other_first = other_first;
+    s->alike = 1;
 }
 
 void weft_plan_alike(weft_plan *p, uint32_t alike, uint32_t place)
@@ -136,31 +169,30 @@ void weft_plan_alike(weft_plan *p, uint32_t alike, uint32_t place)
 
 void weft_plan_unpack(weft_plan *p, int slot, weft_span into)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_UNPACK, .slot = slot, .span = into});
+    put_span(p, WEFT_VERB_UNPACK, slot, &into, false);
 }
 
 void weft_plan_add(weft_plan *p, int slot, weft_span into)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_ADD, .slot = slot, .span = into});
+    put_span(p, WEFT_VERB_ADD, slot, &into, false);
 }
 
 void weft_plan_reply(weft_plan *p, int slot, weft_span of)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_REPLY, .slot = slot, .span = of, .raw = true});
+    put_span(p, WEFT_VERB_REPLY, slot, &of, true);
 }
 
 void weft_plan_fence(weft_plan *p)
 {
-    put(p, (weft_step){.verb = WEFT_VERB_FENCE});
+    (void)put(p, WEFT_VERB_FENCE, 0);
 }
 
 void weft_plan_scale(weft_plan *p, int slot, double weight)
 {
-    use_slot(p, slot);
-    put(p, (weft_step){.verb = WEFT_VERB_SCALE, .slot = slot, .weight = weight});
+    weft_step *s = put(p, WEFT_VERB_SCALE, slot);
+
+    if (s)
+        s->weight = weight;
 }
 
 void weft_plan_joined(weft_plan *p)

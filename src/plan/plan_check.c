@@ -13,22 +13,32 @@
 
 enum { MESSAGE_LIMIT = 65536 }; /* the frame header counts them in 16 bits */
 
-/* A slot while its plan is walked. */
+/* A slot while its plan is walked: of butterflies there are thousands, so it is kept small. */
 typedef struct slot_state {
     bool filled, raw, sent, read;
-    size_t fence;   /* usable when more fences than this were passed; 0 for what is packed here */
-    size_t filler;  /* the step that filled it */
-    size_t reader;  /* the step that read it last, when read */
-    weft_span span; /* in the blocks of what travels */
+    bool spends;    /* the last reader has no use for the bytes: not the result of a merge */
+    uint32_t fence; /* usable when so many fences were passed; 0 for what is packed here */
+    uint32_t filler, reader; /* the step that filled it; the one that read it last, when read */
+    weft_span span;          /* in the blocks of what travels */
 } slot_state;
+
+/* A send or receive. */
+typedef struct talk {
+    uint32_t step, message;
+    int peer;
+    bool receives;
+} talk;
 
 typedef struct walk {
     weft_plan *plan;
     slot_state *slots;
     weft_span *spans; /* outputs replied */
-    size_t span_count, index, fences;
+    size_t span_count, index;
+    uint32_t fences;
+    uint32_t travelling; /* blocks of what travels */
     /* found by the first walk, so that others need not be: */
-    size_t talks;                 /* sends and receives */
+    talk *talks; /* sends and receives */
+    size_t talk_count;
     size_t read_end, first_write; /* behind the last read of the input; the first write of output */
     bool replies;
 } walk;
@@ -47,53 +57,59 @@ static int wrong(const walk *w, const char *format, ...)
                      w->plan->size, w->index, weft_verb_name(w->plan->steps[w->index].verb), why);
 }
 
-static bool same(weft_span a, weft_span b)
-{
-    return a.block == b.block && a.off == b.off && a.count == b.count;
-}
-
 static bool overlap(weft_span a, weft_span b)
 {
     return a.count > 0 && b.count > 0 && a.block == b.block && a.off < b.off + b.count &&
            b.off < a.off + a.count;
 }
 
-static int check_span(const walk *w, weft_span s, uint32_t blocks)
+static int check_span(const walk *w, const weft_span *s, uint32_t blocks)
 {
-    if (s.block >= blocks)
-        return wrong(w, "block %" PRIu32 " of %" PRIu32, s.block, blocks);
-    if (s.off > w->plan->count || s.count > w->plan->count - s.off)
-        return wrong(w, "elements %zu+%zu of a lane of %zu", s.off, s.count, w->plan->count);
+    if (s->block >= blocks)
+        return wrong(w, "block %" PRIu32 " of %" PRIu32, s->block, blocks);
+    if (s->off > w->plan->count || s->count > w->plan->count - s->off)
+        return wrong(w, "elements %zu+%zu of a lane of %zu", s->off, s->count, w->plan->count);
     return WEFT_OK;
+}
+
+/* The block of a span of the input, or output, as it travels. */
+static uint32_t in_block(const walk *w, const weft_span *s)
+{
+    return w->travelling == 1 ? s->block : weft_plan_in(w->plan, *s).block;
+}
+
+static uint32_t out_block(const walk *w, const weft_span *s)
+{
+    return w->travelling == 1 ? s->block : weft_plan_out(w->plan, *s).block;
 }
 
 /* The slot's bytes end here: whoever read them last may have them. */
-static void retire(walk *w, int slot)
+static void retire(walk *w, const slot_state *s)
 {
-    const slot_state *s = &w->slots[slot];
-
-    if (!s->filled || !s->read)
-        return;
-    weft_step *reader = &w->plan->steps[s->reader];
-    reader->last = reader->verb != WEFT_VERB_MERGE || reader->other == slot;
+    if (s->filled && s->read && s->spends)
+        w->plan->steps[s->reader].last = true;
 }
 
-static int fill(walk *w, int slot, weft_span span, bool raw, bool received)
+/* With a span of a block of what travels. */
+static int fill(walk *w, const weft_step *step, uint32_t block, bool raw, bool received)
 {
-    slot_state *s = &w->slots[slot];
+    slot_state *s = &w->slots[step->slot];
 
-    if (s->filled && s->fence > w->fences)
-        return wrong(w, "slot %d is filled while it waits for a message", slot);
-    retire(w, slot);
-    *s = (slot_state){.filled = true,
-                      .raw = raw,
-                      .span = span,
-                      .filler = w->index,
-                      .fence = received ? w->fences + 1 : 0};
+    if (s->fence > w->fences)
+        return wrong(w, "slot %d is filled while it waits for a message", step->slot);
+    retire(w, s);
+    s->filled = true;
+    s->raw = raw;
+    s->sent = s->read = false;
+    s->fence = received ? w->fences + 1 : 0;
+    s->filler = (uint32_t)w->index;
+    s->span.block = block;
+    s->span.off = step->span.off;
+    s->span.count = step->span.count;
     return WEFT_OK;
 }
 
-static int use(walk *w, int slot)
+static int use(walk *w, int slot, bool spends)
 {
     slot_state *s = &w->slots[slot];
 
@@ -102,18 +118,19 @@ static int use(walk *w, int slot)
     if (s->fence > w->fences)
         return wrong(w, "slot %d was received but no fence stands between", slot);
     s->read = true;
-    s->reader = w->index;
+    s->spends = spends;
+    s->reader = (uint32_t)w->index;
     return WEFT_OK;
 }
 
-static int use_for(walk *w, int slot, weft_span span)
+static int use_for(walk *w, int slot, uint32_t block, const weft_span *span)
 {
-    int rc = use(w, slot);
+    const int rc = use(w, slot, true);
+    const weft_span *held = &w->slots[slot].span;
 
-    if (!rc && !same(w->slots[slot].span, span))
-        rc = wrong(w, "slot %d holds block %" PRIu32 " elements %zu+%zu, not %" PRIu32 " %zu+%zu",
-                   slot, w->slots[slot].span.block, w->slots[slot].span.off,
-                   w->slots[slot].span.count, span.block, span.off, span.count);
+    if (!rc && (held->block != block || held->off != span->off || held->count != span->count))
+        return wrong(w, "slot %d holds block %" PRIu32 " elements %zu+%zu, not %" PRIu32 " %zu+%zu",
+                     slot, held->block, held->off, held->count, block, span->off, span->count);
     return rc;
 }
 
@@ -141,10 +158,10 @@ static int check_merge(walk *w, weft_step *s)
 
     if (s->slot == s->other)
         return wrong(w, "slot %d with itself", s->slot);
-    if ((rc = use(w, s->slot)) || (rc = change(w, s->slot)))
+    if ((rc = use(w, s->slot, false)) || (rc = change(w, s->slot)))
         return rc;
     s->span = w->slots[s->slot].span;
-    if ((rc = use_for(w, s->other, s->span)))
+    if ((rc = use_for(w, s->other, s->span.block, &s->span)))
         return rc;
     return w->slots[s->other].raw ? wrong(w, "slot %d is raw", s->other) : WEFT_OK;
 }
@@ -155,7 +172,7 @@ static int check_scale(walk *w, weft_step *s)
 
     if (!isfinite(s->weight))
         return wrong(w, "weight %g", s->weight);
-    if ((rc = use(w, s->slot)) || (rc = change(w, s->slot)))
+    if ((rc = use(w, s->slot, true)) || (rc = change(w, s->slot)))
         return rc;
     s->span = w->slots[s->slot].span;
     return WEFT_OK;
@@ -179,45 +196,89 @@ static uint32_t travelling(const weft_plan *p)
     return p->in_blocks > p->out_blocks ? p->in_blocks : p->out_blocks;
 }
 
-static int check_step(walk *w, weft_step *s)
+static int check_talk(walk *w, const weft_step *s)
 {
-    const weft_plan *p = w->plan;
-    const uint32_t travel = travelling(p);
+    const int rc = check_peer(w, s->peer);
+
+    talk *t = &w->talks[w->talk_count++];
+    t->step = (uint32_t)w->index;
+    t->peer = s->peer;
+    t->receives = s->verb == WEFT_VERB_RECV;
+    return rc ? rc : check_joined(w);
+}
+
+static int check_send(walk *w, weft_step *s)
+{
+    slot_state *slot = &w->slots[s->slot];
     int rc;
 
+    if ((rc = check_talk(w, s)) || (rc = use(w, s->slot, true)))
+        return rc;
+    s->span = slot->span;
+    s->raw = slot->raw;
+    slot->sent = true;
+    return WEFT_OK;
+}
+
+static int check_receive(walk *w, const weft_step *s)
+{
+    int rc;
+
+    if ((rc = check_talk(w, s)) || (rc = check_span(w, &s->span, w->travelling)))
+        return rc;
+    return fill(w, s, s->span.block, s->raw, true);
+}
+
+/* Of pack and fold. */
+static int check_input(walk *w, const weft_step *s)
+{
+    int rc = check_span(w, &s->span, w->plan->in_blocks);
+
+    if (rc)
+        return rc;
+    if (s->span.count > 0)
+        w->read_end = w->index + 1;
+    if (s->verb == WEFT_VERB_PACK)
+        return fill(w, s, in_block(w, &s->span), false, false);
+    rc = use_for(w, s->slot, in_block(w, &s->span), &s->span);
+    return rc ? rc : change(w, s->slot);
+}
+
+/* Of unpack, add and reply. */
+static int check_output(walk *w, weft_step *s)
+{
+    int rc = check_span(w, &s->span, w->plan->out_blocks);
+
+    if (rc)
+        return rc;
+    if (w->index < w->first_write)
+        w->first_write = w->index;
+    if (s->verb == WEFT_VERB_REPLY) {
+        w->replies = true;
+        return fill(w, s, out_block(w, &s->span), true, false);
+    }
+    if ((rc = use_for(w, s->slot, out_block(w, &s->span), &s->span)))
+        return rc;
+    s->raw = w->slots[s->slot].raw;
+    return s->raw && s->verb == WEFT_VERB_ADD ? wrong(w, "slot %d is raw", s->slot) : WEFT_OK;
+}
+
+static int check_step(walk *w, weft_step *s)
+{
     switch (s->verb) {
     case WEFT_VERB_PACK:
-        rc = check_span(w, s->span, p->in_blocks);
-        return rc ? rc : fill(w, s->slot, weft_plan_in(p, s->span), false, false);
-    case WEFT_VERB_SEND:
-        if ((rc = check_peer(w, s->peer)) || (rc = use(w, s->slot)))
-            return rc;
-        s->span = w->slots[s->slot].span;
-        s->raw = w->slots[s->slot].raw;
-        w->slots[s->slot].sent = true;
-        return check_joined(w);
-    case WEFT_VERB_RECV:
-        if ((rc = check_peer(w, s->peer)) || (rc = check_span(w, s->span, travel)) ||
-            (rc = check_joined(w)))
-            return rc;
-        return fill(w, s->slot, s->span, s->raw, true);
     case WEFT_VERB_FOLD:
-        if ((rc = check_span(w, s->span, p->in_blocks)) ||
-            (rc = use_for(w, s->slot, weft_plan_in(p, s->span))))
-            return rc;
-        return change(w, s->slot);
+        return check_input(w, s);
+    case WEFT_VERB_SEND:
+        return check_send(w, s);
+    case WEFT_VERB_RECV:
+        return check_receive(w, s);
     case WEFT_VERB_MERGE:
         return check_merge(w, s);
     case WEFT_VERB_UNPACK:
     case WEFT_VERB_ADD:
-        if ((rc = check_span(w, s->span, p->out_blocks)) ||
-            (rc = use_for(w, s->slot, weft_plan_out(p, s->span))))
-            return rc;
-        s->raw = w->slots[s->slot].raw;
-        return s->raw && s->verb == WEFT_VERB_ADD ? wrong(w, "slot %d is raw", s->slot) : WEFT_OK;
     case WEFT_VERB_REPLY:
-        rc = check_span(w, s->span, p->out_blocks);
-        return rc ? rc : fill(w, s->slot, weft_plan_out(p, s->span), true, false);
+        return check_output(w, s);
     case WEFT_VERB_SCALE:
         return check_scale(w, s);
     case WEFT_VERB_FENCE:
@@ -238,21 +299,6 @@ static bool reads(const weft_step *s)
     return (s->verb == WEFT_VERB_PACK || s->verb == WEFT_VERB_FOLD) && s->span.count > 0;
 }
 
-static bool talks(const weft_step *s)
-{
-    return s->verb == WEFT_VERB_SEND || s->verb == WEFT_VERB_RECV;
-}
-
-static void note(walk *w, const weft_step *s)
-{
-    w->talks += talks(s);
-    w->replies = w->replies || s->verb == WEFT_VERB_REPLY;
-    if (reads(s))
-        w->read_end = w->index + 1;
-    if (writes(s->verb) && w->index < w->first_write)
-        w->first_write = w->index;
-}
-
 static int await_fence(walk *w, int slot)
 {
     w->index = w->slots[slot].filler;
@@ -265,16 +311,16 @@ static int check_slots(walk *w)
     int rc;
 
     w->first_write = p->step_count;
+    w->travelling = travelling(p);
     for (w->index = 0; w->index < p->step_count; w->index++) {
         p->steps[w->index].last = false;
         if ((rc = check_step(w, &p->steps[w->index])))
             return rc;
-        note(w, &p->steps[w->index]);
     }
     for (int slot = 0; slot < p->slot_count; slot++) {
         if (w->slots[slot].filled && w->slots[slot].fence > w->fences)
             return await_fence(w, slot);
-        retire(w, slot);
+        retire(w, &w->slots[slot]);
     }
     return WEFT_OK;
 }
@@ -413,24 +459,29 @@ static int by_rank(const void *a, const void *b)
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-static weft_plan_peer *find(weft_plan *p, int rank)
+/* Perhaps the one that the last search found: joined steps name the same in a row. */
+static weft_plan_peer *find(weft_plan *p, weft_plan_peer *last, int rank)
 {
     const weft_plan_peer key = {.rank = rank};
+
+    if (last && last->rank == rank)
+        return last;
     return bsearch(&key, p->peers, p->peer_count, sizeof key, by_rank);
 }
 
 /* The ranks talked to, ascending, each once; counts still zero. */
-static int list_peers(weft_plan *p, size_t messages)
+static int list_peers(const walk *w)
 {
+    weft_plan *p = w->plan;
     size_t count = 0, kept = 0;
 
-    p->peers = weft_calloc(messages, sizeof *p->peers);
-    p->recvs = weft_calloc(messages, sizeof *p->recvs);
+    p->peers = weft_calloc(w->talk_count, sizeof *p->peers);
+    p->recvs = weft_calloc(w->talk_count, sizeof *p->recvs);
     if (!p->peers || !p->recvs)
-        return weft_fail(WEFT_ENOMEM, "plan: no memory for %zu messages", messages);
-    for (size_t i = 0; i < p->step_count; i++) /* joined ones name the same in a row */
-        if (talks(&p->steps[i]) && (count == 0 || p->peers[count - 1].rank != p->steps[i].peer))
-            p->peers[count++].rank = p->steps[i].peer;
+        return weft_fail(WEFT_ENOMEM, "plan: no memory for %zu messages", w->talk_count);
+    for (size_t i = 0; i < w->talk_count; i++) /* joined ones name the same in a row */
+        if (count == 0 || p->peers[count - 1].rank != w->talks[i].peer)
+            p->peers[count++].rank = w->talks[i].peer;
     qsort(p->peers, count, sizeof *p->peers, by_rank);
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || p->peers[kept - 1].rank != p->peers[i].rank)
@@ -442,26 +493,30 @@ static int list_peers(weft_plan *p, size_t messages)
 static int number_messages(walk *w)
 {
     weft_plan *p = w->plan;
-    int rc = list_peers(p, w->talks);
+    weft_plan_peer *peer = NULL;
+    int rc = list_peers(w);
 
     if (rc)
         return rc;
-    for (w->index = 0; w->index < p->step_count; w->index++) {
-        weft_step *s = &p->steps[w->index];
-        if (!talks(s))
-            continue;
-        weft_plan_peer *peer = find(p, s->peer);
-        s->message = s->verb == WEFT_VERB_SEND ? peer->sends++ : peer->recvs++;
-        if (s->message >= MESSAGE_LIMIT)
-            return wrong(w, "more than %d messages with rank %d", MESSAGE_LIMIT, s->peer);
+    for (size_t i = 0; i < w->talk_count; i++) {
+        talk *t = &w->talks[i];
+        peer = find(p, peer, t->peer);
+        t->message = t->receives ? peer->recvs++ : peer->sends++;
+        p->steps[w->index = t->step].message = t->message;
+        if (t->message >= MESSAGE_LIMIT)
+            return wrong(w, "more than %d messages with rank %d", MESSAGE_LIMIT, t->peer);
     }
     for (size_t i = 0; i < p->peer_count; i++) {
         p->peers[i].first_recv = (uint32_t)p->recv_count;
         p->recv_count += p->peers[i].recvs;
     }
-    for (size_t i = 0; i < p->step_count; i++)
-        if (p->steps[i].verb == WEFT_VERB_RECV)
-            p->recvs[find(p, p->steps[i].peer)->first_recv + p->steps[i].message] = (uint32_t)i;
+    for (size_t i = 0; i < w->talk_count; i++) {
+        const talk *t = &w->talks[i];
+        if (!t->receives)
+            continue;
+        peer = find(p, peer, t->peer);
+        p->recvs[peer->first_recv + t->message] = t->step;
+    }
     return WEFT_OK;
 }
 
@@ -477,9 +532,13 @@ int weft_plan_check(weft_plan *p)
     p->peer_count = p->recv_count = 0;
     if (p->failed)
         return weft_fail(p->failed, "plan of rank %d of %d: %s", p->rank, p->size, p->why);
+    if (p->step_count >= UINT32_MAX)
+        return weft_fail(WEFT_EINTERNAL, "plan of rank %d of %d: %zu steps", p->rank, p->size,
+                         p->step_count);
     w.slots = weft_calloc((size_t)p->slot_count, sizeof *w.slots);
     w.spans = weft_alloc(p->step_count * sizeof *w.spans);
-    if (!w.slots || !w.spans) {
+    w.talks = weft_alloc(p->step_count * sizeof *w.talks);
+    if (!w.slots || !w.spans || !w.talks) {
         rc = weft_fail(WEFT_ENOMEM, "plan: no memory to check %zu steps", p->step_count);
         goto out;
     }
@@ -489,5 +548,6 @@ int weft_plan_check(weft_plan *p)
 out:
     weft_free(w.slots);
     weft_free(w.spans);
+    weft_free(w.talks);
     return rc;
 }

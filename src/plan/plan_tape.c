@@ -26,11 +26,6 @@ int weft_tape_find(const weft_tape *t, int rank)
     return low < t->peer_count && t->peers[low].rank == rank ? (int)low : -1;
 }
 
-static bool talks(const weft_step *s)
-{
-    return s->verb == WEFT_VERB_SEND || s->verb == WEFT_VERB_RECV;
-}
-
 /* Seconds of a step that is neither message nor fence. */
 static double work(const weft_step *s, const weft_tape_rates *r)
 {
@@ -50,62 +45,77 @@ static double work(const weft_step *s, const weft_tape_rates *r)
 static int allocate(weft_tape *t, const weft_plan *p)
 {
     t->peer_count = (uint32_t)p->peer_count;
-    t->ops = weft_calloc(p->step_count, sizeof *t->ops);
     t->peers = weft_calloc(p->peer_count, sizeof *t->peers);
-    t->recv_ops = weft_calloc(p->recv_count, sizeof *t->recv_ops);
-    if (!t->ops || !t->peers || !t->recv_ops)
+    if (!t->peers)
         return weft_fail(WEFT_ENOMEM, "no memory for the plan of rank %d of %d", p->rank, p->size);
     for (size_t i = 0; i < p->peer_count; i++)
         t->peers[i].rank = p->peers[i].rank;
     return WEFT_OK;
 }
 
-/* Number whole messages: receives lie together by peer. */
-static void number(weft_tape *t, const weft_plan *p)
+/* The next one, zeroed; NULL: out of memory. */
+static weft_tape_op *put(weft_tape *t, size_t *cap, weft_tape_kind kind)
 {
-    for (size_t i = 0; i < p->step_count; i++) {
-        const weft_step *s = &p->steps[i];
-        if (s->verb == WEFT_VERB_RECV && !s->joined)
-            t->peers[weft_tape_find(t, s->peer)].recvs++;
-    }
-    for (uint32_t k = 0; k < t->peer_count; k++) {
-        t->peers[k].first_recv = t->recv_count;
-        t->recv_count += t->peers[k].recvs;
-        t->peers[k].recvs = 0; /* counted again while the steps are written */
-    }
+    void *ops = t->ops;
+
+    if (!weft_grow(&ops, cap, t->op_count + 1, sizeof *t->ops))
+        return NULL;
+    t->ops = ops;
+    weft_tape_op *op = &t->ops[t->op_count++];
+    *op = (weft_tape_op){.kind = (uint16_t)kind};
+    return op;
 }
 
-/* The message that ends with this step. */
-static void put_message(weft_tape *t, const weft_step *s, double bytes, bool fenced)
+/* The message that ends with this step; a receive is numbered among its peer's. */
+static bool put_message(weft_tape *t, size_t *cap, const weft_step *s, double bytes, bool fenced)
 {
     const int k = weft_tape_find(t, s->peer);
+    const bool send = s->verb == WEFT_VERB_SEND;
+    weft_tape_op *op = put(t, cap, send ? WEFT_TAPE_SEND : WEFT_TAPE_RECV);
     weft_tape_peer *peer = &t->peers[k];
-    weft_tape_op op = {.peer = (uint16_t)k, .amount = bytes};
 
-    if (s->verb == WEFT_VERB_SEND) {
-        op.kind = WEFT_TAPE_SEND;
-        op.index = peer->sends++;
+    if (!op)
+        return false;
+    op->peer = (uint16_t)k;
+    op->amount = bytes;
+    op->index = send ? peer->sends++ : peer->recvs++;
+    if (send) {
         peer->goes += bytes;
         peer->prompt = peer->prompt || !fenced;
     } else {
-        op.kind = WEFT_TAPE_RECV;
-        op.index = peer->first_recv + peer->recvs++;
         peer->comes += bytes;
-        t->recv_ops[op.index] = (uint32_t)t->op_count;
     }
-    t->ops[t->op_count++] = op;
+    return true;
 }
 
-/* Work behind work is one: where pieces travel together there are very many. */
-static void put_work(weft_tape *t, double seconds)
+/* Number receives through all peers: they lie together by peer. */
+static bool number(weft_tape *t)
 {
-    if (t->op_count > 0 && t->ops[t->op_count - 1].kind == WEFT_TAPE_WORK)
-        t->ops[t->op_count - 1].amount += seconds;
-    else
-        t->ops[t->op_count++] = (weft_tape_op){.kind = WEFT_TAPE_WORK, .amount = seconds};
+    for (uint32_t k = 0; k < t->peer_count; k++) {
+        t->peers[k].first_recv = t->recv_count;
+        t->recv_count += t->peers[k].recvs;
+    }
+    t->recv_ops = weft_calloc(t->recv_count, sizeof *t->recv_ops);
+    for (size_t i = 0; t->recv_ops && i < t->op_count; i++) {
+        weft_tape_op *op = &t->ops[i];
+        if (op->kind != WEFT_TAPE_RECV)
+            continue;
+        op->index += t->peers[op->peer].first_recv;
+        t->recv_ops[op->index] = (uint32_t)i;
+    }
+    return t->recv_ops != NULL;
 }
 
-/* Room for what is left only. */
+static bool put_work(weft_tape *t, size_t *cap, double seconds)
+{
+    weft_tape_op *op = put(t, cap, WEFT_TAPE_WORK);
+
+    if (op)
+        op->amount = seconds;
+    return op != NULL;
+}
+
+/* Room for what is there only. */
 static void shrink(weft_tape *t)
 {
     void *ops = weft_realloc(t->ops, t->op_count * sizeof *t->ops);
@@ -117,29 +127,41 @@ int weft_tape_make(weft_tape *ret, const weft_plan *p, const weft_tape_rates *ra
                    size_t (*bound)(void *user, const weft_plan *p, const weft_step *s), void *user)
 {
     weft_tape t = {0};
-    double bytes = 0; /* of the message so far */
-    bool fenced = false;
-    const int rc = allocate(&t, p);
+    size_t cap = 0, bytes = 0; /* bytes: of the message so far */
+    double seconds = 0;        /* of work behind work: it is one */
+    bool working = false, fenced = false, fine = true;
+    int rc = allocate(&t, p);
 
+    for (size_t i = 0; !rc && fine && i < p->step_count; i++) {
+        const weft_step *s = &p->steps[i];
+        const bool talks = s->verb == WEFT_VERB_SEND || s->verb == WEFT_VERB_RECV;
+        if (!talks && s->verb != WEFT_VERB_FENCE) {
+            seconds += work(s, rates);
+            working = true;
+            continue;
+        }
+        if (working)
+            fine = put_work(&t, &cap, seconds);
+        seconds = 0;
+        working = false;
+        if (!talks) {
+            fenced = true;
+            fine = fine && put(&t, &cap, WEFT_TAPE_FENCE);
+            continue;
+        }
+        bytes += bound(user, p, s);
+        if (s->joined)
+            continue;
+        fine = fine && put_message(&t, &cap, s, (double)bytes, fenced);
+        bytes = 0;
+    }
+    if (fine && working)
+        fine = put_work(&t, &cap, seconds);
+    if (!rc && !(fine && number(&t)))
+        rc = weft_fail(WEFT_ENOMEM, "no memory for the plan of rank %d of %d", p->rank, p->size);
     if (rc) {
         weft_tape_free(&t);
         return rc;
-    }
-    number(&t, p);
-    for (size_t i = 0; i < p->step_count; i++) {
-        const weft_step *s = &p->steps[i];
-        if (talks(s)) {
-            bytes += (double)bound(user, p, s);
-            if (s->joined)
-                continue;
-            put_message(&t, s, bytes, fenced);
-            bytes = 0;
-        } else if (s->verb == WEFT_VERB_FENCE) {
-            fenced = true;
-            t.ops[t.op_count++] = (weft_tape_op){.kind = WEFT_TAPE_FENCE};
-        } else {
-            put_work(&t, work(s, rates));
-        }
     }
     shrink(&t);
     *ret = t;
