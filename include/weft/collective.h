@@ -90,7 +90,8 @@ WEFT_API void weft_regions_close(weft_regions **regions);
 typedef struct weft_coll_opts {
     size_t size;       /**< sizeof(weft_coll_opts) */
     const char *algo;  /**< algorithm SPEC, "ring", or "plan:path=FILE" for a plan of your own
-                            (plan.h); NULL: WEFT_ALGO, else "auto" */
+                            (plan.h); NULL: WEFT_ALGO, else "auto", which goes by whether own,
+                            residual and owned are given too: on all peers, or on none */
     const char *codec; /**< codec SPEC, "qsgd:levels=7,bucket=512"; NULL: "raw" */
     float *own;        /**< out, count floats: the decoded value of this peer's contribution, bit
                             for bit what the others decoded (DIANA's message); NULL: not wanted */

@@ -29,7 +29,10 @@ static int open_coding(const weft_call *c, const weft_coll_opts *o, const char *
                                  .fidelity = o->fidelity,
                                  .dtype = c->dtype,
                                  .op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM,
-                                 .user_op = o->user_op};
+                                 .user_op = o->user_op,
+                                 .residual = o->residual != NULL,
+                                 .own = o->own != NULL,
+                                 .owned = o->owned != NULL};
     const int rc = weft_coding_open(ret, &ask);
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_call_name(c));
 }
@@ -52,14 +55,13 @@ static int check_regions(const weft_call *c, const weft_coll_opts *o, const weft
 static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_coding *k,
                         const weft_pick *pick, bool signs)
 {
-    const bool replies = (pick->algo->traits & WEFT_ALGO_REPLIES) != 0;
     const bool votes = (pick->algo->needs & WEFT_NEEDS_SIGNS) != 0;
     if ((o->reply_memory != NULL || o->reply_carry != NULL) && !k->reply_asked) {
         return weft_fail(WEFT_EINVAL,
                          "%s: reply_memory and reply_carry go with a lossy reply_codec, not %s",
                          weft_call_name(c), o->reply_codec);
     }
-    if (o->owned != NULL && (!replies || votes)) {
+    if (o->owned != NULL && !weft_algo_owns(pick->algo)) {
         return weft_fail(WEFT_EINVAL, "%s: owned: under algorithm %s nobody owns a span",
                          weft_call_name(c), pick->text);
     }
