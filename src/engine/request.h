@@ -77,7 +77,9 @@ struct weft_request {
     const float *reply_carry;
     float reply_alpha;
     float *zeros;         /* owned; goes in instead of the input, which is not finite; else NULL */
-    weft_request *before; /* owned; this one waits for its end, and fails with it. NULL: none */
+    weft_request *before; /* owned; this one waits for its end, has its number, and fails with it.
+                             NULL: none */
+    weft_request *after;  /* the other way: whose `before` this is; NULL: none's */
     uint64_t regions;     /* digest of where the vector is cut, where peers agree on that; else 0 */
     double *bounds;       /* owned; of regions: what `before` adds up */
     float *scales;        /* owned; of the codec: what `before` agrees on */

@@ -175,36 +175,42 @@ static void hand_over(weft_coding *k, weft_request *r)
     k->scales = NULL;
 }
 
-/* Peers add up where each would cut, before the operation, though only later ones cut there. */
-static int agree_on_regions(weft_group *g, const weft_coll_opts *o, weft_request *r)
+/* Before the operation peers agree by a small one, an allreduce: of the same number, since the
+ * caller makes one call. */
+static int agree(weft_group *g, const weft_coll_opts *o, weft_call what, weft_request *r)
 {
     const weft_coll_opts plain = {
         .size = sizeof(plain), .algo = "auto", .timeout_ms = o->timeout_ms};
-    const weft_call sum = {.coll = WEFT_COLL_ALLREDUCE,
-                           .serves = "regions",
-                           .in = r->bounds,
+    what.coll = WEFT_COLL_ALLREDUCE;
+    what.in = what.out;
+    what.opts = &plain;
+    const int rc = weft_call_make(g, &what, &r->before);
+    if (rc == WEFT_OK) {
+        r->before->after = r;
+    }
+    return rc;
+}
+
+/* Peers add up where each would cut, though only later operations cut there. */
+static int agree_on_regions(weft_group *g, const weft_coll_opts *o, weft_request *r)
+{
+    const weft_call sum = {.serves = "regions",
                            .out = r->bounds,
                            .count = (size_t)g->size - 1,
                            .dtype = WEFT_F64,
-                           .op = WEFT_SUM,
-                           .opts = &plain};
-    return weft_call_make(g, &sum, &r->before);
+                           .op = WEFT_SUM};
+    return agree(g, o, sum, r);
 }
 
 /* Peers agree on the largest magnitude of each block before they encode. */
 static int agree_on_scales(weft_group *g, const weft_call *c, const weft_coll_opts *o,
                            const weft_coding *k, weft_request *r)
 {
-    const weft_coll_opts plain = {
-        .size = sizeof(plain), .algo = "auto", .timeout_ms = o->timeout_ms};
-    const weft_call max = {.coll = WEFT_COLL_ALLREDUCE,
-                           .serves = "scales",
-                           .in = r->scales,
+    const weft_call max = {.serves = "scales",
                            .out = r->scales,
                            .count = k->scale_count,
                            .dtype = WEFT_F32,
-                           .op = WEFT_MAX,
-                           .opts = &plain};
+                           .op = WEFT_MAX};
     const float *in = r->zeros != NULL ? r->zeros : r->in;
     const fenv_t callers = weft_fp_enter(); /* as where it is encoded */
     const int measured = weft_codec_measure(k->base, in, o->residual, r->count, r->scales);
@@ -215,7 +221,7 @@ static int agree_on_scales(weft_group *g, const weft_call *c, const weft_coll_op
         weft_problem_from_last(&why);
         why.rank = g->rank;
     }
-    const int rc = weft_call_make(g, &max, &r->before);
+    const int rc = agree(g, o, max, r);
     if (rc == WEFT_OK) {
         r->before->problem = why;
     }
