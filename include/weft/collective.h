@@ -43,7 +43,8 @@ typedef enum weft_nonfinite {
                                    so. WEFT_MEAN still divides by all peers */
 } weft_nonfinite;
 
-/** What one operation did, on this peer. */
+/** What one operation did, on this peer; where peers agree first on scales or regions, with that.
+ */
 typedef struct weft_receipt {
     size_t size;              /**< sizeof(weft_receipt), set by the caller */
     char algo[64];            /**< the algorithm that ran, "ring", "tree:arity=2" */

@@ -169,7 +169,6 @@ struct weft_operation {
     struct weft_operation *before, *after; /* all that are at work */
     uint32_t number;
     int64_t started, progress;
-    int64_t began;         /* by the outlet's clock, where there is a receipt */
     int64_t spared;        /* the progress at which the timeout was put off; WEFT_NEVER */
     uint64_t lowest, next; /* lowest unfinished lane; next lane to begin */
     uint64_t done;         /* lanes finished */

@@ -89,8 +89,10 @@ struct weft_request {
     weft_shared_plan *plan, *tail; /* of full lanes and of the last one; tail may equal plan */
     int64_t timeout_ns;            /* longest time without progress, WEFT_NEVER: none */
     weft_receipt *receipt;         /* the caller's, or NULL */
+    bool timed;                    /* a receipt is to tell times */
 
     weft_operation *operation;
+    int64_t began;  /* by the outlet's clock, where it is timed */
     bool ended;     /* the engine has reported its end */
     bool abandoned; /* stands in the queue for one that was canceled there */
     weft_receipt result;

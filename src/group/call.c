@@ -187,6 +187,7 @@ static int agree(weft_group *g, const weft_coll_opts *o, weft_call what, weft_re
     const int rc = weft_call_make(g, &what, &r->before);
     if (rc == WEFT_OK) {
         r->before->after = r;
+        r->before->timed = r->timed;
     }
     return rc;
 }
@@ -437,6 +438,7 @@ static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o
     r->tensor = o->tensor;
     r->timeout_ns = timeout_ms < 0 ? WEFT_NEVER : timeout_ms * WEFT_MS;
     r->receipt = o->receipt;
+    r->timed = o->receipt != NULL;
     r->measures = o->receipt != NULL && o->measure_error != 0;
     const int rc = keep_blocks(g, c->in_counts, c->in_offsets, &r->in_lengths, &r->in_offsets);
     return rc != WEFT_OK

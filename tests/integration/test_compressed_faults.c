@@ -3,6 +3,7 @@
  * that call different things. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/cluster.h"
@@ -228,6 +229,49 @@ Test(compressed_faults, two_faults_at_once_do_not_shift_what_follows)
 {
     for (int link = 0; link < CLUSTER_LINKS; link++) {
         cluster_run((cluster_link)link, 3, two_faults_body, NULL);
+    }
+}
+
+/* The caller has made one call: while its peer is late the time runs, and it counts as one. */
+static void one_call_body(member *me)
+{
+    enum { LONG = 1 << 21 };
+    weft_receipt receipt = {.size = sizeof(receipt)}, meanwhile = {.size = sizeof(meanwhile)};
+    const weft_coll_opts pair = {
+        .size = sizeof(pair), .algo = "shared", .codec = "qsgd", .receipt = &receipt};
+    const weft_coll_opts plain = {.size = sizeof(plain), .receipt = &meanwhile};
+    weft_group_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+    float in[50] = {1}, out[50], *vector = calloc(LONG, sizeof(float));
+    weft_request *r = NULL;
+    MUST(me, vector != NULL, "out of memory");
+    MUST_OK(me, weft_group_get_stats(me->group, &before));
+    if (me->rank == 0) {
+        MUST_OK(me, weft_allreduce_start(me->group, in, out, 50, WEFT_F32, WEFT_SUM, &pair, &r));
+        MUST_OK(me, weft_send(me->group, vector, LONG, WEFT_F32, 1, 1, &plain));
+        MUST_OK(me, weft_wait(r, WEFT_FOREVER));
+        MUST(me, receipt.total_ns > meanwhile.total_ns,
+             "%g ns, though the other one called after %g", (double)receipt.total_ns,
+             (double)meanwhile.total_ns);
+    } else {
+        MUST_OK(me, weft_recv(me->group, vector, LONG, WEFT_F32, 0, 1, &plain));
+        MUST_OK(me, weft_allreduce_start(me->group, in, out, 50, WEFT_F32, WEFT_SUM, &pair, &r));
+        MUST_OK(me, weft_wait(r, WEFT_FOREVER));
+    }
+    weft_request_free(&r);
+    free(vector);
+    MUST_OK(me, weft_group_get_stats(me->group, &after));
+    MUST(me, after.operations - before.operations == 2, "%d operations",
+         (int)(after.operations - before.operations));
+    MUST(me,
+         receipt.total_ns == receipt.encode_ns + receipt.combine_ns + receipt.decode_ns +
+                                 receipt.send_ns + receipt.wait_ns,
+         "times do not add up");
+}
+
+Test(compressed_faults, a_call_of_two_parts_is_one_in_receipt_and_statistics)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 2, one_call_body, NULL);
     }
 }
 
