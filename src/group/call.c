@@ -243,6 +243,9 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
     if (rc == WEFT_OK) {
         rc = check_extras(c, o, k, pick, choice->signs);
     }
+    if (rc == WEFT_OK && o->warm != NULL) {
+        rc = weft_call_check_warm(g, c, o, weft_codec_state_count(k->codec, (size_t)r->count));
+    }
     if (rc != WEFT_OK) {
         return rc;
     }

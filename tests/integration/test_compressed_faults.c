@@ -117,6 +117,10 @@ static void contradictions_body(member *me)
          WEFT_EINVAL},
         {{.algo = "ring_requant", .codec = "qsgd", .own = memory}, WEFT_EINVAL},
         {{.algo = "gather", .codec = "qsgd", .owned = memory}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = in}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = out + COUNT - 1}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = memory, .residual = memory}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = memory, .own = memory}, WEFT_EINVAL},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         weft_coll_opts o = bad[i].o;
@@ -124,6 +128,8 @@ static void contradictions_body(member *me)
         const int code = weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o);
         MUST(me, code == bad[i].code, "%d: %s (%s)", (int)i, weft_status_name(code),
              code < 0 ? weft_last_error()->message : "");
+        MUST(me, o.warm == NULL || strstr(weft_last_error()->message, "warm") != NULL, "%s",
+             weft_last_error()->message);
     }
     MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, NULL));
 }
