@@ -56,6 +56,7 @@ static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_
                         const weft_pick *pick, bool signs)
 {
     const bool votes = (pick->algo->needs & WEFT_NEEDS_SIGNS) != 0;
+    const bool requantizes = (pick->algo->needs & WEFT_NEEDS_LOSSY) != 0;
     if ((o->reply_memory != NULL || o->reply_carry != NULL) && !k->reply_asked) {
         return weft_fail(WEFT_EINVAL,
                          "%s: reply_memory and reply_carry go with a lossy reply_codec, not %s",
@@ -65,7 +66,7 @@ static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_
         return weft_fail(WEFT_EINVAL, "%s: owned: under algorithm %s nobody owns a span",
                          weft_call_name(c), pick->text);
     }
-    if (o->own != NULL && k->requantizes) {
+    if (o->own != NULL && requantizes) {
         return weft_fail(WEFT_EINVAL,
                          "%s: own: under algorithm %s no contribution is decoded by itself",
                          weft_call_name(c), pick->text);
@@ -75,7 +76,7 @@ static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_
                          "%s: nonfinite skip: codec %s has no zero that could be contributed",
                          weft_call_name(c), weft_codec_spec(k->codec));
     }
-    if (o->residual == NULL && k->requantizes && !weft_codec_is_unbiased(k->codec)) {
+    if (o->residual == NULL && requantizes && !weft_codec_is_unbiased(k->codec)) {
         return weft_fail(WEFT_ENOTSUP,
                          "%s: algorithm %s with codec %s, which is biased, needs a residual: else "
                          "what each hop rounds away is lost for good",
@@ -91,6 +92,12 @@ static bool lone_lane(const weft_call *c)
     return c->in_counts != NULL && c->out_counts != NULL;
 }
 
+static int too_long(const weft_call *c, uint64_t count, const weft_codec *codec)
+{
+    return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
+                     weft_call_name(c), (unsigned long long)count, weft_codec_spec(codec));
+}
+
 static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choice *choice,
                      weft_request *r)
 {
@@ -101,9 +108,7 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
     r->lane_count = r->count == 0 ? 1 : (r->count + r->lane_length - 1) / r->lane_length;
     const uint64_t longest = r->count < r->lane_length ? r->count : r->lane_length;
     if (r->lane_count > UINT32_MAX || weft_codec_bound(r->codec, (size_t)longest) > MESSAGE_MOST) {
-        return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
-                         weft_call_name(c), (unsigned long long)r->count,
-                         weft_codec_spec(r->codec));
+        return too_long(c, r->count, r->codec);
     }
     return WEFT_OK;
 }
@@ -130,10 +135,6 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
     int rc = cut_lanes(c, pick, choice, r);
     if (rc != WEFT_OK) {
         return rc;
-    }
-    if (strlen(pick->text) >= sizeof(r->algo)) {
-        return weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s", weft_call_name(c),
-                         pick->text);
     }
     memcpy(r->algo, pick->text, strlen(pick->text) + 1);
     weft_shape shape = {.coll = c->coll,
@@ -229,22 +230,39 @@ static int agree_on_scales(weft_group *g, const weft_call *c, const weft_coll_op
     return rc;
 }
 
+/* What the caller is told before anything of the call is made. */
+static int check_all(const weft_group *g, const weft_call *c, const weft_coll_opts *o,
+                     const weft_coding *k, const weft_pick *pick, const weft_choice *choice)
+{
+    const size_t state = o->warm != NULL ? weft_codec_state_count(k->codec, (size_t)c->count) : 0;
+    int rc = check_regions(c, o, pick);
+    if (rc == WEFT_OK) {
+        rc = check_extras(c, o, k, pick, choice->signs);
+    }
+    if (rc == WEFT_OK) {
+        rc = weft_call_check_warm(g, c, o, state);
+    }
+    if (rc == WEFT_OK && strlen(pick->text) >= WEFT_ALGO_TEXT) {
+        rc = weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s", weft_call_name(c),
+                       pick->text);
+    }
+    if (rc == WEFT_OK && o->regions != NULL && /* in one lane */
+        weft_codec_bound(k->codec, (size_t)c->count) > MESSAGE_MOST) {
+        rc = too_long(c, c->count, k->codec);
+    }
+    return rc;
+}
+
 static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o,
                       const weft_choice *choice, const weft_pick *pick, weft_coding *k,
                       weft_request *r)
 {
-    int rc = check_regions(c, o, pick);
-    if (rc == WEFT_OK && o->regions != NULL) {
+    int rc = check_all(g, c, o, k, pick, choice);
+    if (rc == WEFT_OK && o->regions != NULL) { /* last: it forgets what was of another count */
         rc = weft_regions_fit(o->regions, r->count, g->size);
     }
     if (rc == WEFT_OK) {
         rc = weft_coding_follow(k, pick, g->size, r->count, o->regions);
-    }
-    if (rc == WEFT_OK) {
-        rc = check_extras(c, o, k, pick, choice->signs);
-    }
-    if (rc == WEFT_OK && o->warm != NULL) {
-        rc = weft_call_check_warm(g, c, o, weft_codec_state_count(k->codec, (size_t)r->count));
     }
     if (rc != WEFT_OK) {
         return rc;

@@ -195,6 +195,39 @@ Test(regions, give_what_is_asked_for_when_that_changes)
     }
 }
 
+/* A call that rank 1 is refused by itself, of another count, has not touched what it keeps. */
+static void refused_body(member *me)
+{
+    static _Thread_local float in[COUNT], out[COUNT], memory[COUNT];
+    weft_regions *regions = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    const weft_coll_opts o = {.size = sizeof(o), .algo = ALGO, .codec = CODEC, .regions = regions};
+    weft_coll_opts bad = o;
+    bad.reply_codec = "raw";
+    bad.reply_memory = memory;
+    for (int call = 0; call < 6; call++) {
+        clustered(me->rank, (uint64_t)call, in);
+        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+        if (me->rank == 1) {
+            MUST_END(me, WEFT_EINVAL,
+                     weft_allreduce(me->group, in, out, 100, WEFT_F32, WEFT_SUM, &bad));
+        }
+    }
+    if (me->rank == 1) {
+        const weft_coll_opts all = {
+            .size = sizeof(all), .algo = ALGO, .codec = "topk:density=1", .regions = regions};
+        MUST_END(me, WEFT_ENOTSUP, /* too long: nothing of it is read */
+                 weft_allreduce(me->group, in, in, SIZE_MAX >> 32, WEFT_F32, WEFT_SUM, &all));
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    weft_regions_close(&regions);
+}
+
+Test(regions, outlive_a_call_that_is_refused)
+{
+    cluster_run(CLUSTER_MEM, 3, refused_body, NULL);
+}
+
 /* Rank 1 has lost its regions from this call on, where the others add up cuts or do not, then
  * brings none: all are told, and go on after a reset. */
 static void lost_body(member *me)
