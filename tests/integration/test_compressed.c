@@ -12,6 +12,7 @@
 
 #include "support/cluster.h"
 #include "support/gentle.h"
+#include "support/mass.h"
 
 enum { MOST = 2000, PEERS_MOST = 9 };
 
@@ -252,7 +253,7 @@ static void mass_body(member *me)
     const masses *m = me->user;
     char codec[32];
     float in[SPARSE], out[SPARSE], residual[SPARSE];
-    double before[SPARSE], after[SPARSE];
+    double before[SPARSE];
     snprintf(codec, sizeof(codec), "topk:k=%zu", m->k);
     for (size_t i = 0; i < SPARSE; i++) {
         residual[i] = 0;
@@ -263,21 +264,14 @@ static void mass_body(member *me)
         for (size_t i = 0; i < SPARSE; i++) {
             const size_t mix = (i * 7919 + (size_t)me->rank * 104729 + step * 31) % 101;
             in[i] = step % 4 == 0 ? 5.0f : (float)mix - 50.0f; /* equal values too */
-            before[i] = (double)in[i] + (double)residual[i];
         }
+        size_t lost = 0;
+        MUST_OK(me, mass_of(me, in, residual, SPARSE, before));
         MUST_OK(me, weft_allreduce(me->group, in, out, SPARSE, WEFT_F32, WEFT_SUM, &o));
-        MUST_OK(me, weft_allreduce(me->group, before, before, SPARSE, WEFT_F64, WEFT_SUM, NULL));
-        for (size_t i = 0; i < SPARSE; i++) {
-            after[i] = (double)residual[i];
-        }
-        MUST_OK(me, weft_allreduce(me->group, after, after, SPARSE, WEFT_F64, WEFT_SUM, NULL));
-        size_t nonzero = 0;
-        for (size_t i = 0; i < SPARSE; i++) {
-            nonzero += out[i] != 0.0f;
-            MUST(me, before[i] == after[i] + (double)out[i],
-                 "%s k=%zu P=%d step %d element %zu: %g went in, %g and %g came out", m->algo, m->k,
-                 me->size, (int)step, i, before[i], after[i], (double)out[i]);
-        }
+        MUST_OK(me, mass_lost(me, before, residual, out, SPARSE, 0, &lost));
+        MUST(me, lost == SPARSE, "%s k=%zu P=%d step %d: mass of element %zu is lost", m->algo,
+             m->k, me->size, (int)step, lost);
+        const size_t nonzero = nonzero_of(out, SPARSE);
         /* Every owner keeps its share, rounded up. */
         const size_t share = m->k / (size_t)me->size + (m->k % (size_t)me->size != 0);
         const size_t most = strcmp(m->algo, "oktopk") == 0 ? share * (size_t)me->size : m->k;
@@ -309,31 +303,25 @@ static void hops_body(member *me)
     const weft_coll_opts *way = me->user;
     enum { COUNT = 700 };
     float in[COUNT], out[COUNT], residual[COUNT];
-    double before[COUNT], after[COUNT];
+    double before[COUNT];
+    size_t lost = 0;
     gentle(31, me->rank, in, COUNT);
     gentle(32, me->rank, residual, COUNT);
     weft_coll_opts o = *way;
     o.size = sizeof(o);
     o.residual = residual;
     o.draw = 1;
-    for (size_t i = 0; i < COUNT; i++) {
-        before[i] = (double)in[i] + (double)residual[i];
-    }
+    MUST_OK(me, mass_of(me, in, residual, COUNT, before));
     MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
-    MUST_OK(me, weft_allreduce(me->group, before, before, COUNT, WEFT_F64, WEFT_SUM, NULL));
+    const double room = 1e-6 * (double)me->size; /* of sums of values up to 1 */
+    MUST_OK(me, mass_lost(me, before, residual, out, COUNT, room, &lost));
+    MUST(me, lost == COUNT, "P=%d: mass of element %zu is lost", me->size, lost);
+    MUST_OK(me, mass_of(me, residual, NULL, COUNT, before));
+    double left = 0;
     for (size_t i = 0; i < COUNT; i++) {
-        after[i] = (double)residual[i];
+        left += fabs(before[i]);
     }
-    MUST_OK(me, weft_allreduce(me->group, after, after, COUNT, WEFT_F64, WEFT_SUM, NULL));
-    double lost = 0;
-    for (size_t i = 0; i < COUNT; i++) {
-        const double room = 1e-6 * (double)me->size; /* of sums of values up to 1 */
-        MUST(me, fabs(before[i] - after[i] - (double)out[i]) <= room,
-             "P=%d element %zu: %g in, %g and %g out", me->size, i, before[i], after[i],
-             (double)out[i]);
-        lost += fabs(after[i]);
-    }
-    MUST(me, lost > 0, "nothing was rounded");
+    MUST(me, left > 0, "nothing was rounded");
     const weft_coll_opts bare = {
         .size = sizeof(bare), .algo = "ring_requant", .codec = "minmax8:bucket=64"};
     MUST_END(me, WEFT_ENOTSUP,
