@@ -63,6 +63,7 @@ struct weft_request {
     weft_dtype dtype;
     weft_op op;
     bool has_out; /* this peer has a result */
+    bool timed;   /* a receipt is to tell times */
     bool seated;  /* ranks sit in the algorithm in another order than their own */
     weft_codec *codec,
         *reply; /* owned; reply: of replies, the dense one of dtype and op or lossy */
@@ -89,7 +90,6 @@ struct weft_request {
     weft_shared_plan *plan, *tail; /* of full lanes and of the last one; tail may equal plan */
     int64_t timeout_ns;            /* longest time without progress, WEFT_NEVER: none */
     weft_receipt *receipt;         /* the caller's, or NULL */
-    bool timed;                    /* a receipt is to tell times */
 
     weft_operation *operation;
     int64_t began;  /* by the outlet's clock, where it is timed */
