@@ -2,13 +2,12 @@
 /* What "auto" chooses for compressed calls: one that the call can have, and the one that was
  * foretold. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "support/cluster.h"
 #include "support/gentle.h"
 
-enum { COUNT = 1 << 14 };
+enum { COUNT = 1 << 14, PEERS_MOST = 4 };
 /* Bytes alone cost, so that few bytes win. */
 static const char costs[] = "round=0,message=1e-9,incast=1";
 
@@ -47,11 +46,10 @@ static void auto_body(member *me)
     static const char *const codecs[] = {"raw", "qsgd:levels=7,bucket=512", "minmax8:bucket=512",
                                          "onebit"};
     enum { CODECS = sizeof(codecs) / sizeof(codecs[0]) };
-    float *v = calloc(5 * (size_t)COUNT, sizeof(float));
-    float *in = v, *out = v + COUNT, *own = out + COUNT, *owned = own + COUNT,
-          *residual = owned + COUNT;
+    static float vectors[PEERS_MOST][5][COUNT];
+    float *in = vectors[me->rank][0], *out = vectors[me->rank][1], *own = vectors[me->rank][2],
+          *owned = vectors[me->rank][3], *residual = vectors[me->rank][4];
     int again = 0;
-    MUST(me, v != NULL, "out of memory");
     gentle(71, me->rank, in, COUNT);
     for (unsigned call = 0; call < 2 * 16 * CODECS; call++) {
         foretold said = {""};
@@ -72,7 +70,6 @@ static void auto_body(member *me)
         again += strcmp(receipt.algo, "ring_requant") == 0;
     }
     MUST(me, again > 0 || me->size < 3, "sums are never encoded again: the test shows nothing");
-    free(v);
 }
 
 static void by_bytes(weft_group_opts *o, const member *me)
@@ -83,7 +80,7 @@ static void by_bytes(weft_group_opts *o, const member *me)
 
 Test(choice, auto_serves_every_call_as_it_was_foretold)
 {
-    for (int size = 1; size <= 4; size++) {
+    for (int size = 1; size <= PEERS_MOST; size++) {
         const cluster_plan plan = {
             .link = CLUSTER_MEM, .size = size, .body = auto_body, .options = by_bytes};
         cluster_join(cluster_start(&plan));

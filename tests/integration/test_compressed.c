@@ -199,6 +199,50 @@ Test(compressed, integers_of_a_shared_scale_add_alike_on_every_way, .timeout = 6
     }
 }
 
+/* Calls of two parts between calls of one, long and short, of peers that run ahead of each other by
+ * as much as they may: rank 0 starts all of them, rank 1 one at a time, the others some. */
+static void flight_body(member *me)
+{
+    enum { CALLS = 48, LONG = 1500000 };
+    static const size_t lengths[] = {50, LONG, 3000, 200000, 1};
+    const weft_coll_opts pair = {
+        .size = sizeof(pair), .algo = "shared", .codec = "qsgd:levels=1,bucket=0,norm=max"};
+    const int ahead = me->rank == 0 ? CALLS : me->rank == 1 ? 1 : 7;
+    weft_request *all[CALLS] = {NULL};
+    float *vectors[CALLS] = {NULL};
+    for (int call = 0; call < CALLS + ahead; call++) {
+        const int old = call - ahead;
+        if (old >= 0) {
+            const size_t last = lengths[(size_t)old % 5] - 1;
+            const float want = (float)((old + 1) * me->size); /* levels are met exactly */
+            MUST_OK(me, weft_wait(all[old], WEFT_FOREVER));
+            MUST(me, vectors[old][0] == want && vectors[old][last] == want, "call %d: %g, %g", old,
+                 (double)vectors[old][0], (double)vectors[old][last]);
+            weft_request_free(&all[old]);
+            free(vectors[old]);
+        }
+        if (call < CALLS) {
+            const size_t count = lengths[(size_t)call % 5];
+            float *v = vectors[call] = malloc(count * sizeof(float));
+            MUST(me, v != NULL, "out of memory");
+            for (size_t i = 0; i < count; i++) {
+                v[i] = (float)(call + 1);
+            }
+            MUST_OK(me, weft_allreduce_start(me->group, v, v, count, WEFT_F32, WEFT_SUM,
+                                             call % 3 == 1 ? NULL : &pair, &all[call]));
+        }
+    }
+}
+
+Test(compressed, calls_of_two_parts_and_of_one_are_in_flight_together)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        for (int size = 2; size <= 4; size++) {
+            cluster_run((cluster_link)link, size, flight_body, NULL);
+        }
+    }
+}
+
 /* ---- votes ----------------------------------------------------------------------------------- */
 
 /* Element i of peer r votes as bit r of i says: all patterns of votes. */
