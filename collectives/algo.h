@@ -176,6 +176,8 @@ typedef struct weft_choice {
     bool adds_pairs;      /* sums of its sparse vectors are encoded without rounding */
     bool cuts_pairs;      /* its selection can be cut into spans: weft_codec_region() */
     bool reply_asked;     /* for replies a codec was asked for */
+    bool once;            /* sums are not to be encoded again, whatever the fidelity */
+    bool owned;           /* the sums that owners of spans make are asked for */
     weft_fidelity fidelity;
     bool ordered; /* the operation does not commute */
     bool ragged;
@@ -220,6 +222,8 @@ int weft_algo_select(const char *spec, const weft_choice *c, weft_pick *ret);
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap);
 /* The same, or why it is not for "auto" to choose. */
 void weft_algo_reserve(const weft_pick *p, const weft_choice *c, char *text, size_t cap);
+/* Does each span have an owner, who alone knows its sum before all get it? */
+bool weft_algo_owns(const weft_algo *a);
 /* "exact", "requantized", "merged", "voted": what the algorithm makes of contributions. */
 const char *weft_algo_fidelity(const weft_algo *a, bool replies_lossy);
 /* The index-th algorithm of the collective with its default parameters and its price, whether it

@@ -194,6 +194,11 @@ static bool requantizes(const weft_algo *a)
     return (a->needs & WEFT_NEEDS_LOSSY) != 0;
 }
 
+bool weft_algo_owns(const weft_algo *a)
+{
+    return (a->traits & WEFT_ALGO_REPLIES) != 0 && (a->needs & WEFT_NEEDS_SIGNS) == 0;
+}
+
 const char *weft_algo_fidelity(const weft_algo *a, bool replies_lossy)
 {
     const bool again = replies_lossy && (a->traits & WEFT_ALGO_REPLIES);
@@ -211,6 +216,12 @@ void weft_algo_reserve(const weft_pick *p, const weft_choice *c, char *text, siz
         snprintf(text, cap, "is for those who name it");
     else if (text[0] == '\0' && requantizes(p->algo) && c->fidelity != WEFT_FIDELITY_REQUANTIZED)
         snprintf(text, cap, "encodes sums again: fidelity requantized");
+    else if (text[0] == '\0' && requantizes(p->algo) && c->once)
+        snprintf(text, cap,
+                 "encodes sums again, which a biased codec is not for without a residual, nor "
+                 "where own is asked for");
+    else if (text[0] == '\0' && c->owned && !weft_algo_owns(p->algo))
+        snprintf(text, cap, "leaves nobody the owner of a span, as owned asks for");
 }
 
 void weft_algo_objection(const weft_pick *p, const weft_choice *c, char *text, size_t cap)

@@ -32,6 +32,10 @@ extern const weft_command weft_topo_list, weft_topo_draw, weft_topo_verify, weft
      .help = "how the replies of algorithm scatter are encoded"},                                  \
     {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F",                                    \
      .choices = WEFT_FIDELITY_CHOICES, .help = "what auto may choose; else exact"},                \
+    {.name = "residual", .kind = WEFT_CLI_FLAG,                                                    \
+     .help = "the call has a residual, which a biased codec needs where sums are encoded again"},  \
+    {.name = "own", .kind = WEFT_CLI_FLAG,                                                         \
+     .help = "the call asks for its own contribution as it was decoded"},                          \
     {.name = "root", .letter = 'r', .kind = WEFT_CLI_WHOLE, .metavar = "RANK", .value = "0",       \
      .min = 0, .max = 65534, .help = "of collectives that have one"},                              \
     {.name = "hosts", .kind = WEFT_CLI_TEXT, .metavar = "HxP",                                     \

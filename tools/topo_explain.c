@@ -121,7 +121,7 @@ static void print_table(FILE *to, const answer *a)
     weft_table_print(table, to);
     weft_table_free(table);
     if (a->fits > a->free) {
-        (void)fprintf(to, "  n: runs only where it is named (or the fidelity allows it)\n");
+        (void)fprintf(to, "  n: runs only where it is named (or fidelity and residual allow it)\n");
     }
     for (int i = a->fits; i < a->count; i++) {
         (void)fprintf(to, "  %s cannot serve: it %s\n", a->all[i].algo, a->all[i].why_not);

@@ -242,6 +242,8 @@ bool weft_topo_query_read(const weft_cli *cli, const char *collective, weft_topo
                                .codec = weft_cli_text(cli, "codec"),
                                .reply_codec = weft_cli_text(cli, "reply-codec"),
                                .fidelity = weft_fidelity_of(weft_cli_text(cli, "fidelity")),
+                               .residual = weft_cli_given(cli, "residual"),
+                               .own = weft_cli_given(cli, "own"),
                                .peers = (int)weft_cli_whole(cli, "peers"),
                                .root = (int)weft_cli_whole(cli, "root")}};
     if (weft_dtype_parse(weft_cli_text(cli, "dtype"), &t.q.dtype) != WEFT_OK) {

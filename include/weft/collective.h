@@ -43,7 +43,8 @@ typedef enum weft_nonfinite {
                                    so. WEFT_MEAN still divides by all peers */
 } weft_nonfinite;
 
-/** What one operation did, on this peer. */
+/** What one operation did, on this peer; where peers agree first on scales or regions, with that.
+ */
 typedef struct weft_receipt {
     size_t size;              /**< sizeof(weft_receipt), set by the caller */
     char algo[64];            /**< the algorithm that ran, "ring", "tree:arity=2" */
@@ -90,7 +91,8 @@ WEFT_API void weft_regions_close(weft_regions **regions);
 typedef struct weft_coll_opts {
     size_t size;       /**< sizeof(weft_coll_opts) */
     const char *algo;  /**< algorithm SPEC, "ring", or "plan:path=FILE" for a plan of your own
-                            (plan.h); NULL: WEFT_ALGO, else "auto" */
+                            (plan.h); NULL: WEFT_ALGO, else "auto", which goes by whether own,
+                            residual and owned are given too: on all peers, or on none */
     const char *codec; /**< codec SPEC, "qsgd:levels=7,bucket=512"; NULL: "raw" */
     float *own;        /**< out, count floats: the decoded value of this peer's contribution, bit
                             for bit what the others decoded (DIANA's message); NULL: not wanted */

@@ -58,6 +58,8 @@ typedef struct weft_query {
                                         closed. NULL: everybody to everybody */
     const int *order; /**< peers entries: the rank at each place of algorithms that are rings or
                            trees (others keep their ranks). NULL: rank i at place i */
+    int residual, own, owned; /**< 1: the call has that option of weft_coll_opts, which "auto" goes
+                                   by */
 } weft_query;
 
 /** An algorithm that could serve a query. */

@@ -46,37 +46,64 @@ static void print_number(double v, char *out, size_t cap)
     leave_c_locale(old);
 }
 
-int weft_parse_number(const char *what, const char *text, double min, double max, double *ret)
+typedef enum reading { READ, NO_NUMBER, OUT_OF_RANGE } reading;
+
+static reading read_number(const char *text, double min, double max, double *ret)
 {
-    char low[32], high[32], *end = NULL;
-    print_number(min, low, sizeof(low));
-    print_number(max, high, sizeof(high));
+    char *end = NULL;
     bool plain = text && *text && strspn(text, "0123456789+-.eE") == strlen(text);
     double v = plain ? to_number(text, &end) : 0.0;
     if (!plain || *end || !isfinite(v))
-        return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" is not a number (%s to %s)", what,
-                         text ? text : "", low, high);
+        return NO_NUMBER;
     if (v < min || v > max)
-        return weft_fail(WEFT_EINVAL, "%s: %.40s is out of range (%s to %s)", what, text, low,
-                         high);
+        return OUT_OF_RANGE;
     *ret = v;
-    return WEFT_OK;
+    return READ;
 }
 
-int weft_parse_int(const char *what, const char *text, long long min, long long max, long long *ret)
+static int fail_number(reading how, const char *what, const char *text, double min, double max)
+{
+    char low[32], high[32];
+    print_number(min, low, sizeof(low));
+    print_number(max, high, sizeof(high));
+    if (how == NO_NUMBER)
+        return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" is not a number (%s to %s)", what,
+                         text ? text : "", low, high);
+    return weft_fail(WEFT_EINVAL, "%s: %.40s is out of range (%s to %s)", what, text, low, high);
+}
+
+int weft_parse_number(const char *what, const char *text, double min, double max, double *ret)
+{
+    reading how = read_number(text, min, max, ret);
+    return how == READ ? WEFT_OK : fail_number(how, what, text, min, max);
+}
+
+static reading read_int(const char *text, long long min, long long max, long long *ret)
 {
     char *end = NULL;
     bool plain = text && *text && strspn(text, "0123456789+-") == strlen(text);
     errno = 0;
     long long v = plain ? strtoll(text, &end, 10) : 0;
     if (!plain || *end)
+        return NO_NUMBER;
+    if (errno == ERANGE || v < min || v > max)
+        return OUT_OF_RANGE;
+    *ret = v;
+    return READ;
+}
+
+static int fail_int(reading how, const char *what, const char *text, long long min, long long max)
+{
+    if (how == NO_NUMBER)
         return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" is not a whole number (%lld to %lld)", what,
                          text ? text : "", min, max);
-    if (errno == ERANGE || v < min || v > max)
-        return weft_fail(WEFT_EINVAL, "%s: %.40s is out of range (%lld to %lld)", what, text, min,
-                         max);
-    *ret = v;
-    return WEFT_OK;
+    return weft_fail(WEFT_EINVAL, "%s: %.40s is out of range (%lld to %lld)", what, text, min, max);
+}
+
+int weft_parse_int(const char *what, const char *text, long long min, long long max, long long *ret)
+{
+    reading how = read_int(text, min, max, ret);
+    return how == READ ? WEFT_OK : fail_int(how, what, text, min, max);
 }
 
 /* Levenshtein distance of two words of at most WORD_LONGEST characters. */
@@ -151,26 +178,6 @@ const char *weft_spec_text(const weft_spec *spec, int i)
     return spec->texts + spec->text_at[i];
 }
 
-/* Put the value of text parameter number i behind those that are there. */
-static int read_text(const char *label, const weft_param *param, const char *text, int i,
-                     weft_spec *spec)
-{
-    size_t len = strlen(text);
-    for (const char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" holds a control character", label, text);
-    if ((double)len < param->min || (double)len > param->max)
-        return weft_fail(WEFT_EINVAL, "%s: a text of %zu bytes (%.0f to %.0f)", label, len,
-                         param->min, param->max);
-    if (len >= sizeof(spec->texts) - spec->texts_len)
-        return weft_fail(WEFT_EINVAL, "%s: texts of more than %zu bytes together", label,
-                         sizeof(spec->texts) - 1);
-    spec->text_at[i] = spec->texts_len;
-    memcpy(spec->texts + spec->texts_len, text, len + 1);
-    spec->texts_len = (uint16_t)(spec->texts_len + len + 1);
-    return WEFT_OK;
-}
-
 /* Index of word in choices "a|b|c"; -1 when it is none of them. */
 static int find_choice(const char *choices, const char *word)
 {
@@ -193,37 +200,80 @@ static void copy_choice(const char *choices, int i, char *out, size_t cap)
     snprintf(out, cap, "%.*s", (int)strcspn(choices, "|"), choices);
 }
 
-/* Read one value of parameter number i. `what` is "codec qsgd". */
+/* What an error begins with: "codec qsgd: levels". Made only where there is one: a codec is opened
+ * for every operation. */
+typedef struct label {
+    char text[WEFT_SPEC_NAME * 4];
+} label;
+
+/* param NULL: "codec qsgd". */
+static const char *label_of(label *l, const char *what, const weft_spec *spec,
+                            const weft_param *param)
+{
+    snprintf(l->text, sizeof(l->text), "%.*s %s%s%s", WEFT_SPEC_NAME, what, spec->name,
+             param ? ": " : "", param ? param->key : "");
+    return l->text;
+}
+
+/* Put the value of text parameter number i behind those that are there. */
+static int read_text(const char *what, const weft_param *param, const char *text, int i,
+                     weft_spec *spec)
+{
+    label words;
+    size_t len = strlen(text);
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" holds a control character",
+                             label_of(&words, what, spec, param), text);
+    if ((double)len < param->min || (double)len > param->max)
+        return weft_fail(WEFT_EINVAL, "%s: a text of %zu bytes (%.0f to %.0f)",
+                         label_of(&words, what, spec, param), len, param->min, param->max);
+    if (len >= sizeof(spec->texts) - spec->texts_len)
+        return weft_fail(WEFT_EINVAL, "%s: texts of more than %zu bytes together",
+                         label_of(&words, what, spec, param), sizeof(spec->texts) - 1);
+    spec->text_at[i] = spec->texts_len;
+    memcpy(spec->texts + spec->texts_len, text, len + 1);
+    spec->texts_len = (uint16_t)(spec->texts_len + len + 1);
+    return WEFT_OK;
+}
+
+/* Read one value of parameter number i. */
 static int read_value(const char *what, const weft_param *param, const char *text, int i,
                       weft_spec *spec)
 {
-    char label[WEFT_SPEC_NAME * 4];
-    snprintf(label, sizeof(label), "%s: %s", what, param->key);
+    label words;
     if (param->choices) {
         int choice = find_choice(param->choices, text);
         if (choice < 0)
-            return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" is none of %s", label, text,
-                             param->choices);
+            return weft_fail(WEFT_EINVAL, "%s: \"%.40s\" is none of %s",
+                             label_of(&words, what, spec, param), text, param->choices);
         spec->choice[i] = choice;
         return WEFT_OK;
     }
     if (param->text)
-        return read_text(label, param, text, i, spec);
+        return read_text(what, param, text, i, spec);
     if (may_be_auto(param) && !strcmp(text, "auto")) {
         spec->number[i] = (double)NAN;
         return WEFT_OK;
     }
-    if (!param->integer)
-        return weft_parse_number(label, text, param->min, param->max, &spec->number[i]);
-    long long whole = 0;
-    int code = weft_parse_int(label, text, (long long)param->min, (long long)param->max, &whole);
-    if (code == WEFT_OK)
-        spec->number[i] = (double)whole;
-    return code;
+    if (!param->integer) {
+        reading how = read_number(text, param->min, param->max, &spec->number[i]);
+        return how == READ ? WEFT_OK
+                           : fail_number(how, label_of(&words, what, spec, param), text, param->min,
+                                         param->max);
+    }
+    long long whole = 0, min = (long long)param->min, max = (long long)param->max;
+    reading how = read_int(text, min, max, &whole);
+    if (how != READ)
+        return fail_int(how, label_of(&words, what, spec, param), text, min, max);
+    spec->number[i] = (double)whole;
+    return WEFT_OK;
 }
 
-static int fail_unknown_key(const char *what, const char *key, const weft_param *params)
+static int fail_unknown_key(const char *what, const weft_spec *spec, const char *key,
+                            const weft_param *params)
 {
+    label words;
     char all[WEFT_SPEC_TEXT] = "none";
     const char *keys[WEFT_SPEC_PARAMS];
     size_t len = 0, count = 0;
@@ -233,24 +283,28 @@ static int fail_unknown_key(const char *what, const char *key, const weft_param 
         len += len + (size_t)n < sizeof(all) ? (size_t)n : 0;
     }
     const char *near = weft_nearest(key, keys, count);
-    return weft_fail(WEFT_EINVAL, "%s: unknown key \"%.40s\"%s%s%s; valid keys: %s", what, key,
-                     near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", all);
+    return weft_fail(WEFT_EINVAL, "%s: unknown key \"%.40s\"%s%s%s; valid keys: %s",
+                     label_of(&words, what, spec, NULL), key, near ? " (did you mean " : "",
+                     near ? near : "", near ? "?)" : "", all);
 }
 
 /* One "key=value", ended by NUL, into spec. */
 static int read_pair(const char *what, char *pair, const weft_param *params, weft_spec *spec)
 {
+    label words;
     char *equals = strchr(pair, '=');
     if (!equals)
-        return weft_fail(WEFT_EINVAL, "%s: \"%.60s\" is not key=value", what, pair);
+        return weft_fail(WEFT_EINVAL, "%s: \"%.60s\" is not key=value",
+                         label_of(&words, what, spec, NULL), pair);
     *equals = '\0';
     int i = 0;
     while (params[i].key && strcmp(params[i].key, pair) != 0)
         i++;
     if (!params[i].key)
-        return fail_unknown_key(what, pair, params);
+        return fail_unknown_key(what, spec, pair, params);
     if (spec->given[i])
-        return weft_fail(WEFT_EINVAL, "%s: key %s is given twice", what, pair);
+        return weft_fail(WEFT_EINVAL, "%s: key %s is given twice",
+                         label_of(&words, what, spec, NULL), pair);
     spec->given[i] = 1;
     return read_value(what, &params[i], equals + 1, i, spec);
 }
@@ -258,12 +312,13 @@ static int read_pair(const char *what, char *pair, const weft_param *params, wef
 /* The defaults of the texts that were not given. */
 static int default_texts(const char *what, const weft_param *params, weft_spec *spec)
 {
+    label words;
     for (int i = 0; params[i].key; i++) {
         if (!params[i].text || spec->given[i])
             continue;
         if ((double)strlen(params[i].value) < params[i].min)
-            return weft_fail(WEFT_EINVAL, "%s: key %s is missing: %s", what, params[i].key,
-                             params[i].help);
+            return weft_fail(WEFT_EINVAL, "%s: key %s is missing: %s",
+                             label_of(&words, what, spec, NULL), params[i].key, params[i].help);
         int code = read_value(what, &params[i], params[i].value, i, spec);
         if (code != WEFT_OK)
             return code;
@@ -274,40 +329,40 @@ static int default_texts(const char *what, const weft_param *params, weft_spec *
 int weft_spec_parse(const char *what, const char *spec, const weft_param *params, weft_spec *ret)
 {
     weft_spec out = {.name = ""};
-    char label[WEFT_SPEC_NAME * 2 + 2], text[WEFT_SPEC_TEXT];
+    label words;
+    char text[WEFT_SPEC_TEXT];
     int code = weft_spec_name(spec, out.name);
     if (code != WEFT_OK)
         return weft_fail_context("%s", what);
-    snprintf(label, sizeof(label), "%.*s %s", WEFT_SPEC_NAME, what, out.name);
     for (int i = 0; params[i].key; i++) {
         if (i == WEFT_SPEC_PARAMS)
-            return weft_fail(WEFT_EINTERNAL, "%s: more than %d parameters", label,
-                             WEFT_SPEC_PARAMS);
+            return weft_fail(WEFT_EINTERNAL, "%s: more than %d parameters",
+                             label_of(&words, what, &out, NULL), WEFT_SPEC_PARAMS);
         if (params[i].text)
             continue;
-        code = read_value(label, &params[i], params[i].value, i, &out);
+        code = read_value(what, &params[i], params[i].value, i, &out);
         if (code != WEFT_OK)
             return code;
     }
     const char *rest = spec + strlen(out.name);
     if (strlen(spec) >= sizeof(text))
-        return weft_fail(WEFT_EINVAL, "%s: SPEC is longer than %d characters", label,
-                         WEFT_SPEC_TEXT - 1);
+        return weft_fail(WEFT_EINVAL, "%s: SPEC is longer than %d characters",
+                         label_of(&words, what, &out, NULL), WEFT_SPEC_TEXT - 1);
     if (*rest == ':') {
         snprintf(text, sizeof(text), "%s", rest + 1);
         for (char *pair = text, *next; pair; pair = next) {
             next = strchr(pair, ',');
             if (next)
                 *next++ = '\0';
-            code = read_pair(label, pair, params, &out);
+            code = read_pair(what, pair, params, &out);
             if (code != WEFT_OK)
                 return code;
         }
     }
-    code = default_texts(label, params, &out);
+    code = default_texts(what, params, &out);
     if (code == WEFT_OK && weft_spec_format(&out, params, text, sizeof(text)) >= sizeof(text))
         code = weft_fail(WEFT_EINVAL, "%s: SPEC with all its keys is longer than %d characters",
-                         label, WEFT_SPEC_TEXT - 1);
+                         label_of(&words, what, &out, NULL), WEFT_SPEC_TEXT - 1);
     if (code == WEFT_OK)
         *ret = out;
     return code;
@@ -315,7 +370,13 @@ int weft_spec_parse(const char *what, const char *spec, const weft_param *params
 
 size_t weft_spec_format(const weft_spec *spec, const weft_param *params, char *out, size_t cap)
 {
-    size_t len = (size_t)snprintf(out, cap, "%s", spec->name);
+    size_t len = strlen(spec->name);
+    if (cap >
+        0) { /* this part of snprintf: a codec is opened, and written out, for every operation */
+        size_t fits = len < cap ? len : cap - 1;
+        memcpy(out, spec->name, fits);
+        out[fits] = '\0';
+    }
     for (int i = 0; params[i].key && len < cap; i++) {
         char value[WEFT_SPEC_TEXT];
         if (params[i].text)

@@ -77,6 +77,10 @@ int weft_coding_open(weft_coding *ret, const weft_coding_ask *ask)
                        weft_op_name(ask->op));
     if (!rc)
         rc = open_reply(&k, ask);
+    if (!rc) {
+        k.once = ask->own || (!ask->residual && !weft_codec_is_unbiased(k.codec));
+        k.owned = ask->owned;
+    }
     if (rc) {
         weft_coding_close(&k);
         return rc;
@@ -116,6 +120,8 @@ void weft_coding_choice(const weft_coding *k, uint64_t count, weft_choice *c)
     c->adds_pairs = k->codec->type->combines && k->codec->type->combines(k->codec);
     c->cuts_pairs = weft_codec_has_regions(k->codec);
     c->reply_asked = k->reply_asked;
+    c->once = k->once;
+    c->owned = k->owned;
     c->fidelity = k->fidelity;
 }
 

@@ -21,12 +21,14 @@ typedef struct weft_coding_ask {
     weft_dtype dtype;
     weft_op op;
     const weft_user_op *user_op;
+    bool residual, own, owned; /* the call has them */
 } weft_coding_ask;
 
 typedef struct weft_coding {
     weft_codec *codec, *reply; /* reply: the dense codec where none was asked for */
     weft_fidelity fidelity;
     bool replies_lossy, reply_asked; /* the latter: a lossy one was asked for */
+    bool once, owned;                /* as in weft_choice */
     /* from weft_coding_follow() */
     weft_codec *base; /* of a shared scale: the codec whose scales are agreed on; of a vote that of
                          the signs; else NULL */

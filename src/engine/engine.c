@@ -166,7 +166,12 @@ static void cancel_queued(weft_engine *e, weft_request *r, const weft_problem *w
     }
     stand_in->abandoned = true;
     stand_in->plan = weft_shared_plan_ref(r->plan);
+    stand_in->descriptor = r->descriptor;
     stand_in->before = r->before; /* which runs on, with what it works on */
+    if (r->before != NULL) {
+        r->before->after = stand_in;
+    }
+    c->second = c->second == r ? stand_in : c->second;
     stand_in->scales = r->scales;
     stand_in->bounds = r->bounds;
     r->before = NULL;

@@ -2,7 +2,7 @@
 /*
  * The engine: a state machine that runs operations over connections.
  *
- * It has no thread, clock, socket or randomness of its own. Whoever drives it (engine_loop.c in the
+ * It has no thread, clock, socket or randomness of its own. Whoever drives it (loop_drive.c in the
  * product) tells it what happened and when, lets it work in slices, and carries out what it asks
  * for through the outlet: send, dial, drop, complete. So the same machine runs in real and in
  * simulated time.

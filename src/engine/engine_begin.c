@@ -54,11 +54,15 @@ static uint32_t next_number(const weft_context *c)
     return c->called == UINT32_MAX ? 1 : c->called + 1; /* 0 means the group */
 }
 
-/* Why a call that has just got its number may not begin; false: it may. */
+/* Why a call that has its number may not begin; false: it may. */
 static bool hindered(weft_context *c, int64_t now, const weft_request *r, weft_problem *why)
 {
     weft_problem broken = {0};
     const weft_failure *failure = weft_fail_recall(c, c->called);
+    if (r->before != NULL && r->before->problem.code != WEFT_OK) { /* of which all have heard */
+        *why = r->before->problem;
+        return true;
+    }
     if (weft_fail_bars(c, c->calls)) {
         broken = c->broken;
     } else if (c->engine->broken.code != WEFT_OK) {
@@ -73,9 +77,6 @@ static bool hindered(weft_context *c, int64_t now, const weft_request *r, weft_p
     } else if (r->problem.code != WEFT_OK) { /* canceled while it waited for its turn, or unfit */
         *why = r->problem;
         weft_fail_number(c, now, c->called, why, &r->plan->plan);
-    } else if (r->before != NULL && r->before->problem.code != WEFT_OK) {
-        *why = r->before->problem;
-        weft_fail_number(c, now, c->called, why, &r->plan->plan);
     }
     return why->code != WEFT_OK;
 }
@@ -84,14 +85,14 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
 {
     weft_engine *e = c->engine;
     weft_problem why = {0};
-    if (r->before != NULL && r->before->problem.code == WEFT_EMISMATCH) {
-        /* Others may have called something of one number there: this one's would shift all that
-         * follow. Every peer that called a pair has that mismatch, so none takes the number. */
-        refuse(e, r, &r->before->problem);
-        return;
+    if (r->before ==
+        NULL) { /* else it goes on under the number of the part before it: one call uses
+                   up one number, whatever becomes of it and whatever others call */
+        c->called = next_number(c);
+        c->calls++;
     }
-    c->called = next_number(c);
-    r->call = ++c->calls;
+    c->second = r->after;
+    r->call = c->calls;
     if (hindered(c, now, r, &why)) {
         refuse(e, r, &why);
         return;
@@ -126,12 +127,12 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
 }
 
 /* A number is free when the one `flight` before it has ended. What a call waits for stands right
- * before it in the queue. */
+ * before it in the queue, and leaves it the number. */
 static bool may_begin(const weft_context *c)
 {
     const weft_request *first = c->queue;
-    return first != NULL && (first->before == NULL || first->before->ended) &&
-           c->ops[next_number(c) % c->flight] == NULL;
+    return first != NULL && (first->before != NULL ? first->before->ended
+                                                   : c->ops[next_number(c) % c->flight] == NULL);
 }
 
 void weft_op_turn(weft_context *c)

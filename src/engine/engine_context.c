@@ -141,6 +141,7 @@ void weft_context_end_calls(weft_context *c)
         weft_op_complete(e, r);
     }
     c->queue_tail = &c->queue;
+    c->second = NULL;
 }
 
 void weft_context_remove(weft_context *c)

@@ -15,7 +15,9 @@ static bool fits(const weft_context *c, const weft_member *member, const weft_fr
     const weft_peer *p = &c->engine->peers[member->rank];
     const int32_t ahead = (int32_t)(f->operation - c->called);
     const bool data = f->kind == WEFT_FRAME_DATA;
-    const size_t most = WEFT_EARLY_BYTES + WEFT_EARLY_OPS * WEFT_SMALL_BYTES;
+    /* Of the newest call's second part, where that is due; of the next one; little behind it. */
+    const size_t much = (size_t)WEFT_EARLY_BYTES * (c->second != NULL ? 2 : 1);
+    const size_t most = much + WEFT_EARLY_OPS * WEFT_SMALL_BYTES;
     if (ahead > 2 * WEFT_IN_FLIGHT || (data && (ahead > WEFT_EARLY_OPS || f->lane != 0))) {
         return false;
     }
@@ -182,7 +184,7 @@ static weft_early *take(weft_context *c, weft_early **at)
 void weft_early_replay(weft_context *c, int64_t now, uint32_t number)
 {
     for (weft_early **at = &c->early; *at != NULL;) {
-        if ((*at)->frame.operation != number) {
+        if ((*at)->frame.operation != number || weft_op_later(c, &(*at)->frame)) {
             at = &(*at)->next;
             continue;
         }

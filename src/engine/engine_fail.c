@@ -425,6 +425,7 @@ void weft_fail_ended(const weft_operation *op)
     weft_ended *ended = &c->ended[call % c->flight];
     ended->call = call;
     ended->descriptor = op->request->descriptor;
+    ended->before = op->request->before != NULL ? op->request->before->descriptor : 0;
     memcpy(ended->words, op->request->words, strlen(op->request->words) + 1);
 }
 
@@ -434,7 +435,7 @@ void weft_fail_late(weft_context *c, int64_t now, const weft_member *m, const we
     const uint64_t call = weft_context_call(c, f->operation);
     const weft_ended *ended = &c->ended[call % c->flight];
     if (ended->call == call && ended->descriptor != f->descriptor &&
-        weft_fail_recall(c, f->operation) == NULL) {
+        ended->before != f->descriptor && weft_fail_recall(c, f->operation) == NULL) {
         const weft_problem why = other_call(c, f->operation, ended->words, m, theirs);
         if (remember(c, f->operation, &why)) {
             flood(c, now, f->operation, 0, &why, -1);

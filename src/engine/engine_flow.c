@@ -4,8 +4,9 @@
  *
  * A peer takes the lanes of an operation below its grant (lowest unfinished lane + WEFT_LANES) from
  * the moment it has called it. Before, it takes lane 0 of the next operation, up to
- * WEFT_EARLY_BYTES, or of the next WEFT_EARLY_OPS where one sends it little. Senders never go
- * beyond, so what is received and kept is bounded; a frame beyond breaks the link.
+ * WEFT_EARLY_BYTES, or of the next WEFT_EARLY_OPS where one sends it little; of the second part of
+ * a call, while it is in the first, as much as of a next operation. Senders never go beyond, so
+ * what is received and kept is bounded; a frame beyond breaks the link.
  */
 #include <string.h>
 
@@ -28,14 +29,14 @@ weft_flow *weft_flow_of(const weft_operation *op, int position)
 }
 
 /* How far the operation is beyond the last that the member called; one that was never heard has
- * called none. */
+ * called none. One that called the number of a second part may be in the first. */
 static int32_t ahead_of(const weft_operation *op, const weft_flow *flow)
 {
     const weft_member *m = &op->context->members[flow->position];
     if (!m->met) {
         return op->number < INT32_MAX ? (int32_t)op->number : INT32_MAX;
     }
-    return (int32_t)(op->number - m->heard_operation);
+    return (int32_t)(op->number - m->heard_operation) + (op->request->before != NULL ? 1 : 0);
 }
 
 uint32_t weft_flow_grant_of(const weft_operation *op)
@@ -282,6 +283,11 @@ void weft_flow_apply(weft_engine *e, int64_t now, weft_operation *op, weft_membe
                      const weft_frame *f, weft_message *m, const weft_words *words)
 {
     const weft_peer *p = &e->peers[member->rank];
+    const weft_request *first = op->request->before;
+    if (first != NULL && f->descriptor == first->descriptor) {
+        weft_message_unref(m); /* of the part before, which has ended here: a late grant */
+        return;
+    }
     if (f->descriptor != op->request->descriptor) {
         weft_message_unref(m);
         weft_fail_mismatch(e, now, op, member, words->text);
@@ -335,13 +341,14 @@ static void strange(weft_engine *e, int64_t now, weft_peer *p, const weft_frame 
     }
 }
 
-/* A frame of a call that is not at work here: not yet, or no more. Takes the message. */
+/* A frame of a call, or part of one, that is not at work here: not yet, or no more. Takes the
+ * message. */
 static void idle(weft_context *c, int64_t now, weft_member *member, const weft_frame *f,
                  weft_message *m)
 {
     weft_engine *e = c->engine;
     weft_peer *p = &e->peers[member->rank];
-    if ((int32_t)(f->operation - c->called) > 0) {
+    if ((int32_t)(f->operation - c->called) > 0 || weft_op_later(c, f)) {
         if (weft_fail_recall(c, f->operation) == NULL) {
             weft_early_keep(c, member, f, m);
         } else {
@@ -392,7 +399,7 @@ void weft_flow_frame(weft_engine *e, int64_t now, weft_peer *p, const weft_frame
     weft_operation *op = weft_op_at(c, f->operation);
     if (weft_fail_bars(c, weft_context_call(c, f->operation))) {
         drop(e, p, f, m);
-    } else if (op == NULL) {
+    } else if (op == NULL || weft_op_later(c, f)) {
         idle(c, now, member, f, m);
     } else {
         used(e, p, f, m);

@@ -171,9 +171,9 @@ weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, i
     op->request = r;
     op->number = number;
     op->started = now;
-    op->began = r->receipt != NULL && c->engine->outlet.clock != NULL
-                    ? c->engine->outlet.clock(c->engine->outlet.user)
-                    : 0;
+    r->began = r->timed && c->engine->outlet.clock != NULL
+                   ? c->engine->outlet.clock(c->engine->outlet.user)
+                   : 0;
     op->progress = now;
     op->spared = WEFT_NEVER;
     op->flows = weft_calloc(larger(r->plan->plan.peer_count, 1), sizeof(*op->flows));
@@ -193,10 +193,21 @@ weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, i
     return NULL;
 }
 
-/* Success: what the caller gets besides the result. */
-static void settle(const weft_engine *e, const weft_operation *op)
+/* What it took to agree: the caller has made one call. */
+static void add_before(weft_receipt *sum, const weft_receipt *first)
 {
-    weft_request *r = op->request;
+    sum->body_bytes_sent += first->body_bytes_sent;
+    sum->body_bytes_received += first->body_bytes_received;
+    sum->wire_bytes_sent += first->wire_bytes_sent;
+    sum->encode_ns += first->encode_ns;
+    sum->combine_ns += first->combine_ns;
+    sum->decode_ns += first->decode_ns;
+    sum->send_ns += first->send_ns;
+}
+
+/* Success: what the caller gets besides the result. */
+static void settle(const weft_engine *e, weft_request *r, const weft_operation *op)
+{
     if (r->residual != NULL && r->count > 0) {
         memcpy(r->residual, op->acc, (size_t)r->count * sizeof(float));
     }
@@ -209,14 +220,11 @@ static void settle(const weft_engine *e, const weft_operation *op)
     if (op->news != NULL) {
         weft_kernel_axpy(r->reply_memory, r->reply_alpha, op->news, (size_t)r->count);
     }
-    if (r->receipt != NULL && r->before != NULL) { /* what it took to agree */
-        const weft_receipt *first = &r->before->result;
-        r->result.body_bytes_sent += first->body_bytes_sent;
-        r->result.body_bytes_received += first->body_bytes_received;
-        r->result.wire_bytes_sent += first->wire_bytes_sent;
-    }
     if (r->receipt != NULL) {
         const size_t size = r->receipt->size;
+        if (r->before != NULL) {
+            add_before(&r->result, &r->before->result);
+        }
         snprintf(r->result.algo, sizeof(r->result.algo), "%.*s", (int)sizeof(r->result.algo) - 1,
                  r->algo);
         r->result.lanes = r->lane_count;
@@ -226,7 +234,8 @@ static void settle(const weft_engine *e, const weft_operation *op)
         if (e->outlet.clock != NULL) {
             const uint64_t at_work = r->result.encode_ns + r->result.combine_ns +
                                      r->result.decode_ns + r->result.send_ns;
-            r->result.total_ns = (uint64_t)(e->outlet.clock(e->outlet.user) - op->began);
+            const int64_t began = r->before != NULL ? r->before->began : r->began;
+            r->result.total_ns = (uint64_t)(e->outlet.clock(e->outlet.user) - began);
             r->result.wait_ns = r->result.total_ns - at_work;
         }
         memcpy(r->receipt, &r->result, size < sizeof(r->result) ? size : sizeof(r->result));
@@ -274,12 +283,14 @@ void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why)
         c->mismatches += why->code == WEFT_EMISMATCH; /* whoever found it */
         withdraw(e, op);
     } else {
-        settle(e, op);
+        settle(e, r, op);
         if (c->ended != NULL) {
             weft_fail_ended(op);
         }
         c->mismatches = 0;
-        atomic_fetch_add_explicit(&e->counters.operations, 1, memory_order_relaxed);
+        /* Of two parts the second completes the call. */
+        atomic_fetch_add_explicit(&e->counters.operations, r->after == NULL ? 1 : 0,
+                                  memory_order_relaxed);
     }
     c->ops[op->number % c->flight] = NULL;
     c->active--;

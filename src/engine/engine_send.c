@@ -59,7 +59,9 @@ static void stamp(const weft_peer *p, weft_context *c, weft_frame *f)
     }
     if (f->kind == WEFT_FRAME_DATA || f->kind == WEFT_FRAME_GRANT || f->kind == WEFT_FRAME_START) {
         const weft_operation *at = weft_op_at(c, f->operation);
-        weft_flow *flow = at != NULL ? weft_flow_of(at, weft_context_position(c, m)) : NULL;
+        weft_flow *flow = at != NULL && at->request->descriptor == f->descriptor
+                              ? weft_flow_of(at, weft_context_position(c, m))
+                              : NULL;
         if (flow != NULL) {
             f->grant = weft_flow_grant_of(at);
             flow->told = f->grant;

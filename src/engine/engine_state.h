@@ -169,7 +169,6 @@ struct weft_operation {
     struct weft_operation *before, *after; /* all that are at work */
     uint32_t number;
     int64_t started, progress;
-    int64_t began;         /* by the outlet's clock, where there is a receipt */
     int64_t spared;        /* the progress at which the timeout was put off; WEFT_NEVER */
     uint64_t lowest, next; /* lowest unfinished lane; next lane to begin */
     uint64_t done;         /* lanes finished */
@@ -201,6 +200,7 @@ typedef struct weft_failure {
 typedef struct weft_ended {
     uint64_t call; /* as of weft_failure */
     uint64_t descriptor;
+    uint64_t before; /* the descriptor of the part before it, 0: there was none */
     char words[WEFT_DESCRIPTOR_TEXT];
 } weft_ended;
 
@@ -252,7 +252,8 @@ struct weft_context {
     uint32_t called; /* newest operation begun here */
     uint64_t calls;  /* the same, counted without wrapping */
     weft_request *queue, **queue_tail;
-    bool turning; /* on the list of contexts whose queue may go on */
+    weft_request *second; /* waits for the newest operation, and will have its number; or NULL */
+    bool turning;         /* on the list of contexts whose queue may go on */
     weft_context *next_turn;
     weft_early *early; /* all members', in order of arrival */
     weft_early **early_tail;
@@ -436,6 +437,11 @@ void weft_op_turns(weft_engine *e, int64_t now);
 const char *weft_op_words(const weft_context *c, const weft_request *r, uint32_t number, char *out,
                           size_t cap);
 weft_operation *weft_op_at(const weft_context *c, uint32_t number); /* NULL: not at work */
+/* Does the frame belong to the second part of the newest call, which is not at work yet? */
+static inline bool weft_op_later(const weft_context *c, const weft_frame *f)
+{
+    return c->second != NULL && f->operation == c->called && f->descriptor == c->second->descriptor;
+}
 /* NULL: out of memory. */
 weft_operation *weft_op_new(weft_context *c, weft_request *r, uint32_t number, int64_t now);
 void weft_op_end(weft_engine *e, weft_operation *op, const weft_problem *why);

@@ -387,7 +387,7 @@ static uint64_t *account(weft_receipt *told, weft_verb verb)
 static int64_t tick(const weft_operation *op)
 {
     const weft_outlet *o = &op->context->engine->outlet;
-    return op->request->receipt != NULL && o->clock != NULL ? o->clock(o->user) : 0;
+    return op->request->timed && o->clock != NULL ? o->clock(o->user) : 0;
 }
 
 static void tock(const weft_operation *op, weft_verb verb, int64_t since)

@@ -63,6 +63,7 @@ struct weft_request {
     weft_dtype dtype;
     weft_op op;
     bool has_out; /* this peer has a result */
+    bool timed;   /* a receipt is to tell times */
     bool seated;  /* ranks sit in the algorithm in another order than their own */
     weft_codec *codec,
         *reply; /* owned; reply: of replies, the dense one of dtype and op or lossy */
@@ -77,7 +78,9 @@ struct weft_request {
     const float *reply_carry;
     float reply_alpha;
     float *zeros;         /* owned; goes in instead of the input, which is not finite; else NULL */
-    weft_request *before; /* owned; this one waits for its end, and fails with it. NULL: none */
+    weft_request *before; /* owned; this one waits for its end, has its number, and fails with it.
+                             NULL: none */
+    weft_request *after;  /* the other way: whose `before` this is; NULL: none's */
     uint64_t regions;     /* digest of where the vector is cut, where peers agree on that; else 0 */
     double *bounds;       /* owned; of regions: what `before` adds up */
     float *scales;        /* owned; of the codec: what `before` agrees on */
@@ -89,6 +92,7 @@ struct weft_request {
     weft_receipt *receipt;         /* the caller's, or NULL */
 
     weft_operation *operation;
+    int64_t began;  /* by the outlet's clock, where it is timed */
     bool ended;     /* the engine has reported its end */
     bool abandoned; /* stands in the queue for one that was canceled there */
     weft_receipt result;

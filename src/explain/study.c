@@ -124,7 +124,10 @@ static int take_codec(weft_study *s)
                                  .reply = q->reply_codec,
                                  .fidelity = q->fidelity,
                                  .dtype = q->dtype,
-                                 .op = WEFT_SUM};
+                                 .op = WEFT_SUM,
+                                 .residual = q->residual != 0,
+                                 .own = q->own != 0,
+                                 .owned = q->owned != 0};
     const int rc = weft_coding_open(&s->coding, &ask);
 
     if (rc)

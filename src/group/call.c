@@ -29,7 +29,10 @@ static int open_coding(const weft_call *c, const weft_coll_opts *o, const char *
                                  .fidelity = o->fidelity,
                                  .dtype = c->dtype,
                                  .op = weft_coll_reduces(c->coll) ? c->op : WEFT_SUM,
-                                 .user_op = o->user_op};
+                                 .user_op = o->user_op,
+                                 .residual = o->residual != NULL,
+                                 .own = o->own != NULL,
+                                 .owned = o->owned != NULL};
     const int rc = weft_coding_open(ret, &ask);
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_call_name(c));
 }
@@ -52,18 +55,18 @@ static int check_regions(const weft_call *c, const weft_coll_opts *o, const weft
 static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_coding *k,
                         const weft_pick *pick, bool signs)
 {
-    const bool replies = (pick->algo->traits & WEFT_ALGO_REPLIES) != 0;
     const bool votes = (pick->algo->needs & WEFT_NEEDS_SIGNS) != 0;
+    const bool requantizes = (pick->algo->needs & WEFT_NEEDS_LOSSY) != 0;
     if ((o->reply_memory != NULL || o->reply_carry != NULL) && !k->reply_asked) {
         return weft_fail(WEFT_EINVAL,
                          "%s: reply_memory and reply_carry go with a lossy reply_codec, not %s",
                          weft_call_name(c), o->reply_codec);
     }
-    if (o->owned != NULL && (!replies || votes)) {
+    if (o->owned != NULL && !weft_algo_owns(pick->algo)) {
         return weft_fail(WEFT_EINVAL, "%s: owned: under algorithm %s nobody owns a span",
                          weft_call_name(c), pick->text);
     }
-    if (o->own != NULL && k->requantizes) {
+    if (o->own != NULL && requantizes) {
         return weft_fail(WEFT_EINVAL,
                          "%s: own: under algorithm %s no contribution is decoded by itself",
                          weft_call_name(c), pick->text);
@@ -73,7 +76,7 @@ static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_
                          "%s: nonfinite skip: codec %s has no zero that could be contributed",
                          weft_call_name(c), weft_codec_spec(k->codec));
     }
-    if (o->residual == NULL && k->requantizes && !weft_codec_is_unbiased(k->codec)) {
+    if (o->residual == NULL && requantizes && !weft_codec_is_unbiased(k->codec)) {
         return weft_fail(WEFT_ENOTSUP,
                          "%s: algorithm %s with codec %s, which is biased, needs a residual: else "
                          "what each hop rounds away is lost for good",
@@ -89,6 +92,12 @@ static bool lone_lane(const weft_call *c)
     return c->in_counts != NULL && c->out_counts != NULL;
 }
 
+static int too_long(const weft_call *c, uint64_t count, const weft_codec *codec)
+{
+    return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
+                     weft_call_name(c), (unsigned long long)count, weft_codec_spec(codec));
+}
+
 static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choice *choice,
                      weft_request *r)
 {
@@ -99,9 +108,7 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
     r->lane_count = r->count == 0 ? 1 : (r->count + r->lane_length - 1) / r->lane_length;
     const uint64_t longest = r->count < r->lane_length ? r->count : r->lane_length;
     if (r->lane_count > UINT32_MAX || weft_codec_bound(r->codec, (size_t)longest) > MESSAGE_MOST) {
-        return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
-                         weft_call_name(c), (unsigned long long)r->count,
-                         weft_codec_spec(r->codec));
+        return too_long(c, r->count, r->codec);
     }
     return WEFT_OK;
 }
@@ -128,10 +135,6 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
     int rc = cut_lanes(c, pick, choice, r);
     if (rc != WEFT_OK) {
         return rc;
-    }
-    if (strlen(pick->text) >= sizeof(r->algo)) {
-        return weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s", weft_call_name(c),
-                         pick->text);
     }
     memcpy(r->algo, pick->text, strlen(pick->text) + 1);
     weft_shape shape = {.coll = c->coll,
@@ -173,36 +176,43 @@ static void hand_over(weft_coding *k, weft_request *r)
     k->scales = NULL;
 }
 
-/* Peers add up where each would cut, before the operation, though only later ones cut there. */
-static int agree_on_regions(weft_group *g, const weft_coll_opts *o, weft_request *r)
+/* Before the operation peers agree by a small one, an allreduce: of the same number, since the
+ * caller makes one call. */
+static int agree(weft_group *g, const weft_coll_opts *o, weft_call what, weft_request *r)
 {
     const weft_coll_opts plain = {
         .size = sizeof(plain), .algo = "auto", .timeout_ms = o->timeout_ms};
-    const weft_call sum = {.coll = WEFT_COLL_ALLREDUCE,
-                           .serves = "regions",
-                           .in = r->bounds,
+    what.coll = WEFT_COLL_ALLREDUCE;
+    what.in = what.out;
+    what.opts = &plain;
+    const int rc = weft_call_make(g, &what, &r->before);
+    if (rc == WEFT_OK) {
+        r->before->after = r;
+        r->before->timed = r->timed;
+    }
+    return rc;
+}
+
+/* Peers add up where each would cut, though only later operations cut there. */
+static int agree_on_regions(weft_group *g, const weft_coll_opts *o, weft_request *r)
+{
+    const weft_call sum = {.serves = "regions",
                            .out = r->bounds,
                            .count = (size_t)g->size - 1,
                            .dtype = WEFT_F64,
-                           .op = WEFT_SUM,
-                           .opts = &plain};
-    return weft_call_make(g, &sum, &r->before);
+                           .op = WEFT_SUM};
+    return agree(g, o, sum, r);
 }
 
 /* Peers agree on the largest magnitude of each block before they encode. */
 static int agree_on_scales(weft_group *g, const weft_call *c, const weft_coll_opts *o,
                            const weft_coding *k, weft_request *r)
 {
-    const weft_coll_opts plain = {
-        .size = sizeof(plain), .algo = "auto", .timeout_ms = o->timeout_ms};
-    const weft_call max = {.coll = WEFT_COLL_ALLREDUCE,
-                           .serves = "scales",
-                           .in = r->scales,
+    const weft_call max = {.serves = "scales",
                            .out = r->scales,
                            .count = k->scale_count,
                            .dtype = WEFT_F32,
-                           .op = WEFT_MAX,
-                           .opts = &plain};
+                           .op = WEFT_MAX};
     const float *in = r->zeros != NULL ? r->zeros : r->in;
     const fenv_t callers = weft_fp_enter(); /* as where it is encoded */
     const int measured = weft_codec_measure(k->base, in, o->residual, r->count, r->scales);
@@ -213,9 +223,32 @@ static int agree_on_scales(weft_group *g, const weft_call *c, const weft_coll_op
         weft_problem_from_last(&why);
         why.rank = g->rank;
     }
-    const int rc = weft_call_make(g, &max, &r->before);
+    const int rc = agree(g, o, max, r);
     if (rc == WEFT_OK) {
         r->before->problem = why;
+    }
+    return rc;
+}
+
+/* What the caller is told before anything of the call is made. */
+static int check_all(const weft_group *g, const weft_call *c, const weft_coll_opts *o,
+                     const weft_coding *k, const weft_pick *pick, const weft_choice *choice)
+{
+    const size_t state = o->warm != NULL ? weft_codec_state_count(k->codec, (size_t)c->count) : 0;
+    int rc = check_regions(c, o, pick);
+    if (rc == WEFT_OK) {
+        rc = check_extras(c, o, k, pick, choice->signs);
+    }
+    if (rc == WEFT_OK) {
+        rc = weft_call_check_warm(g, c, o, state);
+    }
+    if (rc == WEFT_OK && strlen(pick->text) >= WEFT_ALGO_TEXT) {
+        rc = weft_fail(WEFT_EINVAL, "%s: the algorithm's SPEC is too long: %s", weft_call_name(c),
+                       pick->text);
+    }
+    if (rc == WEFT_OK && o->regions != NULL && /* in one lane */
+        weft_codec_bound(k->codec, (size_t)c->count) > MESSAGE_MOST) {
+        rc = too_long(c, c->count, k->codec);
     }
     return rc;
 }
@@ -224,15 +257,12 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
                       const weft_choice *choice, const weft_pick *pick, weft_coding *k,
                       weft_request *r)
 {
-    int rc = check_regions(c, o, pick);
-    if (rc == WEFT_OK && o->regions != NULL) {
+    int rc = check_all(g, c, o, k, pick, choice);
+    if (rc == WEFT_OK && o->regions != NULL) { /* last: it forgets what was of another count */
         rc = weft_regions_fit(o->regions, r->count, g->size);
     }
     if (rc == WEFT_OK) {
         rc = weft_coding_follow(k, pick, g->size, r->count, o->regions);
-    }
-    if (rc == WEFT_OK) {
-        rc = check_extras(c, o, k, pick, choice->signs);
     }
     if (rc != WEFT_OK) {
         return rc;
@@ -429,6 +459,7 @@ static int fill(const weft_group *g, const weft_call *c, const weft_coll_opts *o
     r->tensor = o->tensor;
     r->timeout_ns = timeout_ms < 0 ? WEFT_NEVER : timeout_ms * WEFT_MS;
     r->receipt = o->receipt;
+    r->timed = o->receipt != NULL;
     r->measures = o->receipt != NULL && o->measure_error != 0;
     const int rc = keep_blocks(g, c->in_counts, c->in_offsets, &r->in_lengths, &r->in_offsets);
     return rc != WEFT_OK

@@ -33,6 +33,9 @@ static inline const char *weft_call_name(const weft_call *c)
 /* What can be said of a call before anything is made of it. Nothing is sent. 0; WEFT_EINVAL;
  * WEFT_ENOTSUP. */
 int weft_call_check(const weft_group *g, const weft_call *c, const weft_coll_opts *o);
+/* warm, of so many floats, against the other buffers. 0; WEFT_EINVAL. */
+int weft_call_check_warm(const weft_group *g, const weft_call *c, const weft_coll_opts *o,
+                         uint64_t floats);
 /* Elements of this rank's input and output, as far as they reach from where the buffer begins. */
 uint64_t weft_call_in_extent(const weft_group *g, const weft_call *c);
 uint64_t weft_call_out_extent(const weft_group *g, const weft_call *c);

@@ -189,6 +189,27 @@ static int check_buffers(const weft_group *g, const weft_call *c, const weft_col
     return WEFT_OK;
 }
 
+int weft_call_check_warm(const weft_group *g, const weft_call *c, const weft_coll_opts *o,
+                         uint64_t floats)
+{
+    const uint64_t width = weft_dtype_bytes(c->dtype), bytes = c->count * width;
+    const region warm = {(const char *)o->warm, floats * sizeof(float)};
+    const region others[] = {
+        {weft_call_has_in(g, c) ? c->in : NULL, weft_call_in_extent(g, c) * width},
+        {weft_call_has_out(g, c) ? c->out : NULL, weft_call_out_extent(g, c) * width},
+        {(const char *)o->own, bytes},
+        {(const char *)o->residual, bytes},
+        {(const char *)o->reply_memory, bytes},
+        {(const char *)o->owned, bytes},
+        {(const char *)o->reply_carry, bytes}};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (overlap(warm, others[i])) {
+            return invalid(c, "warm overlaps another buffer");
+        }
+    }
+    return WEFT_OK;
+}
+
 static int check_lengths(const weft_group *g, const weft_call *c, const char *side,
                          const size_t *counts, const size_t *offsets)
 {

@@ -157,9 +157,10 @@ static bool same_choice(const chosen *p, const char *spec, const weft_choice *c)
            k->element_bytes == c->element_bytes && k->encoded_bytes == c->encoded_bytes &&
            k->reply_bytes == c->reply_bytes && k->levels == c->levels && k->signs == c->signs &&
            k->adds_pairs == c->adds_pairs && k->cuts_pairs == c->cuts_pairs &&
-           k->reply_asked == c->reply_asked && k->fidelity == c->fidelity &&
-           k->traits == c->traits && k->ordered == c->ordered && k->ragged == c->ragged &&
-           k->root == c->root && k->graph == c->graph && strcmp(p->spec, spec) == 0;
+           k->reply_asked == c->reply_asked && k->once == c->once && k->owned == c->owned &&
+           k->fidelity == c->fidelity && k->traits == c->traits && k->ordered == c->ordered &&
+           k->ragged == c->ragged && k->root == c->root && k->graph == c->graph &&
+           strcmp(p->spec, spec) == 0;
 }
 
 /* Out of memory is no failure: it is chosen anew the next time. */

@@ -129,6 +129,11 @@ for algo, codec, why in (("gtopk_butterfly", "topk:values=f16", "round twice: va
     process = weft("topo", "explain", "allreduce", "--codec", codec, "--algo", algo, status=2)
     check(why in process.stdout + process.stderr, f"explain: {algo} with {codec}", process)
     weft("bench", "allreduce", "-n", 2, "-b", "4K", "--codec", codec, "--algo", algo, status=2, says=why)
+# Sums are encoded again where the call has what that takes.
+again = ("-n", 4, "-b", "64K", "--codec", "minmax8", "--fidelity", "requantized", "--costs", "round=0,message=1e-9,incast=1")
+check(data("explain", "allreduce", *again, "--residual")["chosen"] == "ring_requant", "with a residual")
+check(data("explain", "allreduce", *again)["chosen"] == "scatter", "a biased codec without a residual")
+check(data("explain", "allreduce", *again, "--residual", "--own")["chosen"] == "scatter", "own asked for")
 process = weft("topo", "explain", "allreduce", "-n", 8, "-b", "16M", "--algo", "doubling")
 check("doubling runs because it is asked for" in process.stdout and "would be the cheapest" in process.stdout, "asked for", process)
 check(data("explain", "allreduce", "-n", 8, "-b", "1M", "--costs", "round=1")["chosen"] != "ring", "dear rounds")

@@ -116,6 +116,10 @@ static void contradictions_body(member *me)
          WEFT_EINVAL},
         {{.algo = "ring_requant", .codec = "qsgd", .own = memory}, WEFT_EINVAL},
         {{.algo = "gather", .codec = "qsgd", .owned = memory}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = in}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = out + COUNT - 1}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = memory, .residual = memory}, WEFT_EINVAL},
+        {{.algo = "gather", .codec = "powersgd", .warm = memory, .own = memory}, WEFT_EINVAL},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         weft_coll_opts o = bad[i].o;
@@ -123,6 +127,8 @@ static void contradictions_body(member *me)
         const int code = weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o);
         MUST(me, code == bad[i].code, "%d: %s (%s)", (int)i, weft_status_name(code),
              code < 0 ? weft_last_error()->message : "");
+        MUST(me, o.warm == NULL || strstr(weft_last_error()->message, "warm") != NULL, "%s",
+             weft_last_error()->message);
     }
     MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, NULL));
 }
@@ -157,6 +163,119 @@ Test(compressed_faults, a_mismatch_of_a_pair_does_not_shift_what_follows)
 {
     for (int link = 0; link < CLUSTER_LINKS; link++) {
         cluster_run((cluster_link)link, 3, shifted_body, NULL);
+    }
+}
+
+/* One peer has NaN, another calls something else, a third is right; who calls before whom, and what
+ * the other one calls, by the number of the case. Token by token: a peer calls after the one before
+ * it has called. */
+enum { ORDERS = 6, OTHERS = 3 };
+static const int orders[ORDERS][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                      {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+static int call_other(member *me, int which, float *in, float *out, weft_request **ret)
+{
+    return which == 0 ? weft_allreduce_start(me->group, in, out, 50, WEFT_F32, WEFT_SUM, NULL, ret)
+           : which == 1 ? weft_broadcast_start(me->group, in, 50, WEFT_F32, me->rank, NULL, ret)
+                        : weft_allgather_start(me->group, in, out, 16, WEFT_F32, NULL, ret);
+}
+
+/* Waits for its turn, calls, lets the next one call. */
+static int call_in_turn(member *me, const int *order, bool other, int which, float *in, float *out,
+                        weft_request **ret)
+{
+    const weft_coll_opts pair = {.size = sizeof(pair), .algo = "shared", .codec = "qsgd"};
+    char token = 0;
+    int place = 0, rc = WEFT_OK;
+    while (order[place] != me->rank) {
+        place++;
+    }
+    if (place > 0) {
+        rc = weft_recv(me->group, &token, 1, WEFT_I8, order[place - 1], 1, NULL);
+    }
+    if (rc == WEFT_OK) {
+        rc = other ? call_other(me, which, in, out, ret)
+                   : weft_allreduce_start(me->group, in, out, 50, WEFT_F32, WEFT_SUM, &pair, ret);
+    }
+    if (rc == WEFT_OK && place < 2) {
+        rc = weft_send(me->group, &token, 1, WEFT_I8, order[place + 1], 1, NULL);
+    }
+    return rc;
+}
+
+static void two_faults_body(member *me)
+{
+    const weft_coll_opts pair = {
+        .size = sizeof(pair), .algo = "shared", .codec = "qsgd:levels=1,bucket=0,norm=max"};
+    float in[50], out[50];
+    for (int i = 0; i < ORDERS * ORDERS * OTHERS; i++) {
+        const int *roles = orders[i % ORDERS], *order = orders[i / ORDERS % ORDERS];
+        const bool other = me->rank == roles[1];
+        weft_request *r = NULL;
+        for (int j = 0; j < 50; j++) {
+            in[j] = (float)(i + 1);
+        }
+        in[9] = me->rank == roles[0] ? NAN : in[9];
+        MUST_OK(me, call_in_turn(me, order, other, i / ORDERS / ORDERS, in, out, &r));
+        const int code = weft_wait(r, WEFT_FOREVER);
+        MUST(me, code == WEFT_EMISMATCH || code == WEFT_ENONFINITE || (other && code == 0),
+             "case %d: %s", i, weft_status_name(code));
+        weft_request_free(&r);
+        in[9] = in[8];
+        for (int good = 0; good < 2; good++) { /* levels are met exactly: nothing is random */
+            MUST_OK(me, weft_allreduce(me->group, in, out, 50, WEFT_F32, WEFT_SUM,
+                                       good == 0 ? &pair : NULL));
+            MUST(me, out[9] == 3 * in[9], "case %d: %g of %g", i, (double)out[9], (double)in[9]);
+        }
+    }
+}
+
+Test(compressed_faults, two_faults_at_once_do_not_shift_what_follows)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 3, two_faults_body, NULL);
+    }
+}
+
+/* The caller has made one call: while its peer is late the time runs, and it counts as one. */
+static void one_call_body(member *me)
+{
+    enum { LONG = 1 << 21 };
+    static float vectors[2][LONG];
+    weft_receipt receipt = {.size = sizeof(receipt)}, meanwhile = {.size = sizeof(meanwhile)};
+    const weft_coll_opts pair = {
+        .size = sizeof(pair), .algo = "shared", .codec = "qsgd", .receipt = &receipt};
+    const weft_coll_opts plain = {.size = sizeof(plain), .receipt = &meanwhile};
+    weft_group_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+    float in[50] = {1}, out[50], *vector = vectors[me->rank];
+    weft_request *r = NULL;
+    MUST_OK(me, weft_group_get_stats(me->group, &before));
+    if (me->rank == 0) {
+        MUST_OK(me, weft_allreduce_start(me->group, in, out, 50, WEFT_F32, WEFT_SUM, &pair, &r));
+        MUST_OK(me, weft_send(me->group, vector, LONG, WEFT_F32, 1, 1, &plain));
+        MUST_OK(me, weft_wait(r, WEFT_FOREVER));
+        MUST(me, receipt.total_ns > meanwhile.total_ns,
+             "%g ns, though the other one called after %g", (double)receipt.total_ns,
+             (double)meanwhile.total_ns);
+    } else {
+        MUST_OK(me, weft_recv(me->group, vector, LONG, WEFT_F32, 0, 1, &plain));
+        MUST_OK(me, weft_allreduce_start(me->group, in, out, 50, WEFT_F32, WEFT_SUM, &pair, &r));
+        MUST_OK(me, weft_wait(r, WEFT_FOREVER));
+    }
+    weft_request_free(&r);
+    MUST_OK(me, weft_group_get_stats(me->group, &after));
+    MUST(me, after.operations - before.operations == 2, "%d operations",
+         (int)(after.operations - before.operations));
+    MUST(me,
+         receipt.total_ns == receipt.encode_ns + receipt.combine_ns + receipt.decode_ns +
+                                 receipt.send_ns + receipt.wait_ns,
+         "times do not add up");
+}
+
+Test(compressed_faults, a_call_of_two_parts_is_one_in_receipt_and_statistics)
+{
+    for (int link = 0; link < CLUSTER_LINKS; link++) {
+        cluster_run((cluster_link)link, 2, one_call_body, NULL);
     }
 }
 

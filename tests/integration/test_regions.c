@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "support/cluster.h"
+#include "support/mass.h"
 
 enum { COUNT = 8000, K = 160, EVERY = 4, STEPS = 13 };
 #define ALGO "oktopk:every=4"
@@ -31,7 +32,7 @@ static void step_once(member *me, uint64_t step, weft_regions *regions, float *r
                       uint64_t *ret_most)
 {
     static _Thread_local float in[COUNT], out[COUNT], other[COUNT];
-    static _Thread_local double before[COUNT], after[COUNT];
+    static _Thread_local double before[COUNT];
     weft_receipt receipt = {.size = sizeof(receipt)};
     const weft_coll_opts o = {.size = sizeof(o),
                               .algo = ALGO,
@@ -39,25 +40,15 @@ static void step_once(member *me, uint64_t step, weft_regions *regions, float *r
                               .residual = residual,
                               .receipt = &receipt,
                               .regions = regions};
+    size_t lost = 0;
     clustered(me->rank, step, in);
-    for (size_t i = 0; i < COUNT; i++) {
-        before[i] = (double)in[i] + (double)residual[i];
-    }
+    MUST_OK(me, mass_of(me, in, residual, COUNT, before));
     MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
-    MUST_OK(me, weft_allreduce(me->group, before, before, COUNT, WEFT_F64, WEFT_SUM, NULL));
-    for (size_t i = 0; i < COUNT; i++) {
-        after[i] = (double)residual[i];
-    }
-    MUST_OK(me, weft_allreduce(me->group, after, after, COUNT, WEFT_F64, WEFT_SUM, NULL));
+    MUST_OK(me, mass_lost(me, before, residual, out, COUNT, 0, &lost));
+    MUST(me, lost == COUNT, "step %d: mass of element %zu is lost", (int)step, lost);
     MUST_OK(me, weft_allreduce(me->group, out, other, COUNT, WEFT_F32, WEFT_MAX, NULL));
-    size_t won = 0;
-    for (size_t i = 0; i < COUNT; i++) {
-        won += out[i] != 0.0f;
-        MUST(me, before[i] == after[i] + (double)out[i],
-             "step %d element %zu: %g in, %g and %g out", (int)step, i, before[i], after[i],
-             (double)out[i]);
-        MUST(me, out[i] == other[i], "step %d element %zu: peers differ", (int)step, i);
-    }
+    MUST(me, memcmp(out, other, sizeof(out)) == 0, "step %d: peers differ", (int)step);
+    const size_t won = nonzero_of(out, COUNT);
     MUST(me, won > 0 && won <= K + (size_t)me->size, "%zu of %d", won, K);
     *ret_most = receipt.body_bytes_received;
     MUST_OK(me, weft_allreduce(me->group, ret_most, ret_most, 1, WEFT_U64, WEFT_MAX, NULL));
@@ -123,25 +114,33 @@ Test(regions, are_of_one_operation_at_a_time_and_of_oktopk)
     }
 }
 
+/* How many of in this peer selects, and how many win. */
+static int count_selected(const member *me, const char *codec, weft_regions *regions,
+                          const float *in, size_t *ret_selected, size_t *ret_won)
+{
+    static _Thread_local float out[COUNT], own[COUNT];
+    const weft_coll_opts o = {
+        .size = sizeof(o), .algo = ALGO, .codec = codec, .own = own, .regions = regions};
+    const int rc = weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o);
+    *ret_selected = nonzero_of(own, COUNT);
+    *ret_won = nonzero_of(out, COUNT);
+    return rc;
+}
+
 /* What selected selects again; where a quarter fewer are as large, selection is exact. */
 static void again_body(member *me)
 {
-    static _Thread_local float in[COUNT], out[COUNT], own[COUNT];
-    static const size_t large[] = {K, 130, 100, 130}, selected[] = {K, 130, K, K};
+    static _Thread_local float in[COUNT];
+    static const size_t large[] = {K, 130, 100, 130}, want[] = {K, 130, K, K};
     weft_regions *regions = NULL;
     MUST_OK(me, weft_regions_open(&regions));
-    const weft_coll_opts o = {
-        .size = sizeof(o), .algo = ALGO, .codec = CODEC, .own = own, .regions = regions};
     for (size_t step = 0; step < sizeof(large) / sizeof(large[0]); step++) {
-        size_t nonzero = 0;
+        size_t selected, won;
         for (size_t i = 0; i < COUNT; i++) {
             in[i] = i % 50 == 7 && i / 50 < large[step] ? 1000.0f : (float)(i % 31 + 1);
         }
-        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
-        for (size_t i = 0; i < COUNT; i++) {
-            nonzero += own[i] != 0.0f;
-        }
-        MUST(me, nonzero == selected[step], "step %d: %zu selected", (int)step, nonzero);
+        MUST_OK(me, count_selected(me, CODEC, regions, in, &selected, &won));
+        MUST(me, selected == want[step], "step %d: %zu selected", (int)step, selected);
     }
     weft_regions_close(&regions);
 }
@@ -156,25 +155,19 @@ Test(regions, select_again_by_what_has_selected)
 /* More is asked for than before: it is selected exactly, and all of it wins where k is all. */
 static void more_body(member *me)
 {
-    static _Thread_local float in[COUNT], out[COUNT], own[COUNT];
+    static _Thread_local float in[COUNT], out[COUNT];
     static const size_t ks[] = {10, 200, 200, 5, COUNT};
     weft_regions *regions = NULL;
     MUST_OK(me, weft_regions_open(&regions));
+    for (size_t i = 0; i < COUNT; i++) {
+        in[i] = (float)((i * 7919 + (size_t)me->rank) % 1009 + 1);
+    }
     for (size_t step = 0; step < sizeof(ks) / sizeof(ks[0]); step++) {
         char codec[32];
-        size_t nonzero = 0, won = 0;
+        size_t selected, won;
         snprintf(codec, sizeof(codec), "topk:k=%zu", ks[step]);
-        const weft_coll_opts o = {
-            .size = sizeof(o), .algo = ALGO, .codec = codec, .own = own, .regions = regions};
-        for (size_t i = 0; i < COUNT; i++) {
-            in[i] = (float)((i * 7919 + (size_t)me->rank) % 1009 + 1);
-        }
-        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
-        for (size_t i = 0; i < COUNT; i++) {
-            nonzero += own[i] != 0.0f;
-            won += out[i] != 0.0f;
-        }
-        MUST(me, nonzero == ks[step], "k=%zu: %zu selected", ks[step], nonzero);
+        MUST_OK(me, count_selected(me, codec, regions, in, &selected, &won));
+        MUST(me, selected == ks[step], "k=%zu: %zu selected", ks[step], selected);
         MUST(me, ks[step] != COUNT || won == COUNT, "%zu of all won", won);
     }
     weft_regions_close(&regions);
@@ -193,6 +186,39 @@ Test(regions, give_what_is_asked_for_when_that_changes)
     for (int size = 1; size <= 5; size++) {
         cluster_run(CLUSTER_MEM, size, more_body, NULL);
     }
+}
+
+/* A call that rank 1 is refused by itself, of another count, has not touched what it keeps. */
+static void refused_body(member *me)
+{
+    static _Thread_local float in[COUNT], out[COUNT], memory[COUNT];
+    weft_regions *regions = NULL;
+    MUST_OK(me, weft_regions_open(&regions));
+    const weft_coll_opts o = {.size = sizeof(o), .algo = ALGO, .codec = CODEC, .regions = regions};
+    weft_coll_opts bad = o;
+    bad.reply_codec = "raw";
+    bad.reply_memory = memory;
+    for (int call = 0; call < 6; call++) {
+        clustered(me->rank, (uint64_t)call, in);
+        MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+        if (me->rank == 1) {
+            MUST_END(me, WEFT_EINVAL,
+                     weft_allreduce(me->group, in, out, 100, WEFT_F32, WEFT_SUM, &bad));
+        }
+    }
+    if (me->rank == 1) {
+        const weft_coll_opts all = {
+            .size = sizeof(all), .algo = ALGO, .codec = "topk:density=1", .regions = regions};
+        MUST_END(me, WEFT_ENOTSUP, /* too long: nothing of it is read */
+                 weft_allreduce(me->group, in, in, SIZE_MAX >> 32, WEFT_F32, WEFT_SUM, &all));
+    }
+    MUST_OK(me, weft_allreduce(me->group, in, out, COUNT, WEFT_F32, WEFT_SUM, &o));
+    weft_regions_close(&regions);
+}
+
+Test(regions, outlive_a_call_that_is_refused)
+{
+    cluster_run(CLUSTER_MEM, 3, refused_body, NULL);
 }
 
 /* Rank 1 has lost its regions from this call on, where the others add up cuts or do not, then

@@ -37,6 +37,9 @@ static weft_choice random_choice(weft_rng *rng, const weft_topology *graph)
         c.adds_pairs = weft_rng_below(rng, 2) == 0;
         c.cuts_pairs = weft_rng_below(rng, 2) == 0;
     }
+    c.fidelity = weft_rng_below(rng, 2) == 0 ? WEFT_FIDELITY_REQUANTIZED : WEFT_FIDELITY_DEFAULT;
+    c.once = weft_rng_below(rng, 4) == 0;
+    c.owned = weft_rng_below(rng, 4) == 0;
     c.ordered = weft_rng_below(rng, 4) == 0;
     c.ragged = c.coll == WEFT_COLL_GATHER && weft_rng_below(rng, 2) == 0;
     c.graph = c.size == 8 && weft_rng_below(rng, 4) == 0 ? graph : NULL;

@@ -108,6 +108,29 @@ Test(select, lossy_codecs_are_gathered_up_to_the_break_even_and_scattered_above)
     cr_expect_str_eq(chosen(lossy(12, 1u << 24, 4)), "scatter");
 }
 
+Test(select, sums_are_encoded_again_where_that_is_allowed_and_not_asked_against)
+{
+    weft_choice c = lossy(12, 1u << 24, 4);
+    weft_pick p = {0};
+
+    c.reply_bytes = c.encoded_bytes;
+    c.fidelity = WEFT_FIDELITY_REQUANTIZED;
+    cr_expect_str_eq(chosen(c), "ring_requant");
+    c.once = true;
+    cr_expect_str_eq(chosen(c), "scatter");
+    cr_expect_eq(weft_algo_select("ring_requant", &c, &p), 0, "who names it speaks for himself");
+}
+
+Test(select, owners_of_spans_are_there_where_they_are_asked_for)
+{
+    for (int P = 1; P <= 32; P++)
+        for (uint64_t n = 1; n <= 1u << 26; n *= 16) {
+            weft_choice c = dense(P, n);
+            c.owned = true;
+            cr_expect_str_eq(chosen(c), "scatter");
+        }
+}
+
 Test(select, null_means_auto)
 {
     const weft_choice c = dense(4, 1000);
