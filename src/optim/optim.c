@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The table of methods, what they share, and what is asked of an optimizer. */
 #include "optim/optim.h"
 
 #include <assert.h>
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fpenv.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "base/status.h"
 #include "kernel/kernel.h"
 #include <weft/codec.h>
-#include <weft/collective.h>
 #include <weft/group.h>
 
 #define X(name) extern const weft_optim_type weft_optim_##name;
@@ -26,8 +25,6 @@ static const weft_optim_type *const types[] = {
 #undef X
 
 enum { TYPES = sizeof(types) / sizeof(types[0]), MAX_NAMES = 64 };
-
-static const uint64_t max_count = UINT64_C(1) << 40;
 
 const weft_info *weft_optim_info_at(int index)
 {
@@ -59,6 +56,11 @@ double weft_optim_number(const weft_optim *o, const char *key)
     return o->spec.number[index_of(o, key)];
 }
 
+int weft_optim_choice(const weft_optim *o, const char *key)
+{
+    return o->spec.choice[index_of(o, key)];
+}
+
 bool weft_optim_wide(const weft_optim *o)
 {
     return o->spec.choice[index_of(o, "state")] == 1;
@@ -77,10 +79,9 @@ int weft_optim_reserve(weft_optim *o, float **vector)
                : weft_fail(WEFT_ENOMEM, "no memory for a vector of %zu floats", o->count);
 }
 
-/* Find the method of that name, or say which there are. */
-static int find(weft_optim *o, const char *spec)
+int weft_optim_find(weft_optim *o, const char *spec)
 {
-    char wanted[WEFT_SPEC_NAME], list[256] = "";
+    char wanted[WEFT_SPEC_NAME], list[512] = "";
     const char *words[MAX_NAMES];
     size_t count = 0;
     int code = weft_spec_name(spec, wanted);
@@ -108,218 +109,33 @@ static int find(weft_optim *o, const char *spec)
                      near != NULL ? "?" : "", list);
 }
 
-static int check_value(const char *name, double value)
+/* --- for methods --------------------------------------------------------------------------- */
+
+int weft_optim_lr_number(weft_optim *o)
 {
-    if (isfinite(value) && value >= 0.0) {
-        return WEFT_OK;
-    }
-    return weft_fail(WEFT_EINVAL, "%s %g is not a number from 0 up", name, value);
-}
-
-/* Everything that the options say by themselves. */
-static int take_options(weft_optim *o, const weft_optim_opts *opts)
-{
-    const weft_smoothness *m = &opts->smoothness;
-    const char *const names[] = {
-        "l1", "l2", "smoothness.L", "smoothness.Lmax", "smoothness.Lrow", "smoothness.mu"};
-    const double values[] = {opts->l1, opts->l2, m->L, m->Lmax, m->Lrow, m->mu};
-    int code = WEFT_OK;
-
-    for (size_t i = 0; code == WEFT_OK && i < sizeof(values) / sizeof(values[0]); i++) {
-        code = check_value(names[i], values[i]);
-    }
-    if (code == WEFT_OK && m->mu > m->L && m->L > 0.0) {
-        code = weft_fail(WEFT_EINVAL, "smoothness.mu %g is above smoothness.L %g", m->mu, m->L);
-    }
-    if (code == WEFT_OK && m->minibatch && o->name->full_only) {
-        code = weft_fail(WEFT_ENOTSUP, "takes full gradients: take sgd for minibatches");
-    }
-    if (code == WEFT_OK) {
-        code = weft_lr_parse(opts->lr != NULL ? opts->lr : "theory", &o->rule);
-    }
-    o->l1 = opts->l1;
-    o->l2 = opts->l2;
-    o->setting.smoothness = *m;
-    return code;
-}
-
-/* The codec must be unbiased; its full SPEC and omega are kept. */
-static int take_codec(weft_optim *o, const char *spec)
-{
-    weft_codec *codec = NULL;
-    int code = weft_codec_open(&codec, spec != NULL ? spec : "raw");
-
-    if (code == WEFT_OK && !weft_codec_is_unbiased(codec)) {
-        code = weft_fail(WEFT_ENOTSUP, "needs an unbiased codec, %s is biased",
-                         weft_codec_spec(codec));
-    }
-    if (code == WEFT_OK) {
-        code = weft_codec_omega(codec, o->count, &o->setting.omega);
-    }
-    if (code == WEFT_OK) {
-        o->codec = weft_strdup(weft_codec_spec(codec));
-        code = o->codec != NULL ? WEFT_OK : weft_fail(WEFT_ENOMEM, "no memory");
-    }
-    weft_codec_close(&codec);
-    return code;
-}
-
-/* A weight that an option or a key of the SPEC gives. */
-static int take_weight(weft_optim *o, const char *key, const char *option, double *weight)
-{
-    const double asked = weft_optim_number(o, key);
-
-    if (asked > 0.0 && *weight > 0.0) {
-        return weft_fail(WEFT_EINVAL, "both the key %s and the option %s are given", key, option);
-    }
-    *weight += asked;
-    weft_optim_set_number(o, key, *weight);
-    return WEFT_OK;
-}
-
-/* What the method's own keys say, and the step size that comes out of all. */
-static int take_spec(weft_optim *o, const char *spec)
-{
-    const weft_param *params = o->name->info.params;
-    int code = weft_spec_parse("optimizer", spec, params, &o->spec);
-
-    if (code != WEFT_OK) {
-        return code;
-    }
-    o->setting.momentum = weft_optim_number(o, "momentum");
-    if ((float)o->setting.momentum >= 1.0f) {
-        return weft_fail(WEFT_EINVAL, "momentum %g is not below 1", o->setting.momentum);
-    }
-    code = take_weight(o, "prox_l1", "l1", &o->l1);
-    if (code == WEFT_OK) {
-        code = take_weight(o, "prox_l2", "l2", &o->l2);
-    }
-    if (code == WEFT_OK) {
-        o->setting.l1 = o->l1;
-        code = o->type->steps(o);
-    }
-    if (code != WEFT_OK) {
-        return code;
-    }
     if (o->rule.kind != WEFT_LR_NUMBER) {
-        o->lr *= o->rule.value;
+        return weft_fail(WEFT_ENOTSUP, "theory knows no step size for it: give lr as a number");
     }
-    if (!((float)o->lr > 0.0f && o->lr <= (double)FLT_MAX)) {
-        return weft_fail(WEFT_EINVAL, "the step size %g is no positive float32", o->lr);
-    }
-    weft_spec_format(&o->spec, params, o->text, sizeof(o->text));
+    o->lr = o->rule.value;
     return WEFT_OK;
 }
 
-int weft_optim_open(weft_optim **ret, weft_group *group, const char *spec, size_t count,
-                    const weft_optim_opts *opts)
+int weft_optim_lr_theory(weft_optim *o, int (*theory)(const weft_setting *s, double *ret_lr))
 {
-    weft_optim_opts mine = {.size = sizeof(mine)};
-    weft_optim *o = NULL;
-    int code;
+    double lr = 0.0;
 
-    if (ret == NULL || group == NULL || spec == NULL) {
-        return weft_fail(WEFT_EINVAL, "optimizer: %s is NULL",
-                         ret == NULL     ? "ret"
-                         : group == NULL ? "group"
-                                         : "spec");
+    if (o->rule.kind == WEFT_LR_THEORY2019) {
+        return weft_fail(WEFT_ENOTSUP, "lr=theory2019 is diana's: take lr=theory");
     }
-    if (count == 0 || count > max_count) {
-        return weft_fail(WEFT_EINVAL, "optimizer %s: count %zu is not 1 to 2^40", spec, count);
-    }
-    if (opts != NULL && opts->size < sizeof(opts->size)) {
-        return weft_fail(WEFT_EINVAL, "optimizer %s: opts->size %zu is not set", spec, opts->size);
-    }
-    if (opts != NULL) {
-        memcpy(&mine, opts, opts->size < sizeof(mine) ? opts->size : sizeof(mine));
-    }
-    o = weft_calloc(1, sizeof(*o));
-    if (o == NULL) {
-        return weft_fail(WEFT_ENOMEM, "optimizer %s: no memory", spec);
-    }
-    o->group = group;
-    o->count = count;
-    o->setting.peers = weft_group_size(group);
-    code = find(o, spec);
-    if (code == WEFT_OK) {
-        code = take_options(o, &mine);
-    }
-    if (code == WEFT_OK) {
-        code = take_codec(o, mine.codec);
-    }
-    if (code == WEFT_OK) {
-        code = take_spec(o, spec);
-    }
-    if (code == WEFT_OK && mine.algo != NULL) {
-        o->algo = weft_strdup(mine.algo);
-        code = o->algo != NULL ? WEFT_OK : weft_fail(WEFT_ENOMEM, "no memory");
-    }
-    if (code == WEFT_OK) {
-        code = weft_optim_reserve(o, &o->mean);
-    }
-    if (code == WEFT_OK) {
-        code = weft_optim_reserve(o, &o->v);
-    }
-    if (code == WEFT_OK) {
-        code = o->type->reserve(o);
-    }
-    if (code != WEFT_OK) {
-        /* Errors of the SPEC itself begin with it. */
-        if (strncmp(weft_last_error()->message, "optimizer ", strlen("optimizer ")) != 0) {
-            weft_fail_context("optimizer %s", spec);
-        }
-        weft_optim_close(&o);
-        return code;
-    }
-    *ret = o;
-    return WEFT_OK;
+    const int code = theory(&o->setting, &lr);
+    o->bound = code == WEFT_OK ? lr : 0.0;
+    o->lr = o->rule.kind == WEFT_LR_NUMBER ? o->rule.value : lr;
+    return o->rule.kind == WEFT_LR_NUMBER ? WEFT_OK : code;
 }
 
-void weft_optim_close(weft_optim **optim)
+float weft_optim_lr_now(const weft_optim *o)
 {
-    if (optim == NULL || *optim == NULL) {
-        return;
-    }
-    weft_optim *o = *optim;
-    weft_state64_close(&o->wide);
-    weft_free(o->v);
-    weft_free(o->hbar);
-    weft_free(o->h);
-    weft_free(o->q);
-    weft_free(o->work);
-    weft_free(o->mean);
-    weft_free(o->algo);
-    weft_free(o->codec);
-    weft_free(o);
-    *optim = NULL;
-}
-
-static void spend(weft_optim *o, const weft_receipt *receipt)
-{
-    o->spending.encoded_bytes += receipt->encoded_bytes;
-    o->spending.body_bytes_sent += receipt->body_bytes_sent;
-    o->spending.wire_bytes_sent += receipt->wire_bytes_sent;
-}
-
-int weft_optim_exchange(weft_optim *o, const float *message)
-{
-    weft_receipt receipt = {.size = sizeof(receipt)};
-    const weft_coll_opts opts = {
-        .size = sizeof(opts),
-        .algo = o->algo,
-        .codec = o->codec,
-        .own = o->q,
-        .draw = o->steps + 1,
-        .receipt = &receipt,
-    };
-    const int code =
-        weft_allreduce(o->group, message, o->mean, o->count, WEFT_F32, WEFT_MEAN, &opts);
-
-    if (code == WEFT_OK) {
-        spend(o, &receipt);
-        snprintf(o->using, sizeof(o->using), "%s", receipt.algo);
-    }
-    return code;
+    return (float)weft_optim_lr(o);
 }
 
 int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
@@ -329,44 +145,95 @@ int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
     const int code = weft_allreduce(o->group, v, out, o->count, WEFT_F32, WEFT_MEAN, &opts);
 
     if (code == WEFT_OK) {
-        spend(o, &receipt);
+        o->spending.encoded_bytes += receipt.encoded_bytes;
+        o->spending.body_bytes_sent += receipt.body_bytes_sent;
+        o->spending.wire_bytes_sent += receipt.wire_bytes_sent;
     }
     return code;
 }
 
-void weft_optim_descend(weft_optim *o, float *x, const float *direction)
+void weft_optim_descend(weft_optim *o, float *x, float *direction, float lr)
 {
+    if (o->clip > 0.0) {
+        const double norm = sqrt(weft_kernel_sumsq(direction, o->count));
+        if (norm > o->clip) {
+            weft_kernel_scale(WEFT_F32, direction, o->count, o->clip / norm);
+        }
+    }
     if (o->setting.momentum > 0.0) {
         weft_kernel_scale_add(o->v, (float)o->setting.momentum, direction, o->count);
     } else if (direction != o->v) {
         memcpy(o->v, direction, o->count * sizeof(float));
     }
-    weft_kernel_axpy(x, -(float)o->lr, o->v, o->count);
-    if (o->l1 > 0.0 || o->l2 > 0.0) {
-        weft_kernel_prox(x, (float)(o->lr * o->l1), (float)(1.0 + o->lr * o->l2), o->count);
+    weft_optim_shrink(o, x);
+    weft_kernel_axpy(x, -lr, o->v, o->count);
+    weft_prox_apply(&o->prox, weft_optim_lr(o), x, o->count);
+}
+
+void weft_optim_shrink(const weft_optim *o, float *x)
+{
+    if (o->decay > 0.0) {
+        weft_kernel_scale(WEFT_F32, x, o->count, 1.0 - weft_optim_lr(o) * o->decay);
     }
 }
 
-int weft_optim_step(weft_optim *o, float *x, const float *gradient)
+/* What the codec's own table says of one of its keys. false: the codec is another one. */
+static bool codec_number(const weft_optim *o, const char *name, const char *key, double *ret)
 {
-    if (o == NULL || x == NULL || gradient == NULL) {
-        return weft_fail(WEFT_EINVAL, "optimizer step: %s is NULL",
-                         o == NULL   ? "optim"
-                         : x == NULL ? "x"
-                                     : "gradient");
+    char mine[WEFT_SPEC_NAME];
+    weft_spec spec;
+    weft_info codec;
+
+    if (weft_spec_name(o->codec, mine) != WEFT_OK || strcmp(mine, name) != 0) {
+        return false;
     }
-    o->spending = (weft_step_cost){0};
-    const fenv_t callers = weft_fp_enter();
-    const int code = o->type->step(o, x, gradient);
-    weft_fp_leave(&callers);
-    if (code != WEFT_OK) {
-        return weft_fail_context("optimizer %s, step %llu", o->name->info.name,
-                                 (unsigned long long)o->steps + 1);
+    for (int i = 0; weft_info_get(WEFT_FAMILY_CODEC, i, &codec); i++) {
+        if (strcmp(codec.name, name) != 0) {
+            continue;
+        }
+        for (int k = 0; codec.params[k].key != NULL; k++) {
+            if (strcmp(codec.params[k].key, key) == 0) {
+                *ret = weft_spec_parse("codec", o->codec, codec.params, &spec) == WEFT_OK
+                           ? spec.number[k]
+                           : (double)NAN;
+                return true;
+            }
+        }
     }
-    o->steps++;
-    o->cost = o->spending;
-    memcpy(o->used, o->using, sizeof(o->used));
-    return WEFT_OK;
+    return false;
+}
+
+bool weft_optim_one_level(const weft_optim *o)
+{
+    double levels;
+    return codec_number(o, "qsgd", "levels", &levels) && levels == 1.0;
+}
+
+double weft_optim_share(const weft_optim *o)
+{
+    double k, density, least = 1.0;
+
+    if (!codec_number(o, "topk", "k", &k) || !codec_number(o, "topk", "density", &density)) {
+        return 0.0;
+    }
+    for (size_t i = 0; i < o->part_count; i++) {
+        const double share = isnan(k) ? density : fmin(k / (double)o->parts[i].count, 1.0);
+        if (!o->parts[i].raw && share < least) {
+            least = share;
+        }
+    }
+    return least;
+}
+
+double weft_optim_coin(const weft_optim *o)
+{
+    const weft_draw draw = {.seed = weft_group_seed(o->group),
+                            .member = UINT32_MAX - 1, /* no rank's */
+                            .draw = o->steps + 1};
+    uint16_t bits[2];
+
+    weft_draw_u16(&draw, 0, 2, bits);
+    return ((double)bits[0] * 65536.0 + (double)bits[1]) / 4294967296.0;
 }
 
 uint64_t weft_optim_steps(const weft_optim *o)
@@ -376,7 +243,12 @@ uint64_t weft_optim_steps(const weft_optim *o)
 
 double weft_optim_lr(const weft_optim *o)
 {
-    return o->lr;
+    return o->lr * weft_schedule_at(&o->schedule, o->steps);
+}
+
+double weft_optim_bound(const weft_optim *o)
+{
+    return o->bound;
 }
 
 weft_step_cost weft_optim_cost(const weft_optim *o)
@@ -389,6 +261,11 @@ const char *weft_optim_spec(const weft_optim *o)
     return o->text;
 }
 
+const char *weft_optim_codec(const weft_optim *o)
+{
+    return o->codec;
+}
+
 const char *weft_optim_algo(const weft_optim *o)
 {
     return o->used;
@@ -399,7 +276,8 @@ const float *weft_optim_state(const weft_optim *o, const char *name)
     const struct {
         const char *name;
         const float *vector;
-    } vectors[] = {{"h", o->h}, {"hbar", o->hbar}, {"v", o->v}, {"q", o->q}};
+    } vectors[] = {{"h", o->h}, {"hbar", o->hbar},         {"v", o->v},
+                   {"q", o->q}, {"residual", o->residual}, {"m", o->m}};
 
     for (size_t i = 0; name != NULL && i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         if (strcmp(name, vectors[i].name) == 0) {

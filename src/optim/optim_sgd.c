@@ -4,6 +4,8 @@
  *   D = mean_i Q(g_i);  v = beta v + D;  x = prox(x - lr v).
  * A lossy codec leaves a floor that the spread of the f_i sets; DIANA does not have it.
  */
+#include <string.h>
+
 #include "base/status.h"
 #include "optim/optim.h"
 
@@ -11,16 +13,24 @@ static const weft_param params[] = {
     WEFT_OPTIM_PARAMS,
 };
 
+/* terngrad may clip, which is a bias that theory's step does not know. */
+static int check_clipping(const weft_optim *o)
+{
+    if (o->name->any_codec && strncmp(o->codec, "tern:", 5) != 0) {
+        return weft_fail(WEFT_ENOTSUP, "goes through codec tern, not %s: take sgd", o->codec);
+    }
+    if (o->name->any_codec && strncmp(o->codec, "tern:clip=0,", 12) != 0 &&
+        o->rule.kind != WEFT_LR_NUMBER) {
+        return weft_fail(WEFT_ENOTSUP, "theory knows no step size with clipping: give lr as a "
+                                       "number, or codec tern:clip=0");
+    }
+    return WEFT_OK;
+}
+
 static int steps(weft_optim *o)
 {
-    if (o->rule.kind == WEFT_LR_THEORY2019) {
-        return weft_fail(WEFT_ENOTSUP, "lr=theory2019 is diana's: take lr=theory");
-    }
-    if (o->rule.kind == WEFT_LR_NUMBER) {
-        o->lr = o->rule.value;
-        return WEFT_OK;
-    }
-    return weft_theory_sgd(&o->setting, &o->lr);
+    const int code = check_clipping(o);
+    return code != WEFT_OK ? code : weft_optim_lr_theory(o, weft_theory_sgd);
 }
 
 static int reserve(weft_optim *o)
@@ -36,34 +46,63 @@ static int reserve(weft_optim *o)
     return code;
 }
 
-static int step(weft_optim *o, float *x, const float *gradient)
+static const float *message(weft_optim *o, const float *gradient, const weft_part *p)
+{
+    (void)o;
+    (void)p;
+    return gradient;
+}
+
+static void commit(weft_optim *o, float *x)
 {
     if (o->wide != NULL) {
-        return weft_state64_step(o, x, gradient);
+        weft_state64_commit(o, x);
+    } else {
+        weft_optim_descend(o, x, o->mean, weft_optim_lr_now(o));
     }
-    const int code = weft_optim_exchange(o, gradient);
-    if (code == WEFT_OK) {
-        weft_optim_descend(o, x, o->mean);
-    }
-    return code;
 }
 
 static const weft_optim_name names[] = {
     {.info = {.name = "sgd",
               .scope = "",
               .summary = "gradient descent on full gradients or minibatches, with momentum and "
-                         "prox; through a codec QSGD, TernGrad, DQGD",
-              .source = "Robbins & Monro 1951; Alistarh et al. 2017; Wen et al. 2017; Khirirat et "
-                        "al. 2018",
+                         "prox, through any unbiased codec",
+              .source = "Robbins & Monro 1951; Alistarh et al. 2017",
               .cost = "state v; one allreduce of count floats a step",
               .params = params}},
     {.info = {.name = "gd",
               .scope = "",
-              .summary = "sgd on full gradients",
+              .summary = "sgd on full gradients: linear where f is strongly convex",
               .source = "Cauchy 1847",
               .cost = "state v; one allreduce of count floats a step",
               .params = params},
      .full_only = true},
+    {.info = {.name = "qsgd",
+              .scope = "",
+              .summary = "sgd through 4-bit quantization, unbiased: a floor that the noise sets",
+              .source = "Alistarh et al. 2017",
+              .cost = "state v; count/8 of the floats and scales a step",
+              .params = params},
+     .codec = "qsgd:levels=7,bucket=512,norm=max"},
+    {.info = {.name = "terngrad",
+              .scope = "",
+              .summary =
+                  "sgd through three levels, each tensor by itself, one scale for all peers: "
+                  "a floor that the noise sets",
+              .source = "Wen et al. 2017",
+              .cost = "state v; 1.6 bits an element and a scale a tensor, integers on the way",
+              .params = params},
+     .codec = "tern:clip=0",
+     .algo = "shared",
+     .any_codec = true},
+    {.info = {.name = "dqgd",
+              .scope = "",
+              .summary = "1-bit QSGD: gradient descent through one level by the 2-norm of the "
+                         "whole vector: a floor that the spread of the f_i sets",
+              .source = "Khirirat et al. 2018; Alistarh et al. 2017",
+              .cost = "state v; about sqrt(count) non-zeros a step",
+              .params = params},
+     .codec = "qsgd:levels=1,bucket=0,norm=2"},
     {.info = {.name = NULL}},
 };
 
@@ -71,5 +110,6 @@ const weft_optim_type weft_optim_sgd = {
     .names = names,
     .steps = steps,
     .reserve = reserve,
-    .step = step,
+    .message = message,
+    .commit = commit,
 };

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "optim/state64.h"
 
-#include <math.h>
-
 #include "base/mem.h"
 #include "base/status.h"
 #include "optim/optim.h"
@@ -21,7 +19,8 @@ int weft_state64_open(weft_optim *o, bool memories)
     if (o->wide == NULL) {
         return weft_fail(WEFT_ENOMEM, "no memory");
     }
-    int code = reserve(o, &o->wide->x);
+    int code = o->clip > 0.0 ? weft_fail(WEFT_ENOTSUP, "state=f64 goes without clip")
+                             : reserve(o, &o->wide->x);
     if (code == WEFT_OK) {
         code = reserve(o, &o->wide->v);
     }
@@ -47,12 +46,6 @@ void weft_state64_close(weft_state64 **state)
     *state = NULL;
 }
 
-/* prox of lr (l1 |x|_1 + l2/2 |x|^2). */
-static double prox(double x, double threshold, double divisor)
-{
-    return copysign(fmax(fabs(x) - threshold, 0.0), x) / divisor;
-}
-
 /* ghat = hbar + D, then hbar and h learn. Returns ghat. */
 static double learn(const weft_optim *o, size_t j)
 {
@@ -66,29 +59,29 @@ static double learn(const weft_optim *o, size_t j)
     return ghat;
 }
 
-int weft_state64_step(weft_optim *o, float *x, const float *gradient)
+void weft_state64_difference(const weft_optim *o, const float *gradient)
+{
+    for (size_t j = 0; j < o->count; j++) {
+        o->work[j] = (float)((double)gradient[j] - o->wide->h[j]);
+    }
+}
+
+void weft_state64_commit(weft_optim *o, float *x)
 {
     weft_state64 *s = o->wide;
+    const double lr = weft_optim_lr(o), keep = 1.0 - lr * o->decay;
 
-    for (size_t j = 0; s->h != NULL && j < o->count; j++) {
-        o->work[j] = (float)((double)gradient[j] - s->h[j]);
-    }
-    const int code = weft_optim_exchange(o, s->h != NULL ? o->work : gradient);
-    if (code != WEFT_OK) {
-        return code;
-    }
     for (size_t j = 0; j < o->count; j++) {
         const double ghat = s->h != NULL ? learn(o, j) : (double)o->mean[j];
         /* The caller may have put another model there. */
         const double from = (float)s->x[j] == x[j] ? s->x[j] : (double)x[j];
 
         s->v[j] = o->setting.momentum > 0.0 ? o->setting.momentum * s->v[j] + ghat : ghat;
-        s->x[j] = from - o->lr * s->v[j];
-        if (o->l1 > 0.0 || o->l2 > 0.0) {
-            s->x[j] = prox(s->x[j], o->lr * o->l1, 1.0 + o->lr * o->l2);
-        }
+        s->x[j] = (o->decay > 0.0 ? keep * from : from) - lr * s->v[j];
         o->v[j] = (float)s->v[j];
+    }
+    weft_prox_apply64(&o->prox, lr, s->x, o->count);
+    for (size_t j = 0; j < o->count; j++) {
         x[j] = (float)s->x[j];
     }
-    return WEFT_OK;
 }

@@ -18,7 +18,9 @@ typedef struct weft_state64 {
 /* Reserve it, with memories or without. 0 or WEFT_ENOMEM. */
 int weft_state64_open(weft_optim *o, bool memories);
 void weft_state64_close(weft_state64 **state);
+/* o->work = gradient - h. */
+void weft_state64_difference(const weft_optim *o, const float *gradient);
 /* The step of sgd, or with memories of diana. The vectors of o are roundings of these. */
-int weft_state64_step(weft_optim *o, float *x, const float *gradient);
+void weft_state64_commit(weft_optim *o, float *x);
 
 #endif

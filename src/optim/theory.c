@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/spec.h"
@@ -118,6 +119,52 @@ int weft_theory_diana2019(const weft_setting *s, double *ret_lr, double *ret_alp
 
         *ret_lr = (1.0 - s->momentum) * fmin(alpha / m->mu, 2.0 / ((m->Lmax + m->mu) * noise));
         *ret_alpha = alpha;
+    }
+    return code;
+}
+
+int weft_theory_vr(const weft_setting *s, double *ret_lr)
+{
+    const int code = need(s->smoothness.Lrow, "Lrow", "theory");
+
+    if (code == WEFT_OK) {
+        *ret_lr =
+            (1.0 - s->momentum) / (s->smoothness.Lrow * (1.0 + 36.0 * (1.0 + s->omega) / s->peers));
+    }
+    return code;
+}
+
+int weft_theory_feedback(const weft_setting *s, double *ret_lr)
+{
+    const bool rows = s->smoothness.minibatch != 0;
+    const double L = rows ? 2.0 * s->smoothness.Lrow : s->smoothness.L;
+    const int code = need(L, rows ? "Lrow" : "L", "theory");
+
+    if (code == WEFT_OK) {
+        *ret_lr = (1.0 - s->momentum) / L;
+    }
+    return code;
+}
+
+int weft_theory_ef21(const weft_setting *s, double *ret_lr)
+{
+    int code = need(s->smoothness.L, "L", "theory");
+
+    if (code == WEFT_OK) {
+        code = need(s->smoothness.Lmax, "Lmax", "theory");
+    }
+    if (code == WEFT_OK && s->smoothness.minibatch) {
+        code =
+            weft_fail(WEFT_ENOTSUP, "theory's step of ef21 is for full gradients: give a number");
+    }
+    if (code == WEFT_OK && !(s->delta > 0.0)) {
+        code = weft_fail(WEFT_ENOTSUP, "theory's step of ef21 is known for codec topk: give a "
+                                       "number");
+    }
+    if (code == WEFT_OK) {
+        const double t = 1.0 - sqrt(1.0 - s->delta), b = (1.0 - s->delta) / t;
+
+        *ret_lr = (1.0 - s->momentum) / (s->smoothness.L + s->smoothness.Lmax * sqrt(b / t));
     }
     return code;
 }

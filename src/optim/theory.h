@@ -13,10 +13,12 @@
 /* What step sizes are made of. */
 typedef struct weft_setting {
     weft_smoothness smoothness;
-    double omega;    /* of the codec, 0: lossless */
-    double l1;       /* weight of the proximal l1 term */
-    double momentum; /* beta, in [0, 1) */
-    int peers;       /* n */
+    double omega;       /* of the codec, 0: lossless */
+    double reply_omega; /* of the replies' codec */
+    double delta;       /* of a biased codec, 0: not known */
+    double l1;          /* weight of the proximal l1 term */
+    double momentum;    /* beta, in [0, 1) */
+    int peers;          /* n */
 } weft_setting;
 
 typedef enum weft_lr_kind {
@@ -59,5 +61,13 @@ int weft_theory_diana(const weft_setting *s, double *ret_lr);
  * alpha = alpha_p/2, lr = min{alpha/mu, 2/((Lmax + mu)(1 + 2 omega/n))}.
  */
 int weft_theory_diana2019(const weft_setting *s, double *ret_lr, double *ret_alpha);
+
+/* VR-DIANA: 1/(Lrow (1 + 36 (1 + omega)/n)). */
+int weft_theory_vr(const weft_setting *s, double *ret_lr);
+/* Error feedback and gTop-k: 1/L; minibatches: 1/(2 Lrow). */
+int weft_theory_feedback(const weft_setting *s, double *ret_lr);
+/* EF21 through a codec with |C(v) - v|^2 <= (1 - delta) |v|^2 (Richtarik et al. 2021), full
+ * gradients: 1/(L + Lmax sqrt(b/t)), t = 1 - sqrt(1 - delta), b = (1 - delta)/t. */
+int weft_theory_ef21(const weft_setting *s, double *ret_lr);
 
 #endif

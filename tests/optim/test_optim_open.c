@@ -82,8 +82,10 @@ static attempt accepted(attempt a)
 
 Test(optim_open, an_unknown_method_gets_the_names)
 {
-    refused(attempt_of("dianna", NULL, NULL), WEFT_EINVAL, "did you mean diana", "sgd, gd, diana");
-    refused(attempt_of("adam", NULL, NULL), WEFT_EINVAL, "\"adam\"", "sgd, gd, diana");
+    refused(attempt_of("dianna", NULL, NULL), WEFT_EINVAL, "did you mean diana",
+            "sgd, gd, qsgd, terngrad, dqgd, diana");
+    refused(attempt_of("adam", NULL, NULL), WEFT_EINVAL, "\"adam\"",
+            "sgd, gd, qsgd, terngrad, dqgd, diana");
     refused(attempt_of("", NULL, NULL), WEFT_EINVAL, "optimizer", "");
 }
 
@@ -221,15 +223,18 @@ Test(optim_open, full_spec_has_every_key_with_its_value_in_force)
     attempt a =
         accepted(attempt_of("diana:momentum=0.5", NULL, "qsgd:levels=1,bucket=16,norm=max"));
 
-    cr_expect_str_eq(a.text, "diana:alpha=0.4,momentum=0.5,prox_l1=0,prox_l2=0,state=f32");
+    cr_expect_str_eq(a.text, "diana:alpha=0.4,momentum=0.5,clip=0,decay=0,prox_l1=0,prox_l2=0,prox_"
+                             "group=0,prox_block=8,prox_low=auto,prox_high=auto,state=f32");
     cr_expect_float_eq(a.lr, 0.5 / (2.0 + 6.0 * 1.5 * 5.0), 1e-15);
     a = accepted(attempt_of("diana", NULL, NULL));
-    cr_expect_str_eq(a.text, "diana:alpha=0,momentum=0,prox_l1=0,prox_l2=0,state=f32");
+    cr_expect_str_eq(a.text, "diana:alpha=0,momentum=0,clip=0,decay=0,prox_l1=0,prox_l2=0,prox_"
+                             "group=0,prox_block=8,prox_low=auto,prox_high=auto,state=f32");
     cr_expect_eq(a.lr, 0.5);
     a = attempt_of("gd", NULL, NULL);
     a.opts.l1 = 0.25;
     a = accepted(a);
-    cr_expect_str_eq(a.text, "gd:momentum=0,prox_l1=0.25,prox_l2=0,state=f32");
+    cr_expect_str_eq(a.text, "gd:momentum=0,clip=0,decay=0,prox_l1=0.25,prox_l2=0,prox_group=0,"
+                             "prox_block=8,prox_low=auto,prox_high=auto,state=f32");
     cr_expect_eq(a.lr, 0.5, "1/L where there is l1");
 }
 

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The model in parts. A tensor that is encoded is a part of its own: its blocks and random numbers
+ * count from its first element. Neighbours that go as they are share a part, up to PART_BYTES: few
+ * operations, and the first of them under way early.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "optim/optim.h"
+#include <weft/group.h>
+
+enum { MOST_TENSORS = 65536, SMALL = 10000, PART_BYTES = 4 << 20 };
+
+static bool listed(const char *names, const char *name)
+{
+    const size_t length = strlen(name);
+
+    for (const char *at = names; at != NULL && *at != '\0'; at += *at == ',') {
+        const size_t n = strcspn(at, ",");
+        if (n == length && memcmp(at, name, n) == 0) {
+            return true;
+        }
+        at += n;
+    }
+    return false;
+}
+
+static int check_tensor(const weft_optim_opts *opts, size_t i)
+{
+    const weft_tensor *t = &opts->tensors[i];
+
+    if (t->name == NULL || t->name[0] == '\0' || strlen(t->name) >= WEFT_TENSOR_NAME ||
+        strpbrk(t->name, " ,\t\n") != NULL) {
+        return weft_fail(WEFT_EINVAL,
+                         "tensor %zu: its name \"%.70s\" is not 1 to 63 characters without space "
+                         "and comma",
+                         i, t->name != NULL ? t->name : "");
+    }
+    for (size_t j = 0; j < i; j++) {
+        if (strcmp(opts->tensors[j].name, t->name) == 0) {
+            return weft_fail(WEFT_EINVAL, "tensors %zu and %zu are both named %s", j, i, t->name);
+        }
+    }
+    return t->count > 0 ? WEFT_OK : weft_fail(WEFT_EINVAL, "tensor %s has no elements", t->name);
+}
+
+static int check_tensors(const weft_optim *o, const weft_optim_opts *opts)
+{
+    size_t sum = 0;
+
+    if (opts->tensor_count == 0 || opts->tensor_count > MOST_TENSORS) {
+        return weft_fail(WEFT_EINVAL, "%zu tensors are not 1 to %d", opts->tensor_count,
+                         MOST_TENSORS);
+    }
+    for (size_t i = 0; i < opts->tensor_count; i++) {
+        const int code = check_tensor(opts, i);
+        if (code != WEFT_OK) {
+            return code;
+        }
+        sum = opts->tensors[i].count > o->count - sum ? o->count + 1 : sum + opts->tensors[i].count;
+        if (sum > o->count) {
+            break;
+        }
+    }
+    return sum == o->count
+               ? WEFT_OK
+               : weft_fail(WEFT_EINVAL, "the tensors have %s elements than the %zu of the model",
+                           sum > o->count ? "more" : "fewer", o->count);
+}
+
+static int check_raw(const weft_optim *o, const char *names)
+{
+    char name[WEFT_TENSOR_NAME];
+
+    for (const char *at = names; at != NULL && *at != '\0'; at += *at == ',') {
+        const size_t n = strcspn(at, ",");
+        bool found = false;
+        snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : sizeof(name) - 1), at);
+        for (size_t i = 0; i < o->piece_count && !found; i++) {
+            found = strlen(o->pieces[i].name) == n && strcmp(o->pieces[i].name, name) == 0;
+        }
+        if (!found) {
+            return weft_fail(WEFT_EINVAL, "raw: there is no tensor named \"%s\"", name);
+        }
+        at += n;
+    }
+    return WEFT_OK;
+}
+
+static bool joins(const weft_part *p, bool raw, size_t count)
+{
+    return raw && p->raw && (p->count + count) * sizeof(float) <= PART_BYTES;
+}
+
+static void add_to_parts(weft_optim *o, size_t i, bool raw)
+{
+    weft_piece *t = &o->pieces[i];
+    weft_part *last = o->part_count > 0 ? &o->parts[o->part_count - 1] : NULL;
+
+    if (last == NULL || !joins(last, raw, t->count)) {
+        last = &o->parts[o->part_count++];
+        *last = (weft_part){.first = t->first, .tensor = i, .raw = raw};
+    }
+    last->count += t->count;
+    last->tensors++;
+    t->part = (size_t)(last - o->parts);
+}
+
+int weft_parts_make(weft_optim *o, const weft_optim_opts *opts)
+{
+    const weft_tensor whole = {.name = "x", .count = o->count};
+    const weft_tensor *tensors = opts->tensors != NULL ? opts->tensors : &whole;
+    const size_t small = opts->small != 0 ? opts->small : SMALL;
+    const int code = opts->tensors != NULL ? check_tensors(o, opts) : WEFT_OK;
+
+    if (code != WEFT_OK) {
+        return code;
+    }
+    o->piece_count = opts->tensors != NULL ? opts->tensor_count : 1;
+    o->pieces = weft_calloc(o->piece_count, sizeof(*o->pieces));
+    o->parts = weft_calloc(o->piece_count, sizeof(*o->parts));
+    if (o->pieces == NULL || o->parts == NULL) {
+        return weft_fail(WEFT_ENOMEM, "no memory for %zu tensors", o->piece_count);
+    }
+    for (size_t i = 0, first = 0; i < o->piece_count; first += tensors[i++].count) {
+        o->pieces[i] = (weft_piece){.first = first, .count = tensors[i].count};
+        snprintf(o->pieces[i].name, WEFT_TENSOR_NAME, "%s", tensors[i].name);
+        const bool raw = opts->tensors != NULL && !o->name->signs &&
+                         (tensors[i].count < small || listed(opts->raw, tensors[i].name));
+        add_to_parts(o, i, raw);
+    }
+    return check_raw(o, opts->raw);
+}
+
+void weft_parts_free(weft_optim *o)
+{
+    for (size_t i = 0; i < o->part_count; i++) {
+        weft_request_free(&o->parts[i].request);
+    }
+    weft_free(o->parts);
+    weft_free(o->pieces);
+    o->parts = NULL;
+    o->pieces = NULL;
+    o->part_count = 0;
+}
+
+static float *at(float *vector, const weft_part *p)
+{
+    return vector != NULL ? vector + p->first : NULL;
+}
+
+int weft_part_start(weft_optim *o, weft_part *p, const float *message)
+{
+    const bool plain = p->raw || o->exact, replies = o->reply != NULL && !plain;
+    weft_coll_opts opts = {
+        .size = sizeof(opts),
+        .own = at(o->q, p),
+        .residual = at(o->residual_next, p),
+        .draw = o->steps + 1,
+        .tensor = (uint32_t)p->tensor,
+        .receipt = &p->receipt,
+    };
+
+    p->receipt = (weft_receipt){.size = sizeof(p->receipt)};
+    if (!plain) {
+        opts.codec = o->codec_now != NULL ? o->codec_now : o->codec;
+        opts.algo = o->algo;
+    }
+    if (o->residual_next != NULL) {
+        memcpy(at(o->residual_next, p), at(o->residual, p), p->count * sizeof(float));
+    }
+    if (replies) {
+        opts.reply_codec = o->reply;
+        opts.fidelity = WEFT_FIDELITY_REQUANTIZED;
+    }
+    if (replies && o->memory != NULL) {
+        memcpy(at(o->memory_next, p), at(o->memory, p), p->count * sizeof(float));
+        memset(at(o->owned, p), 0, p->count * sizeof(float));
+        opts.reply_memory = at(o->memory_next, p);
+        opts.reply_alpha = (float)(1.0 / (1.0 + o->setting.reply_omega));
+        opts.reply_carry = at(o->hbar, p);
+        opts.owned = at(o->owned, p);
+    }
+    return weft_allreduce_start(o->group, message, at(o->mean, p), p->count, WEFT_F32,
+                                o->name->signs ? WEFT_SUM : WEFT_MEAN, &opts, &p->request);
+}
+
+static void spend(weft_optim *o, const weft_part *p)
+{
+    o->spending.encoded_bytes += p->receipt.encoded_bytes;
+    o->spending.body_bytes_sent += p->receipt.body_bytes_sent;
+    o->spending.wire_bytes_sent += p->receipt.wire_bytes_sent;
+    if (!p->raw || o->using[0] == '\0') {
+        snprintf(o->using, sizeof(o->using), "%s", p->receipt.algo);
+    }
+}
+
+int weft_parts_finish(weft_optim *o)
+{
+    const int64_t begun = weft_now();
+    weft_problem first = {0};
+
+    o->using[0] = '\0';
+    for (size_t i = o->part_count; i-- > 0;) {
+        weft_part *p = &o->parts[i];
+        if (p->request == NULL) {
+            continue;
+        }
+        const int code = weft_wait(p->request, WEFT_FOREVER);
+        if (code == WEFT_OK) {
+            spend(o, p);
+        } else if (first.code == WEFT_OK) {
+            if (o->piece_count > 1) {
+                weft_fail_context("tensor %s", o->pieces[p->tensor].name);
+            }
+            weft_problem_from_last(&first);
+        }
+        weft_request_free(&p->request);
+    }
+    o->spending.wait_ns += (uint64_t)(weft_now() - begun);
+    return first.code == WEFT_OK ? WEFT_OK : weft_fail_problem(&first);
+}
+
+void weft_parts_abandon(weft_optim *o)
+{
+    for (size_t i = o->part_count; i-- > 0;) {
+        weft_part *p = &o->parts[i];
+        if (p->request == NULL && weft_part_start(o, p, o->mean + p->first) != WEFT_OK) {
+            continue;
+        }
+        weft_cancel(p->request);
+    }
+    for (size_t i = 0; i < o->part_count; i++) {
+        weft_request_free(&o->parts[i].request);
+    }
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * QSVRG (Alistarh et al. 2017, section 3.3): epochs of `inner` steps around an anchor y whose exact
+ * gradient H all know.
+ *   H = mean_i grad f_i(y)                                 exact, once an epoch
+ *   D = mean_i Q(grad f_ij(x) - grad f_ij(y) + H);  x = prox(x - lr D)
+ * y is the last model of the epoch before. H goes through the codec too, so the noise is
+ * omega |H|^2 and vanishes as H does: linear convergence.
+ */
+#include <string.h>
+
+#include "base/status.h"
+#include "kernel/kernel.h"
+#include "optim/optim.h"
+
+static const weft_param params[] = {
+    {.key = "inner",
+     .value = "250",
+     .min = 1,
+     .max = 1e15,
+     .integer = 1,
+     .help = "steps of an epoch, some times the condition number"},
+    WEFT_OPTIM_PARAMS,
+};
+
+static int steps(weft_optim *o)
+{
+    if (weft_optim_wide(o)) {
+        return weft_fail(WEFT_ENOTSUP, "state=f64 goes with sgd and diana");
+    }
+    return weft_optim_lr_number(o);
+}
+
+static int reserve(weft_optim *o)
+{
+    float **const vectors[] = {&o->anchor, &o->hbar, &o->work};
+    int code = o->setting.omega > 0.0 ? weft_optim_reserve(o, &o->q) : WEFT_OK;
+
+    for (size_t i = 0; code == WEFT_OK && i < 3; i++) {
+        code = weft_optim_reserve(o, vectors[i]);
+    }
+    o->stale = true;
+    return code;
+}
+
+/* The anchor and its gradient; a step that fails afterwards finds them the same. */
+static int set_anchor(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
+{
+    int code = weft_optim_ask(o, WEFT_ROWS_ALL, o->steps, x, fn, user, o->work);
+
+    if (code == WEFT_OK) {
+        code = weft_optim_exact_mean(o, o->work, o->hbar);
+    }
+    if (code == WEFT_OK) {
+        memcpy(o->anchor, x, o->count * sizeof(float));
+        o->stale = false;
+    }
+    return code;
+}
+
+static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
+{
+    int code = o->stale ? set_anchor(o, x, fn, user) : WEFT_OK;
+
+    if (code == WEFT_OK) {
+        code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, o->anchor, fn, user, o->work);
+    }
+    if (code == WEFT_OK) {
+        code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
+    }
+    if (code == WEFT_OK) {
+        weft_kernel_sub(o->estimate, o->estimate, o->work, o->count);
+        weft_kernel_add(o->estimate, o->estimate, o->hbar, o->count);
+    }
+    return code;
+}
+
+static const float *message(weft_optim *o, const float *gradient, const weft_part *p)
+{
+    (void)o;
+    (void)p;
+    return gradient;
+}
+
+static void commit(weft_optim *o, float *x)
+{
+    weft_optim_descend(o, x, o->mean, weft_optim_lr_now(o));
+    o->stale = (o->steps + 1) % (uint64_t)weft_optim_number(o, "inner") == 0;
+}
+
+static void loaded(weft_optim *o)
+{
+    o->stale = o->steps % (uint64_t)weft_optim_number(o, "inner") == 0;
+}
+
+static const weft_optim_name names[] = {
+    {.info = {.name = "qsvrg",
+              .scope = "",
+              .summary = "minibatches around an anchor, quantized: linear convergence",
+              .source = "Alistarh et al. 2017; Johnson & Zhang 2013",
+              .cost = "state anchor, its mean gradient, v; one allreduce of count floats and two "
+                      "minibatch gradients a step, an exact one and a full gradient an epoch",
+              .params = params},
+     .codec = "qsgd:levels=7,bucket=512,norm=max",
+     .oracle = true},
+    {.info = {.name = NULL}},
+};
+
+const weft_optim_type weft_optim_qsvrg = {
+    .names = names,
+    .steps = steps,
+    .reserve = reserve,
+    .message = message,
+    .commit = commit,
+    .estimate = estimate,
+    .loaded = loaded,
+};

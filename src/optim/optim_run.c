@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A step. Operations of the parts begin from the last to the first as gradients become ready; when
+ * all have succeeded here, a barrier tells that they did so everywhere, and the step is committed.
+ *
+ * After a failure peers may be a step apart for a moment: one is in that barrier, the other tries
+ * again. So a step after a failure begins with a small operation of its own, on which neither can
+ * mistake the other's, and in which all tell which step they are at.
+ */
+#include <string.h>
+
+#include "base/fpenv.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "optim/optim.h"
+#include <weft/group.h>
+
+enum { MEETINGS = 4 };
+
+static int failed(weft_optim *o, int code)
+{
+    o->torn = true;
+    o->begun = false;
+    weft_fail_context("optimizer %s, step %llu", o->name->info.name,
+                      (unsigned long long)o->steps + 1);
+    return code;
+}
+
+/* Where are the others? */
+static int meet(weft_optim *o)
+{
+    uint64_t steps[2] = {o->steps, ~o->steps};
+    int code = WEFT_EMISMATCH;
+
+    for (int i = 0; i < MEETINGS && code == WEFT_EMISMATCH; i++) {
+        code = weft_allreduce(o->group, steps, steps, 2, WEFT_U64, WEFT_MAX, NULL);
+    }
+    if (code == WEFT_OK && steps[0] != ~steps[1]) {
+        return weft_fail(WEFT_EMISMATCH,
+                         "peers are at different steps, %llu to %llu are done: load a checkpoint",
+                         (unsigned long long)~steps[1], (unsigned long long)steps[0]);
+    }
+    o->torn = code != WEFT_OK;
+    return code;
+}
+
+static int begin(weft_optim *o)
+{
+    o->spending = (weft_step_cost){0};
+    const int code = o->torn ? meet(o) : WEFT_OK;
+    if (code != WEFT_OK) {
+        return code;
+    }
+    o->started = 0;
+    o->begun = true;
+    if (o->type->begin != NULL) {
+        o->type->begin(o);
+    }
+    for (size_t i = 0; i < o->piece_count; i++) {
+        o->pieces[i].ready = false;
+    }
+    for (size_t i = 0; i < o->part_count; i++) {
+        o->parts[i].waits = o->parts[i].tensors;
+    }
+    return WEFT_OK;
+}
+
+/* The part begins, and those before it that were ready earlier. */
+static int start_ready(weft_optim *o)
+{
+    int code = WEFT_OK;
+
+    while (code == WEFT_OK && o->started < o->part_count) {
+        weft_part *p = &o->parts[o->part_count - 1 - o->started];
+        if (p->waits > 0) {
+            break;
+        }
+        code = weft_part_start(o, p, p->message);
+        o->started += code == WEFT_OK;
+    }
+    return code;
+}
+
+/* All end what was begun of this step, and know that it failed. */
+static int give_up(weft_optim *o)
+{
+    weft_problem why = {0};
+
+    weft_problem_from_last(&why);
+    weft_parts_abandon(o);
+    return failed(o, weft_fail_problem(&why));
+}
+
+static int commit(weft_optim *o, float *x)
+{
+    int code = weft_parts_finish(o);
+
+    if (code == WEFT_OK && o->type->settle != NULL) {
+        code = o->type->settle(o, x);
+    }
+    if (code == WEFT_OK && o->setting.peers > 1) {
+        code = weft_barrier(o->group, NULL);
+    }
+    if (code != WEFT_OK) {
+        return code;
+    }
+    o->type->commit(o, x);
+    if (o->residual_next != NULL) {
+        float *old = o->residual;
+        o->residual = o->residual_next;
+        o->residual_next = old;
+    }
+    if (o->memory_next != NULL) {
+        float *old = o->memory;
+        o->memory = o->memory_next;
+        o->memory_next = old;
+    }
+    o->steps++;
+    o->begun = false;
+    o->cost = o->spending;
+    memcpy(o->used, o->using, sizeof(o->used));
+    return WEFT_OK;
+}
+
+/* With the gradient of the whole model. */
+static int run(weft_optim *o, float *x, const float *gradient)
+{
+    for (size_t i = 0; i < o->part_count; i++) {
+        weft_part *p = &o->parts[i];
+        p->message = o->type->message(o, gradient + p->first, p);
+        p->waits = 0;
+    }
+    if (start_ready(o) != WEFT_OK) {
+        return give_up(o);
+    }
+    const int code = commit(o, x);
+    return code == WEFT_OK ? code : failed(o, code);
+}
+
+int weft_optim_step(weft_optim *o, float *x, const float *gradient)
+{
+    if (o == NULL || x == NULL || gradient == NULL) {
+        return weft_fail(WEFT_EINVAL, "optimizer step: %s is NULL",
+                         o == NULL   ? "optim"
+                         : x == NULL ? "x"
+                                     : "gradient");
+    }
+    if (o->name->oracle) {
+        return weft_fail(WEFT_ENOTSUP,
+                         "optimizer %s asks for gradients itself: call weft_optim_advance()",
+                         o->name->info.name);
+    }
+    if (o->begun) {
+        return weft_fail(WEFT_EINVAL, "optimizer step: one is begun and not finished");
+    }
+    const fenv_t callers = weft_fp_enter();
+    int code = begin(o);
+    code = code == WEFT_OK ? run(o, x, gradient) : failed(o, code);
+    weft_fp_leave(&callers);
+    return code;
+}
+
+int weft_optim_advance(weft_optim *o, float *x, weft_gradient_fn *fn, void *user)
+{
+    if (o == NULL || x == NULL || fn == NULL) {
+        return weft_fail(WEFT_EINVAL, "optimizer advance: %s is NULL",
+                         o == NULL   ? "optim"
+                         : x == NULL ? "x"
+                                     : "fn");
+    }
+    if (o->begun) {
+        return weft_fail(WEFT_EINVAL, "optimizer advance: a step is begun and not finished");
+    }
+    if (o->estimate == NULL && weft_optim_reserve(o, &o->estimate) != WEFT_OK) {
+        return WEFT_ENOMEM;
+    }
+    int code = begin(o);
+    if (code != WEFT_OK) {
+        return failed(o, code);
+    }
+    code = o->name->oracle ? o->type->estimate(o, x, fn, user)
+                           : weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
+    const fenv_t callers = weft_fp_enter();
+    code = code == WEFT_OK ? run(o, x, o->estimate) : give_up(o);
+    weft_fp_leave(&callers);
+    return code;
+}
+
+int weft_optim_ask(weft_optim *o, weft_rows rows, uint64_t draw, const float *x,
+                   weft_gradient_fn *fn, void *user, float *ret)
+{
+    (void)o;
+    return fn(user, rows, draw, x, ret) == 0
+               ? WEFT_OK
+               : weft_fail(WEFT_ECANCELED, "the gradient could not be computed");
+}
+
+/* --- in pieces ----------------------------------------------------------------------------- */
+
+int weft_optim_begin(weft_optim *o, const float *x)
+{
+    if (o == NULL || x == NULL) {
+        return weft_fail(WEFT_EINVAL, "optimizer begin: %s is NULL", o == NULL ? "optim" : "x");
+    }
+    if (o->begun || o->name->oracle) {
+        return weft_fail(o->begun ? WEFT_EINVAL : WEFT_ENOTSUP, "optimizer begin: %s",
+                         o->begun ? "the step before is not finished"
+                                  : "this method asks for gradients itself");
+    }
+    if (o->given == NULL && weft_optim_reserve(o, &o->given) != WEFT_OK) {
+        return WEFT_ENOMEM;
+    }
+    const int code = begin(o);
+    return code == WEFT_OK ? code : failed(o, code);
+}
+
+/* Operations that could not begin end the step, but only in finish(): the others are in it. */
+int weft_optim_ready(weft_optim *o, size_t tensor, const float *gradient)
+{
+    if (o == NULL || gradient == NULL) {
+        return weft_fail(WEFT_EINVAL, "optimizer ready: %s is NULL",
+                         o == NULL ? "optim" : "gradient");
+    }
+    if (!o->begun || tensor >= o->piece_count || o->pieces[tensor].ready) {
+        return weft_fail(WEFT_EINVAL, "optimizer ready: tensor %zu %s", tensor,
+                         !o->begun                  ? "comes outside of a step"
+                         : tensor >= o->piece_count ? "is none"
+                                                    : "is ready already");
+    }
+    weft_piece *t = &o->pieces[tensor];
+    weft_part *p = &o->parts[t->part];
+    const weft_part alone = {.first = t->first, .count = t->count, .raw = p->raw};
+    const fenv_t callers = weft_fp_enter();
+    const float *m = o->type->message(o, gradient, &alone);
+    if (p->tensors > 1 && m == gradient) { /* what travels together lies together */
+        memcpy(o->given + t->first, m, t->count * sizeof(float));
+    }
+    p->message = p->tensors == 1 ? m : m == gradient ? o->given + p->first : o->work + p->first;
+    t->ready = true;
+    p->waits--;
+    const int code = start_ready(o);
+    weft_fp_leave(&callers);
+    return code;
+}
+
+int weft_optim_finish(weft_optim *o, float *x)
+{
+    if (o == NULL || x == NULL || !o->begun) {
+        return weft_fail(WEFT_EINVAL, "optimizer finish: %s",
+                         o == NULL   ? "optim is NULL"
+                         : x == NULL ? "x is NULL"
+                                     : "no step is begun");
+    }
+    const fenv_t callers = weft_fp_enter();
+    int code = start_ready(o);
+    for (size_t i = 0; code == WEFT_OK && i < o->piece_count; i++) {
+        if (!o->pieces[i].ready) {
+            code = weft_fail(WEFT_EINVAL, "tensor %s was never ready", o->pieces[i].name);
+        }
+    }
+    if (code != WEFT_OK) {
+        code = give_up(o);
+    } else {
+        code = commit(o, x);
+        code = code == WEFT_OK ? code : failed(o, code);
+    }
+    weft_fp_leave(&callers);
+    return code;
+}
