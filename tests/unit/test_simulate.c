@@ -223,6 +223,28 @@ Test(simulate, a_last_lane_that_is_shorter_is_sent_too)
     cr_expect_eq(s.body_bytes, 2 * 3 * 1009 * 4);
 }
 
+Test(simulate, who_gets_little_tells_no_grant)
+{
+    /* As weft_operation.prompt: 64 KiB and four headers, a header for each part. Rank 1 of 2 gets
+     * one part, rank 8 of 16 eight blocks in a message, the others less. */
+    const weft_query queries[] = {
+        query("broadcast", "tree", 2, (64 * 1024 + 3 * 64) / 4),
+        query("scatter", "binomial", 16, (64 * 1024 - 4 * 64) / 4 / 8),
+    };
+    weft_network n = ideal(0, 1e-6);
+
+    n.frame_bytes = 1;
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+        for (uint64_t more = 0; more <= 1; more++) {
+            weft_query q = queries[i];
+            q.lane = q.count += more;
+            const weft_simulated s = simulate(&q, &n, NULL);
+            const double grants = s.wire_bytes - (double)s.body_bytes - (double)s.messages;
+            cr_expect_eq(s.messages, q.peers - 1);
+            cr_expect_eq(grants, (double)more, "%s: %g", q.collective, grants);
+        }
+}
+
 /* One with rates, so that grants and data may pass each other, one late. */
 static void ends_in_long_lanes(const char *collective, const char *algo, int P, uint64_t count,
                                uint64_t lane)
