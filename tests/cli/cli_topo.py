@@ -96,6 +96,19 @@ needs = {(a["collective"], a["name"]): a["needs"] for a in listed}
 check({"encodings that merge", "any codec"} <= {a["needs"] for a in listed}, "needs differ")
 text = weft("topo", "list", "-c", "broadcast").stdout
 check("broadcast" in text and "allreduce" not in text, "one collective alone")
+text = weft("topo", "list").stdout
+check(max(map(len, text.splitlines())) <= 100, "in 100 columns")
+words = " ".join(text.split())
+for member in listed + data("list")["topologies"]:
+    told = f" {member['name']} {member['summary']} " + " ".join(filter(None, [
+        "cost: " * ("needs" in member) + member["cost"],
+        "needs: " * ("needs" in member) + member.get("needs", ""),
+        "SPEC: " * bool(member["params"]) + ", ".join(f"{member['name']}:{p['key']}=" for p in member["params"][:1]),
+    ]))
+    check(told.strip() in words, f"list tells all of {member['name']}: {told}")
+    check(all(f"{p['key']}={p['default']} (" in words for p in member["params"]), f"parameters of {member['name']}")
+for name in {a["collective"] for a in listed} | {"topologies"}:
+    check(text.count(f"\n{name}\n") + text.startswith(name + "\n") == 1, f"one heading {name}")
 
 # explain and sim say what peers do: algorithm, lanes, bytes of bodies.
 for codec in ("raw", "qsgd:levels=1,bucket=64"):
