@@ -240,7 +240,7 @@ Test(simulate, who_gets_little_tells_no_grant)
             q.lane = q.count += more;
             const weft_simulated s = simulate(&q, &n, NULL);
             const double grants = s.wire_bytes - (double)s.body_bytes - (double)s.messages;
-            cr_expect_eq(s.messages, q.peers - 1);
+            cr_expect_eq(s.messages, (uint64_t)q.peers - 1);
             cr_expect_eq(grants, (double)more, "%s: %g", q.collective, grants);
         }
 }
