@@ -184,18 +184,21 @@ static json_t *candidate_json(const weft_candidate *c)
         "lane", (json_int_t)c->lane, "lanes", (json_int_t)c->lanes);
 }
 
-static json_t *answer_json(const weft_cli *cli, const weft_query *q, size_t bytes, const answer *a)
+/* worth: NULL: nothing to compare. */
+static json_t *answer_json(const weft_cli *cli, const weft_query *q, size_t bytes, const answer *a,
+                           const weft_worth *worth)
 {
     json_t *all = json_array();
     const weft_candidate *c = chosen(a);
     for (int i = 0; i < a->count; i++) {
         (void)json_array_append_new(all, candidate_json(&a->all[i]));
     }
-    return json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:s?, s:o}", "weft", weft_version(),
-                     "collective", q->collective, "peers", q->peers, "bytes", (json_int_t)bytes,
-                     "count", (json_int_t)q->count, "dtype", weft_dtype_name(q->dtype), "codec",
-                     weft_topo_codec(q), "asked", weft_cli_text(cli, "algo"), "chosen",
-                     c != NULL ? c->algo : NULL, "candidates", all);
+    return json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:s?, s:o, s:o?}", "weft",
+                     weft_version(), "collective", q->collective, "peers", q->peers, "bytes",
+                     (json_int_t)bytes, "count", (json_int_t)q->count, "dtype",
+                     weft_dtype_name(q->dtype), "codec", weft_topo_codec(q), "asked",
+                     weft_cli_text(cli, "algo"), "chosen", c != NULL ? c->algo : NULL, "candidates",
+                     all, "worth", worth != NULL ? weft_topo_worth_json(worth) : NULL);
 }
 
 static int tell(const weft_cli *cli, const weft_query *q, size_t bytes)
@@ -213,10 +216,12 @@ static int tell(const weft_cli *cli, const weft_query *q, size_t bytes)
         print_table(to, &a);
         print_reason(to, &a, chosen(&a), weft_cli_text(cli, "algo"));
         weft_worth worth;
-        if (chosen(&a) != NULL && weft_topo_worth(q, chosen(&a), &worth)) {
-            weft_topo_print_worth(to, chosen(&a), &worth);
+        const bool compared = chosen(&a) != NULL && weft_topo_worth(q, &worth);
+        if (compared) {
+            weft_topo_print_worth(to, &worth);
         }
-        if (weft_report_json(path, answer_json(cli, q, bytes, &a), why) != 0) {
+        json_t *all = answer_json(cli, q, bytes, &a, compared ? &worth : NULL);
+        if (weft_report_json(path, all, why) != 0) {
             status = weft_cli_refuse(cli, "%s", why);
         } else if (chosen(&a) == NULL) {
             status = WEFT_EXIT_USAGE; /* as the operation itself would end */

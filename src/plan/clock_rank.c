@@ -47,8 +47,10 @@ static void greet(weft_clock *c, const weft_clock_rank *r)
 {
     bool prompt = c->job->lanes == 1;
 
-    for (uint32_t k = 0; k < r->tapes[0].peer_count; k++)
-        prompt = prompt && r->tapes[0].peers[k].comes <= WEFT_CLOCK_SMALL;
+    for (uint32_t k = 0; k < r->tapes[0].peer_count; k++) {
+        const weft_tape_peer *peer = &r->tapes[0].peers[k];
+        prompt = prompt && peer->comes + peer->parts * WEFT_CLOCK_HEADER <= WEFT_CLOCK_SMALL;
+    }
     for (int k = 0; k < r->conns && !prompt; k++) {
         const weft_clock_conn *conn = &c->conns[r->first_conn + k];
         if (conn->feeds && !conn->prompt)

@@ -12,7 +12,9 @@
 enum {
     WEFT_CLOCK_FRAME = 256 * 1024,      /* a longer body goes in fragments */
     WEFT_CLOCK_EARLY = 4 * 1024 * 1024, /* bytes sent to one that has not granted yet */
-    WEFT_CLOCK_SMALL = 64 * 1024,       /* what comes from each in an operation that is prompt */
+    WEFT_CLOCK_HEADER = 64,             /* of a frame */
+    /* What comes from each in an operation that is prompt, a header for each part included. */
+    WEFT_CLOCK_SMALL = 64 * 1024 + 4 * WEFT_CLOCK_HEADER,
 };
 
 /* A message; of the pool, known by its number. */

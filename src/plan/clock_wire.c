@@ -315,6 +315,9 @@ void weft_clock_data(weft_clock *c, int conn, weft_clock_lane *lane, uint32_t in
     lane->pending++;
     weft_clock_push(c, &k->blocked, message);
     weft_clock_flush(c, conn);
+    /* It counts on data to hear the grant, and its own may wait for that. */
+    if (k->blocked.first >= 0 && k->feeds && k->told == 0)
+        weft_clock_grant(c, conn);
 }
 
 void weft_clock_flush(weft_clock *c, int conn)

@@ -80,7 +80,6 @@ static bool put_message(weft_tape *t, size_t *cap, const weft_step *s, double by
     op->amount = bytes;
     op->index = send ? peer->sends++ : peer->recvs++;
     if (send) {
-        peer->goes += bytes;
         peer->prompt = peer->prompt || !fenced;
     } else {
         peer->comes += bytes;
@@ -150,6 +149,8 @@ int weft_tape_make(weft_tape *ret, const weft_plan *p, const weft_tape_rates *ra
             continue;
         }
         bytes += bound(user, p, s);
+        if (s->verb == WEFT_VERB_RECV)
+            t.peers[weft_tape_find(&t, s->peer)].parts++;
         if (s->joined)
             continue;
         fine = fine && put_message(&t, &cap, s, (double)bytes, fenced);

@@ -26,7 +26,8 @@ typedef struct weft_tape_peer {
     int rank;
     uint32_t sends, recvs; /* whole messages */
     uint32_t first_recv;   /* its receives are first_recv, first_recv + 1, … */
-    double goes, comes;    /* bytes of all of them */
+    uint32_t parts;        /* of the receives: steps, joined ones too */
+    double comes;          /* bytes of all of them */
     bool prompt;           /* something goes there before the first fence */
 } weft_tape_peer;
 

@@ -5,11 +5,13 @@ import json
 import math
 import operator
 import os
+import pathlib
 import random
 import re
+import subprocess
 import tempfile
 
-from program import check, done, read_floats, weft, write_floats
+from program import LONG, WEFT, check, done, environment, read_floats, weft, write_floats
 
 KINDS = {"float32": "f", "float64": "d", "float16": "e", "int16": "h", "uint16": "H", "int32": "i", "int64": "q", "uint8": "B"}
 OPS = {"sum": sum, "min": min, "max": max, "prod": math.prod}
@@ -194,5 +196,16 @@ inputs(3, 10)
 weft("call", "reduce_scatter", "-n", 3, "--link", "mem", "--in", "in%d.raw", "--out", "o%d", status=2, says="multiple of 3")
 write_floats("in1.raw", [1.0] * 9 + [math.nan])
 weft("call", "allreduce", "-n", 3, "--link", "mem", "--in", "in%d.raw", "--out", "o%d", "--codec", "qsgd", status=2, says="NaN")
+
+# The example of README.md prints what it says.
+readme = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
+example = [block for block in re.findall(r"```sh\n(.*?)```", readme, flags=re.S) if "weft call" in block]
+check(len(example) == 1, "one example of weft call")
+with tempfile.TemporaryDirectory() as folder:
+    process = subprocess.run(["sh", "-e", "-c", example[0]], capture_output=True, text=True, timeout=LONG, cwd=folder, stdin=subprocess.DEVNULL,
+                             env=environment(folder, PATH=os.path.dirname(WEFT) + os.pathsep + os.environ["PATH"]))
+    check(process.returncode == 0, "it runs", process)
+    check(process.stdout.split() == re.search(r"# (.*), as in", example[0])[1].split(), "it prints what it says", process)
+    check(len({pathlib.Path(folder, f"sum{rank}.f32").read_bytes() for rank in range(3)}) == 1, "the same bits everywhere")
 os.chdir("/")
 done()

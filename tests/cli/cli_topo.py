@@ -96,6 +96,19 @@ needs = {(a["collective"], a["name"]): a["needs"] for a in listed}
 check({"encodings that merge", "any codec"} <= {a["needs"] for a in listed}, "needs differ")
 text = weft("topo", "list", "-c", "broadcast").stdout
 check("broadcast" in text and "allreduce" not in text, "one collective alone")
+text = weft("topo", "list").stdout
+check(max(map(len, text.splitlines())) <= 100, "in 100 columns")
+words = " ".join(text.split())
+for member in listed + data("list")["topologies"]:
+    told = f" {member['name']} {member['summary']} " + " ".join(filter(None, [
+        "cost: " * ("needs" in member) + member["cost"],
+        "needs: " * ("needs" in member) + member.get("needs", ""),
+        "SPEC: " * bool(member["params"]) + ", ".join(f"{member['name']}:{p['key']}=" for p in member["params"][:1]),
+    ]))
+    check(told.strip() in words, f"list tells all of {member['name']}: {told}")
+    check(all(f"{p['key']}={p['default']} (" in words for p in member["params"]), f"parameters of {member['name']}")
+for name in {a["collective"] for a in listed} | {"topologies"}:
+    check(text.count(f"\n{name}\n") + text.startswith(name + "\n") == 1, f"one heading {name}")
 
 # explain and sim say what peers do: algorithm, lanes, bytes of bodies.
 for codec in ("raw", "qsgd:levels=1,bucket=64"):
@@ -134,6 +147,47 @@ again = ("-n", 4, "-b", "64K", "--codec", "minmax8", "--fidelity", "requantized"
 check(data("explain", "allreduce", *again, "--residual")["chosen"] == "ring_requant", "with a residual")
 check(data("explain", "allreduce", *again)["chosen"] == "scatter", "a biased codec without a residual")
 check(data("explain", "allreduce", *again, "--residual", "--own")["chosen"] == "scatter", "own asked for")
+# Where a codec is worth it: at the link that is told both take as long, each by what runs there.
+def worth(*words):
+    process = weft("topo", "explain", "allreduce", *words, "--json", "-")
+    told = json.loads(process.stdout)["worth"]
+    rate = re.search(r"dense is faster on links of more than about (\S+) (\S)bit/s\.$", process.stderr, flags=re.M)
+    check((told["dense_wins"] == "above") == (rate is not None) == (told["link"] is not None), f"words and figure of {words}", process)
+    if rate is not None:
+        digits = float(rate[1]) * {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[rate[2]]
+        check(digits == float(f"{told['link'] * 8:.1e}"), f"two digits of {told['link'] * 8}", process)
+    return told
+
+
+def takes(words, codec, link):
+    said = data("explain", "allreduce", *words, *codec, "--costs", f"round=2e-4,byte={1 / link:.17g}")
+    return next(c["seconds"] for c in said["candidates"] if c.get("chosen"))
+
+
+found = 0
+for codec in ("qsgd:levels=1", "minmax8"):
+    for words in (("-n", 2, "-b", "64K"), ("-n", 4, "-b", "1M"), ("-n", 8, "-b", "2M"), ("-n", 8, "-b", "8M", "--hosts", "2x4")):
+        told = worth(*words, "--codec", codec, "--costs", "round=2e-4,byte=1e-6")
+        coding = told["encode_s"] + told["decode_s"]
+        check(told["encode_s"] > 0 and told["decode_s"] > 0 and told["dense_wins"] in ("above", "nowhere"), f"{codec} {words}: {told}")
+        link = told["link"] or 1e15
+        at = {x: (takes(words, (), x * link), takes(words, ("--codec", codec), x * link) + coding) for x in (0.5, 1, 2)}
+        check(at[0.5][0] > at[0.5][1], f"slower links: {codec} {words} {at}")
+        if told["link"] is None:
+            check(at[2][0] > at[2][1], f"on no link: {codec} {words} {at}")
+        else:
+            close(at[1][0], at[1][1], f"dense and {codec} {words} at the link", tolerance=1e-6)
+            check(at[2][0] < at[2][1], f"faster links: {codec} {words} {at}")
+            found += 1
+check(found >= 2, "with two peers flat runs with codec and without")
+# Like calls have like figures, whatever runs on the link of the cost table.
+figures = [
+    worth("-n", 12, "-b", size, "--codec", "minmax8", "--costs", f"byte={byte}")["link"]
+    for size in ("2M", "3M", "4M", "5M") for byte in (1e-9, 1e-6)
+]
+check(None not in figures and max(figures) < 8 * min(figures), f"like calls: {figures}")
+check(data("explain", "allreduce", "-n", 8)["worth"] is None, "dense has nothing to compare")
+check(worth("-n", 8, "-b", "1M", "--codec", "topk:density=1,index=plain")["dense_wins"] == "everywhere", "more bytes")
 process = weft("topo", "explain", "allreduce", "-n", 8, "-b", "16M", "--algo", "doubling")
 check("doubling runs because it is asked for" in process.stdout and "would be the cheapest" in process.stdout, "asked for", process)
 check(data("explain", "allreduce", "-n", 8, "-b", "1M", "--costs", "round=1")["chosen"] != "ring", "dear rounds")

@@ -223,6 +223,64 @@ Test(simulate, a_last_lane_that_is_shorter_is_sent_too)
     cr_expect_eq(s.body_bytes, 2 * 3 * 1009 * 4);
 }
 
+Test(simulate, who_gets_little_tells_no_grant)
+{
+    /* As weft_operation.prompt: 64 KiB and four headers, a header for each part. Rank 1 of 2 gets
+     * one part, rank 8 of 16 eight blocks in a message, the others less. */
+    const weft_query queries[] = {
+        query("broadcast", "tree", 2, (64 * 1024 + 3 * 64) / 4),
+        query("scatter", "binomial", 16, (64 * 1024 - 4 * 64) / 4 / 8),
+    };
+    weft_network n = ideal(0, 1e-6);
+
+    n.frame_bytes = 1;
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+        for (uint64_t more = 0; more <= 1; more++) {
+            weft_query q = queries[i];
+            q.lane = q.count += more;
+            const weft_simulated s = simulate(&q, &n, NULL);
+            const double grants = s.wire_bytes - (double)s.body_bytes - (double)s.messages;
+            cr_expect_eq(s.messages, (uint64_t)q.peers - 1);
+            cr_expect_eq(grants, (double)more, "%s: %g", q.collective, grants);
+        }
+}
+
+/* One with rates, so that grants and data may pass each other, one late. */
+static void ends_in_long_lanes(const char *collective, const char *algo, int P, uint64_t count,
+                               uint64_t lane)
+{
+    const weft_peer_link late = {.rank = P - 1, .late_s = 1};
+    weft_query q = query(collective, algo, P, count);
+    weft_candidate c;
+    weft_network n;
+    weft_simulated s = {.size = sizeof s};
+
+    q.lane = lane;
+    if (!price(&q, &c))
+        return;
+    weft_network_default(&n);
+    for (n.peer_count = 0; n.peer_count < 2; n.peer_count++) {
+        n.peers = &late;
+        cr_expect_eq(weft_simulate(&q, &n, NULL, NULL, NULL, &s), 0, "%s %s P=%d n=%llu: %s",
+                     collective, algo, P, (unsigned long long)count, weft_last_error()->message);
+        cr_expect_eq(s.lanes, c.lanes);
+    }
+}
+
+Test(simulate, data_beyond_what_goes_ungranted_wait_for_a_grant_that_comes)
+{
+    /* 4 MiB go to one that has not granted yet: lanes in which every algorithm sends more. */
+    const int sizes[] = {2, 3, 6, 8, 16};
+    const uint64_t lane = 1 << 26;
+    weft_info info;
+
+    for (int i = 0; weft_info_get(WEFT_FAMILY_ALGO, i, &info); i++)
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            ends_in_long_lanes(info.scope, info.name, sizes[k], lane, lane);
+            ends_in_long_lanes(info.scope, info.name, sizes[k], 2 * lane + 5, lane);
+        }
+}
+
 static void is_not_slower(const weft_query *q, const weft_candidate *c)
 {
     double before = (double)INFINITY;
