@@ -70,6 +70,10 @@ static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_tra
     const float gradient = 0;
     int status = 0;
 
+    if (!s->kind->convex && strncmp(run->lr, "theory", strlen("theory")) == 0)
+        return weft_cli_refuse(cli,
+                               "%slr %s: the smoothness of %s is not known, lr must be a number",
+                               where, run->lr, s->problem);
     if (weft_optim_open(&optim, alone->group, run->optimizer, 1, &opts) != WEFT_OK ||
         (weft_train_penalties_fit(weft_optim_spec(optim), s->l1) &&
          weft_optim_step(optim, &x, &gradient) != WEFT_OK))

@@ -254,7 +254,7 @@ static double norm(const float *v, size_t count)
 
     for (size_t j = 0; j < count; j++)
         square += (double)v[j] * (double)v[j];
-    return sqrt(square);
+    return fabs(sqrt(square)); /* a NaN without a sign */
 }
 
 static int train(loop *l, double target, weft_train_result *result)
