@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weft train: logistic regression on a LIBSVM file, by any optimizer, codec and algorithm. */
+/* weft train: a problem on a data set, by any optimizer, codec and algorithm. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +8,9 @@
 #include <weft/collective.h>
 
 #include "cli.h"
-#include "libsvm.h"
+#include "dataset.h"
 #include "peers.h"
 #include "plot.h"
-#include "problem_minimum.h"
-#include "problem_spectrum.h"
 #include "rehearse.h"
 #include "report.h"
 #include "train_agree.h"
@@ -29,7 +28,17 @@ enum shared { OK, L2, ALL, SHARD, ROW, F0, FSTAR, SHARED };
 /* clang-format off */
 static const weft_cli_option options[] = {
     {.name = "data", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
-     .help = "LIBSVM text, .gz and .xz too; two distinct labels"},
+     .help = "LIBSVM text or IDX images (MNIST format), .gz and .xz too"},
+    {.name = "labels", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
+     .help = "IDX labels of --data (default: its name with labels for images, idx1 for idx3)"},
+    {.name = "test", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
+     .help = "test data of the same kind: loss and accuracy on it are traced"},
+    {.name = "test-labels", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
+     .help = "IDX labels of --test"},
+    {.name = "rows", .kind = WEFT_CLI_WHOLE, .metavar = "N", .min = 1, .max = 9007199254740992.0,
+     .help = "use the first N rows of --data"},
+    {.name = "problem", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
+     .help = "what is minimized, see below (default: logistic; of IDX files mlp)"},
     {.name = "optimizer", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "gd",
      .help = "method (weft info lists them)"},
     {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",
@@ -43,17 +52,19 @@ static const weft_cli_option options[] = {
     {.name = "batch", .kind = WEFT_CLI_TEXT, .metavar = "ROWS", .value = "full",
      .help = "rows of a minibatch on each peer, or full"},
     {.name = "run", .kind = WEFT_CLI_LIST, .metavar = "'KEY=VALUE ...'",
-     .help = "one run with these over the options above; repeatable; also name=, steps="},
+     .help = "one run with these over the options above; repeatable; also name=, steps=, epochs="},
     {.name = "l2", .kind = WEFT_CLI_TEXT, .metavar = "X", .value = "0",
      .help = "penalty (X/2)|x|^2 in f; auto: condition number 100"},
     {.name = "l1", .kind = WEFT_CLI_REAL, .metavar = "X", .value = "0", .min = 0, .max = 1e300,
      .help = "penalty X|x|_1, by proximal step"},
     {.name = "steps", .kind = WEFT_CLI_WHOLE, .metavar = "K", .value = "1000", .min = 1,
      .max = 9007199254740992.0, .help = "updates"},
+    {.name = "epochs", .kind = WEFT_CLI_WHOLE, .metavar = "E", .min = 1, .max = 1e9,
+     .help = "instead of --steps: passes over the shard, each in an order of its own"},
     {.name = "shards", .kind = WEFT_CLI_TEXT, .metavar = "ORDER", .value = "file",
      .choices = "file|shuffle|label", .help = "row order before the cut into one shard a peer"},
     {.name = "every", .kind = WEFT_CLI_WHOLE, .metavar = "E", .min = 1,
-     .max = 9007199254740992.0, .help = "trace each E steps (default: steps/100, at least 1)"},
+     .max = 9007199254740992.0, .help = "trace each E steps (default: steps/100, or an epoch)"},
     {.name = "target", .kind = WEFT_CLI_REAL, .metavar = "GAP", .min = 0, .max = 1e300,
      .help = "stop a run when a traced gap f - f* is at most this"},
     {.name = "plot", .kind = WEFT_CLI_TEXT, .metavar = "FILE.svg",
@@ -66,40 +77,41 @@ static const weft_cli_option options[] = {
 /* clang-format on */
 
 /* Rank 0's part: constants, l2 and f*. 0, or -1 with the reason in why. */
-static int compute(const weft_train_settings *s, weft_logistic *p, double shared[SHARED], char *why)
+static int compute(const weft_train_settings *s, weft_problem *p, double shared[SHARED], char *why)
 {
-    double *zero = calloc(p->data->dim, sizeof(*zero));
-    weft_spectrum spectrum;
+    float *start = calloc(p->dim, sizeof(*start));
+    weft_constants constants = {0};
     int status = -1;
 
-    if (zero == NULL) {
+    if (start == NULL) {
         snprintf(why, WHY, "out of memory");
         return -1;
     }
-    if (weft_logistic_spectrum(p, &spectrum, why, WHY) != 0)
+    if (p->kind->convex && p->kind->constants(p, &constants, why, WHY) != 0)
         goto out;
-    p->l2 = s->l2_auto ? spectrum.all / 99 : s->l2;
+    p->l2 = s->l2_auto ? constants.all / 99 : s->l2;
     weft_progress("computing f*");
-    if (weft_logistic_minimum(p, &shared[FSTAR], NULL, why, WHY) != 0)
+    shared[FSTAR] = (double)NAN;
+    if (p->kind->minimum != NULL && p->kind->minimum(p, &shared[FSTAR], why, WHY) != 0)
         goto out;
     shared[OK] = 1;
     shared[L2] = p->l2;
-    shared[ALL] = spectrum.all;
-    shared[SHARD] = spectrum.shard;
-    shared[ROW] = spectrum.row;
-    shared[F0] = weft_logistic_value(
-        p, weft_logistic_loss(p, 0, p->used, zero, NULL) / (double)p->used, zero);
+    shared[ALL] = constants.all;
+    shared[SHARD] = constants.shard;
+    shared[ROW] = constants.row;
+    weft_problem_start(p, start);
+    shared[F0] = weft_problem_value(
+        p, p->kind->loss(p, 0, p->cut.used, start, NULL) / (double)p->cut.used, start);
     status = 0;
 out:
-    free(zero);
+    free(start);
     return status;
 }
 
-static int set_up(weft_peer *peer, const weft_train_settings *s, weft_train_problem *problem)
+static int set_up(weft_peer *peer, const weft_train_settings *s, weft_problem *p)
 {
     const weft_coll_opts patient = {.size = sizeof(patient), .timeout_ms = WEFT_FOREVER};
     double shared[SHARED] = {0};
-    weft_logistic *p = NULL;
     char why[WHY] = "";
     int status;
 
@@ -108,9 +120,9 @@ static int set_up(weft_peer *peer, const weft_train_settings *s, weft_train_prob
         return status;
     if (weft_train_check_rows(s, peer->size, why, sizeof(why)) != 0)
         return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s", why);
-    if (weft_logistic_open(&p, s->data, peer->size, s->shards, s->seed, why, sizeof(why)) != 0)
+    if (weft_problem_open(p, s->problem, s->data, s->test, peer->size, s->shards, s->seed, why,
+                          sizeof(why)) != 0)
         return weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s: %s", s->data_path, why);
-    problem->logistic = p;
     p->l1 = s->l1;
     if (peer->rank == 0 && compute(s, p, shared, why) != 0)
         status = weft_peer_fail(peer, WEFT_EXIT_USAGE, "%s: %s", s->data_path, why);
@@ -119,18 +131,25 @@ static int set_up(weft_peer *peer, const weft_train_settings *s, weft_train_prob
     if (shared[OK] == 0)
         return status != 0 ? status : WEFT_EXIT_USAGE; /* rank 0 tells why */
     p->l2 = shared[L2];
-    problem->L = shared[ALL] + p->l2;
-    problem->Lmax = shared[SHARD] + p->l2;
-    problem->Lrow = shared[ROW] + p->l2;
-    problem->mu = p->l2;
-    problem->f0 = shared[F0];
-    problem->fstar = shared[FSTAR];
+    p->f0 = shared[F0];
+    p->fstar = shared[FSTAR];
+    if (p->kind->convex) {
+        p->L = shared[ALL] + p->l2;
+        p->Lmax = shared[SHARD] + p->l2;
+        p->Lrow = shared[ROW] + p->l2;
+        p->mu = p->l2;
+    }
+    if (s->target >= 0 && isnan(p->fstar))
+        return weft_peer_fail(peer, WEFT_EXIT_USAGE,
+                              "--target: the minimum of %s is not known with these data and "
+                              "penalties",
+                              s->problem);
     return 0;
 }
 
 /* Table, JSON and plot of the runs that are done, at rank 0. */
 static int tell(weft_peer *peer, const weft_train_settings *settings, size_t done,
-                const weft_train_problem *problem, const weft_train_result *results)
+                const weft_problem *problem, const weft_train_result *results)
 {
     weft_train_settings shown = *settings, *s = &shown;
     FILE *text = weft_report_text(s->json);
@@ -166,7 +185,7 @@ static int body(weft_peer *peer, void *user)
 {
     const weft_train_settings *s = user;
     weft_train_result *results = calloc(s->run_count, sizeof(*results));
-    weft_train_problem problem = {0};
+    weft_problem problem = {0};
     bool wrong = false;
     size_t done = 0;
     int status, told = 0;
@@ -192,7 +211,7 @@ static int body(weft_peer *peer, void *user)
     for (size_t i = 0; i < s->run_count; i++)
         weft_train_result_free(&results[i]);
     free(results);
-    weft_logistic_close(&problem.logistic);
+    weft_problem_close(&problem);
     return status == 0 && wrong ? WEFT_EXIT_WRONG : status;
 }
 
@@ -228,7 +247,7 @@ static int check(const weft_cli *cli, const weft_launch *launch, const weft_trai
 static int run(const weft_cli *cli)
 {
     weft_train_settings settings = {0};
-    weft_libsvm *data = NULL;
+    weft_dataset *data = NULL, *test = NULL;
     weft_launch launch;
     char why[WHY] = "";
     int status = weft_launch_from(cli, &launch);
@@ -237,16 +256,22 @@ static int run(const weft_cli *cli)
         status = weft_train_settings_from(cli, &settings);
     if (status != 0)
         return status;
-    if (weft_libsvm_read(&data, settings.data_path, why, sizeof(why)) != 0) {
+    if (weft_dataset_read(&data, settings.data_path, settings.labels_path, settings.kind->labels,
+                          settings.rows, NULL, why, sizeof(why)) != 0 ||
+        (settings.test_path != NULL &&
+         weft_dataset_read(&test, settings.test_path, settings.test_labels_path,
+                           settings.kind->labels, 0, data, why, sizeof(why)) != 0)) {
         status = weft_cli_refuse(cli, "%s", why);
         goto out;
     }
     settings.data = data;
+    settings.test = test;
     status = check(cli, &launch, &settings);
     if (status == 0)
         status = weft_launch_run(&launch, body, &settings);
 out:
-    weft_libsvm_free(&data);
+    weft_dataset_free(&data);
+    weft_dataset_free(&test);
     weft_train_settings_free(&settings);
     return status;
 }
@@ -256,11 +281,22 @@ const weft_command weft_cmd_train = {
     .summary = "train a model on a data set with the optimizers",
     .usage = "--data FILE [-n N] [OPTIONS]",
     .about =
-        "Regularized logistic regression, f(x) = mean log(1 + exp(-y a.x)) + (l2/2)|x|^2 +\n"
-        "l1 |x|_1, on a LIBSVM file: the larger label is +1, nothing is scaled, no bias is\n"
-        "added, the model starts at 0. Each peer holds floor(rows/N) rows. f* is computed to\n"
-        "1e-13 beforehand. Every --run makes one run on the same data and seed. After each\n"
-        "run the models of all peers must have equal checksums.\n"
+        "Minimizes f(x) = mean loss over the rows + (l2/2)|x|^2 + l1 |x|_1. The problems and\n"
+        "their losses of a row a:\n"
+        "  logistic       log(1 + exp(-y a.x)), y = 1 for the larger of two labels, else -1\n"
+        "  least_squares  (a.x - y)^2 / 2, y = the label, any number\n"
+        "  softmax        log(sum_c exp(a.w_c)) - a.w_y over the classes c\n"
+        "  mlp:hidden=H   the same on the outputs of a network with ReLU layers of H units\n"
+        "                 (default 128; several: 512x256)\n"
+        "The first three are convex, start at 0, and add no bias; f* is computed to 1e-13\n"
+        "beforehand (of softmax with --l2 and on small data only), constants as lr=theory needs\n"
+        "them. The mlp starts from random numbers of --seed and wants a number as --lr. Nothing\n"
+        "is scaled but pixels, to 0 ... 1. Each peer holds floor(rows/N) rows. Every --run makes\n"
+        "one run on the same data and seed. After each run the models of all peers must have\n"
+        "equal checksums.\n"
+        "\n"
+        "With --epochs a peer goes over its shard in minibatches of --batch rows, each row at\n"
+        "most once an epoch; with --steps minibatches are drawn with replacement.\n"
         "\n"
         "--dump writes, for K steps, N peers and D coordinates: x [K+1,D] model, xs [N,K+1,D]\n"
         "of every peer, g [K,N,D] gradients, q [K,N,D] decoded messages, v [K,D] directions,\n"

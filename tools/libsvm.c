@@ -19,7 +19,8 @@ typedef struct reader {
     char *why;
     size_t why_cap;
     weft_libsvm *data;
-    double *label; /* per row, until the two classes are known */
+    size_t most; /* rows wanted */
+    bool enough; /* and there */
     size_t row_cap, start_cap, entry_cap, value_cap;
     size_t line;   /* from 1 */
     size_t column; /* of the next character, from 1 */
@@ -111,10 +112,10 @@ static int add_label(reader *r, const char *text)
         return fail(r, "the row begins with an index:value pair, its label is missing");
     if (parse_number(r, text, "label", &v) != 0)
         return -1;
-    if (!grow((void **)&r->label, &r->row_cap, d->rows, sizeof(*r->label)) ||
+    if (!grow((void **)&d->label, &r->row_cap, d->rows, sizeof(*d->label)) ||
         !grow((void **)&d->start, &r->start_cap, d->rows + 1, sizeof(*d->start)))
         return fail_memory(r);
-    r->label[d->rows] = v;
+    d->label[d->rows] = v;
     d->start[d->rows] = d->nonzeros;
     d->rows++;
     d->start[d->rows] = d->nonzeros;
@@ -176,6 +177,7 @@ static int end_line(reader *r)
         return fail(r, "the line is empty, a label was expected");
     }
     r->row_open = r->comment = r->noted = false;
+    r->enough = r->most > 0 && r->data->rows == r->most;
     r->line++;
     r->column = 1;
     return 0;
@@ -216,12 +218,12 @@ static int read_rows(reader *r)
     weft_source *source = NULL;
     const unsigned char *bytes = NULL;
     int status = -1;
-    long n;
+    long n = 0;
 
     if (weft_source_open(&source, r->path, r->why, r->why_cap) != 0)
         return -1;
-    while ((n = weft_source_more(source, &bytes, r->why, r->why_cap)) > 0) {
-        for (long i = 0; i < n; i++) {
+    while (!r->enough && (n = weft_source_more(source, &bytes, r->why, r->why_cap)) > 0) {
+        for (long i = 0; i < n && !r->enough; i++) {
             if (take(r, bytes[i]) != 0)
                 goto out;
         }
@@ -232,6 +234,11 @@ static int read_rows(reader *r)
         goto out;
     if (r->data->rows == 0) {
         snprintf(r->why, r->why_cap, "%s: the file is empty", r->path);
+        goto out;
+    }
+    if (r->most > 0 && r->data->rows < r->most) {
+        snprintf(r->why, r->why_cap, "%s: %zu rows were asked for, the file has %zu", r->path,
+                 r->most, r->data->rows);
         goto out;
     }
     status = 0;
@@ -247,25 +254,39 @@ static int compare_labels(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Find the two classes among the labels and set the signs. */
-static int set_signs(reader *r)
+static int set_signs(weft_libsvm *d, const char *path, char *why, size_t cap)
 {
-    weft_libsvm *d = r->data;
+    int8_t *sign = malloc(d->rows);
+
+    if (sign == NULL) {
+        snprintf(why, cap, "%s: out of memory", path);
+        return -1;
+    }
+    for (size_t i = 0; i < d->rows; i++)
+        sign[i] = d->label[i] == d->classes[1] ? 1 : -1;
+    free(d->sign);
+    d->sign = sign;
+    return 0;
+}
+
+int weft_libsvm_pair(weft_libsvm *data, const char *path, char *why, size_t cap)
+{
+    weft_libsvm *d = data;
     double found[CLASSES_SHOWN + 1];
     size_t count = 0;
 
     for (size_t i = 0; i < d->rows && count <= CLASSES_SHOWN; i++) {
         size_t j = 0;
 
-        while (j < count && found[j] != r->label[i])
+        while (j < count && found[j] != d->label[i])
             j++;
         if (j == count)
-            found[count++] = r->label[i];
+            found[count++] = d->label[i];
     }
     qsort(found, count, sizeof(*found), compare_labels);
     if (count == 1) {
-        snprintf(r->why, r->why_cap, "%s: all %zu rows have the label %g, two classes are needed",
-                 r->path, d->rows, found[0]);
+        snprintf(why, cap, "%s: all %zu rows have the label %g, two classes are needed", path,
+                 d->rows, found[0]);
         return -1;
     }
     if (count > 2) {
@@ -275,23 +296,33 @@ static int set_signs(reader *r)
         for (size_t j = 0; j < count && j < CLASSES_SHOWN && used < sizeof(list); j++)
             used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%g", j == 0 ? "" : ", ",
                                      found[j]);
-        snprintf(r->why, r->why_cap, "%s: more than two classes, two are needed: labels %s%s",
-                 r->path, list, count > CLASSES_SHOWN ? ", …" : "");
+        snprintf(why, cap, "%s: more than two classes, two are needed: labels %s%s", path, list,
+                 count > CLASSES_SHOWN ? ", …" : "");
         return -1;
     }
-    d->sign = malloc(d->rows);
-    if (d->sign == NULL)
-        return fail_memory(r);
-    for (size_t i = 0; i < d->rows; i++)
-        d->sign[i] = r->label[i] == found[1] ? 1 : -1;
     d->classes[0] = found[0];
     d->classes[1] = found[1];
-    return 0;
+    return set_signs(d, path, why, cap);
 }
 
-int weft_libsvm_read(weft_libsvm **ret, const char *path, char *why, size_t cap)
+int weft_libsvm_pair_like(weft_libsvm *data, const double classes[2], const char *path, char *why,
+                          size_t cap)
 {
-    reader r = {.path = path, .why = why, .why_cap = cap, .line = 1, .column = 1};
+    for (size_t i = 0; i < data->rows; i++) {
+        if (data->label[i] == classes[0] || data->label[i] == classes[1])
+            continue;
+        snprintf(why, cap, "%s: row %zu has the label %g, the training data has %g and %g", path,
+                 i + 1, data->label[i], classes[0], classes[1]);
+        return -1;
+    }
+    data->classes[0] = classes[0];
+    data->classes[1] = classes[1];
+    return set_signs(data, path, why, cap);
+}
+
+int weft_libsvm_read(weft_libsvm **ret, const char *path, size_t most, char *why, size_t cap)
+{
+    reader r = {.path = path, .most = most, .why = why, .why_cap = cap, .line = 1, .column = 1};
     int status = -1;
 
     r.data = calloc(1, sizeof(*r.data));
@@ -299,7 +330,7 @@ int weft_libsvm_read(weft_libsvm **ret, const char *path, char *why, size_t cap)
         status = fail_memory(&r);
         goto out;
     }
-    if (read_rows(&r) != 0 || set_signs(&r) != 0)
+    if (read_rows(&r) != 0)
         goto out;
     if (r.data->dim == 0) {
         snprintf(why, cap, "%s: no row has a single index:value pair", path);
@@ -309,7 +340,6 @@ int weft_libsvm_read(weft_libsvm **ret, const char *path, char *why, size_t cap)
     r.data = NULL;
     status = 0;
 out:
-    free(r.label);
     weft_libsvm_free(&r.data);
     return status;
 }
@@ -324,6 +354,7 @@ void weft_libsvm_free(weft_libsvm **data)
     free(d->start);
     free(d->index);
     free(d->value);
+    free(d->label);
     free(d->sign);
     free(d);
 }

@@ -91,7 +91,23 @@ static void put_text(FILE *to, const char *text)
     fputs(cut ? "…'" : "'", to);
 }
 
-/* Points as "$d0 << EOD … EOD": step, megabits, gap. A run that diverged ends before that. */
+/* What is drawn: the gap, or f where f* is not known. */
+static double height_of(const weft_trace_point *p)
+{
+    return isnan(p->gap) ? p->f : p->gap;
+}
+
+/* Is it f? One answer for all runs: they have one problem. */
+static bool draws_f(const weft_plot_line *lines, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (lines[i].trace->count > 0 && isnan(lines[i].trace->points[0].gap))
+            return true;
+    }
+    return false;
+}
+
+/* Points as "$d0 << EOD … EOD": step, megabits, gap or f. A run that diverged ends before that. */
 static void put_data(FILE *to, const weft_plot_line *lines, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -101,9 +117,9 @@ static void put_data(FILE *to, const weft_plot_line *lines, size_t count)
         for (size_t k = 0; k < t->count; k++) {
             const weft_trace_point *p = &t->points[k];
 
-            if (isfinite(p->gap))
+            if (isfinite(height_of(p)))
                 fprintf(to, "%llu %.9g %.9g\n", (unsigned long long)p->step, p->sent_bits / 1e6,
-                        fmax(p->gap, GAP_FLOOR));
+                        fmax(height_of(p), GAP_FLOOR));
         }
         fputs("EOD\n", to);
     }
@@ -179,8 +195,8 @@ static double highest(const weft_plot_line *lines, size_t count)
     double top = GAP_FLOOR;
 
     for (size_t i = 0; i < count; i++) {
-        if (lines[i].trace->count > 0 && isfinite(lines[i].trace->points[0].gap))
-            top = fmax(top, lines[i].trace->points[0].gap);
+        if (lines[i].trace->count > 0 && isfinite(height_of(&lines[i].trace->points[0])))
+            top = fmax(top, height_of(&lines[i].trace->points[0]));
     }
     return 10 * pow(10, ceil(log10(top)));
 }
@@ -208,9 +224,10 @@ static void put_script(FILE *to, const char *title, const weft_plot_line *lines,
     put_key(to, lines, count, height);
     fprintf(to, "set yrange [*:%.3g]\nset bmargin screen %.4f\nset tmargin screen %.4f\n",
             highest(lines, count), (72 + key) / height, 1 - 52 / height);
-    fputs("set lmargin screen 0.07\nset rmargin screen 0.50\n"
-          "set ylabel 'gap f − f*' offset 1,0\nset xlabel 'steps'\n",
-          to);
+    fprintf(to,
+            "set lmargin screen 0.07\nset rmargin screen 0.50\n"
+            "set ylabel '%s' offset 1,0\nset xlabel 'steps'\n",
+            draws_f(lines, count) ? "objective f" : "gap f − f*");
     put_panel(to, lines, count, "1:3");
     fputs("unset label\nunset arrow\nset lmargin screen 0.56\nset rmargin screen 0.98\n"
           "unset ylabel\nset xlabel 'Mbit sent by a peer (mean)'\n",

@@ -27,7 +27,7 @@ extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const doubl
 /* NOLINTEND(readability-identifier-naming) */
 
 typedef struct newton {
-    const weft_logistic *problem;
+    const weft_linear *problem;
     size_t dim;
     double *x, *gradient, *trial, *step; /* gradient: of f without l1 */
     double *weight;                      /* per used row: second derivative of its loss / N */
@@ -47,15 +47,15 @@ static double sign_of(double v)
 /* f at x; leaves the gradient without l1 behind when asked. */
 static double value(const newton *n, const double *x, double *ret_gradient)
 {
-    const weft_logistic *p = n->problem;
-    const double rows = (double)p->used;
-    const double sum = weft_logistic_loss(p, 0, p->used, x, ret_gradient);
+    const weft_linear *p = n->problem;
+    const double rows = (double)p->cut.used;
+    const double sum = weft_linear_loss(p, 0, p->cut.used, x, ret_gradient);
 
     if (ret_gradient != NULL) {
         for (size_t j = 0; j < n->dim; j++)
             ret_gradient[j] = ret_gradient[j] / rows + p->l2 * x[j];
     }
-    return weft_logistic_value(p, sum / rows, x);
+    return weft_linear_value(p, sum / rows, x);
 }
 
 /* Entry j of the smallest subgradient. */
@@ -70,12 +70,14 @@ static double subgradient(const newton *n, size_t j)
 
 static void set_weights(newton *n)
 {
-    const weft_logistic *p = n->problem;
+    const weft_linear *p = n->problem;
 
-    for (size_t i = 0; i < p->used; i++) {
-        const double e = exp(-fabs(weft_logistic_dot(p->data, p->rows[i], n->x)));
+    for (size_t i = 0; i < p->cut.used; i++) {
+        const size_t row = p->cut.rows[i];
 
-        n->weight[i] = e / ((1 + e) * (1 + e)) / (double)p->used;
+        n->weight[i] =
+            p->loss->curve(weft_linear_dot(p->data, row, n->x), weft_linear_target(p, row)) /
+            (double)p->cut.used;
     }
 }
 
@@ -111,11 +113,11 @@ static bool choose_set(newton *n)
 /* Lower triangle (row major) from the rows one by one: for sparse data. */
 static void add_sparse_rows(newton *n)
 {
-    const weft_logistic *p = n->problem;
+    const weft_linear *p = n->problem;
     const weft_libsvm *d = p->data;
 
-    for (size_t i = 0; i < p->used; i++) {
-        const size_t row = p->rows[i];
+    for (size_t i = 0; i < p->cut.used; i++) {
+        const size_t row = p->cut.rows[i];
 
         for (size_t k = d->start[row]; k < d->start[row + 1]; k++) {
             const int32_t a = n->place[d->index[k]];
@@ -134,17 +136,17 @@ static void add_sparse_rows(newton *n)
 /* The same by blocks of dense rows and BLAS: for dense data. */
 static void add_dense_rows(newton *n)
 {
-    const weft_logistic *p = n->problem;
+    const weft_linear *p = n->problem;
     const weft_libsvm *d = p->data;
     const int size = (int)n->set_size;
 
-    for (size_t first = 0; first < p->used; first += BLOCK_ROWS) {
-        const size_t left = p->used - first;
+    for (size_t first = 0; first < p->cut.used; first += BLOCK_ROWS) {
+        const size_t left = p->cut.used - first;
         const size_t rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
 
         memset(n->block, 0, rows * n->set_size * sizeof(double));
         for (size_t i = 0; i < rows; i++) {
-            const size_t row = p->rows[first + i];
+            const size_t row = p->cut.rows[first + i];
             const double root = sqrt(n->weight[first + i]);
 
             for (size_t k = d->start[row]; k < d->start[row + 1]; k++) {
@@ -274,9 +276,9 @@ static void apply_hessian(const newton *n, const double *p, double *hp)
 
     for (size_t j = 0; j < n->dim; j++)
         hp[j] = n->problem->l2 * p[j];
-    for (size_t i = 0; i < n->problem->used; i++) {
-        const size_t row = n->problem->rows[i];
-        const double dot = n->weight[i] * weft_logistic_dot(d, row, p);
+    for (size_t i = 0; i < n->problem->cut.used; i++) {
+        const size_t row = n->problem->cut.rows[i];
+        const double dot = n->weight[i] * weft_linear_dot(d, row, p);
 
         for (size_t k = d->start[row]; k < d->start[row + 1]; k++)
             hp[d->index[k]] += dot * d->value[k];
@@ -292,8 +294,8 @@ static void conjugate(newton *n)
 
     for (size_t j = 0; j < n->dim; j++)
         n->cg_scale[j] = n->problem->l2;
-    for (size_t i = 0; i < n->problem->used; i++) {
-        const size_t row = n->problem->rows[i];
+    for (size_t i = 0; i < n->problem->cut.used; i++) {
+        const size_t row = n->problem->cut.rows[i];
 
         for (size_t k = d->start[row]; k < d->start[row + 1]; k++)
             n->cg_scale[d->index[k]] += n->weight[i] * d->value[k] * d->value[k];
@@ -394,19 +396,20 @@ static double strong_bound(const newton *n)
 static int minimize(newton *n, double *ret_fstar)
 {
     double f = value(n, n->x, n->gradient);
+    const double scale = fmax(1, fabs(f)); /* f is not known better than that */
     double promise = HUGE_VAL;
 
     for (int round = 0; round < ROUNDS; round++) {
         double change;
         bool whole = false, small;
 
-        if (strong_bound(n) <= RESOLVED)
+        if (strong_bound(n) <= RESOLVED * scale)
             break;
         if (!find_step(n, &whole))
             break;
         change = slope(n);
         promise = whole ? -change : HUGE_VAL;
-        small = whole && promise <= RESOLVED;
+        small = whole && promise <= RESOLVED * scale;
         if (small) {
             for (size_t j = 0; j < n->dim; j++)
                 n->x[j] += n->step[j];
@@ -418,12 +421,12 @@ static int minimize(newton *n, double *ret_fstar)
             break;
     }
     *ret_fstar = f;
-    return fmin(strong_bound(n), promise) <= PROMISED ? 0 : -1;
+    return fmin(strong_bound(n), promise) <= PROMISED * scale ? 0 : -1;
 }
 
 static bool reserve(newton *n)
 {
-    const weft_logistic *p = n->problem;
+    const weft_linear *p = n->problem;
     const bool dense = p->l1 > 0 || n->dim <= SET_MAX;
 
     n->set_cap = n->dim < SET_MAX ? n->dim : SET_MAX;
@@ -431,7 +434,7 @@ static bool reserve(newton *n)
     n->gradient = calloc(n->dim, sizeof(double));
     n->trial = calloc(n->dim, sizeof(double));
     n->step = calloc(n->dim, sizeof(double));
-    n->weight = calloc(p->used, sizeof(double));
+    n->weight = calloc(p->cut.used, sizeof(double));
     if (n->x == NULL || n->gradient == NULL || n->trial == NULL || n->step == NULL ||
         n->weight == NULL)
         return false;
@@ -467,8 +470,8 @@ static void release(newton *n)
     free(n->place);
 }
 
-int weft_logistic_minimum(const weft_logistic *problem, double *ret_fstar, double *ret_x, char *why,
-                          size_t cap)
+int weft_linear_minimum(const weft_linear *problem, double *ret_fstar, double *ret_x, char *why,
+                        size_t cap)
 {
     newton n = {.problem = problem, .dim = problem->data->dim};
     double fstar = 0;

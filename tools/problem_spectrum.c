@@ -24,27 +24,12 @@ extern void dstev_(const char *jobz, const int *n, double *d, double *e, double 
 /* NOLINTEND(readability-identifier-naming) */
 
 typedef struct lanczos {
-    const weft_logistic *problem;
-    size_t first, count; /* rows */
-    size_t dim, size;    /* length of a vector, vectors in the basis */
-    double *basis;       /* (size + 1) x dim, rows orthonormal */
+    weft_gram *multiply;
+    const void *user;
+    size_t dim, size; /* length of a vector, vectors in the basis */
+    double *basis;    /* (size + 1) x dim, rows orthonormal */
     double *diagonal, *off, *vectors, *work, *dots;
 } lanczos;
-
-/* out = A^T A in over the rows. */
-static void multiply(const lanczos *l, const double *in, double *out)
-{
-    const weft_libsvm *d = l->problem->data;
-
-    memset(out, 0, l->dim * sizeof(*out));
-    for (size_t i = l->first; i < l->first + l->count; i++) {
-        const size_t row = l->problem->rows[i];
-        const double dot = weft_logistic_dot(d, row, in);
-
-        for (size_t k = d->start[row]; k < d->start[row + 1]; k++)
-            out[d->index[k]] += dot * d->value[k];
-    }
-}
 
 /* Take the components along the first k basis vectors out of v, twice: once leaves rounding. */
 static void orthogonalize(const lanczos *l, size_t k, double *v)
@@ -70,7 +55,7 @@ static size_t cycle(lanczos *l, double *ret_residual)
     while (more) {
         double *v = l->basis + k * l->dim, *w = v + l->dim;
 
-        multiply(l, v, w);
+        l->multiply(l->user, v, w);
         l->diagonal[k] = cblas_ddot(n, v, 1, w, 1);
         scale = fmax(scale, fabs(l->diagonal[k]));
         k++;
@@ -139,10 +124,10 @@ static void begin(lanczos *l)
     cblas_dscal((int)l->dim, 1 / norm, l->basis, 1);
 }
 
-int weft_logistic_lambda(const weft_logistic *problem, size_t first, size_t count, double *ret,
-                         char *why, size_t cap)
+int weft_lambda_max(weft_gram *multiply, const void *user, size_t dim, double *ret, char *why,
+                    size_t cap)
 {
-    lanczos l = {.problem = problem, .first = first, .count = count, .dim = problem->data->dim};
+    lanczos l = {.multiply = multiply, .user = user, .dim = dim};
     int status = -1;
 
     if (l.dim > INT32_MAX || !reserve(&l)) {
@@ -167,34 +152,65 @@ int weft_logistic_lambda(const weft_logistic *problem, size_t first, size_t coun
             goto out;
         }
     }
-    snprintf(why, cap, "the largest eigenvalue of %zu rows was not found to 1e-12", count);
+    snprintf(why, cap, "the largest eigenvalue in %zu coordinates was not found to 1e-12", dim);
 out:
     release(&l);
     return status;
 }
 
-int weft_logistic_spectrum(const weft_logistic *problem, weft_spectrum *ret, char *why, size_t cap)
+/* Some used rows of a problem. */
+typedef struct rows_of {
+    const weft_linear *problem;
+    size_t first, count;
+} rows_of;
+
+/* out = A^T A in over the rows. */
+static void multiply_rows(const void *user, const double *in, double *out)
 {
+    const rows_of *r = user;
+    const weft_libsvm *d = r->problem->data;
+
+    memset(out, 0, d->dim * sizeof(*out));
+    for (size_t i = r->first; i < r->first + r->count; i++) {
+        const size_t row = r->problem->cut.rows[i];
+        const double dot = weft_linear_dot(d, row, in);
+
+        for (size_t k = d->start[row]; k < d->start[row + 1]; k++)
+            out[d->index[k]] += dot * d->value[k];
+    }
+}
+
+int weft_linear_lambda(const weft_linear *problem, size_t first, size_t count, double *ret,
+                       char *why, size_t cap)
+{
+    const rows_of rows = {problem, first, count};
+
+    return weft_lambda_max(multiply_rows, &rows, problem->data->dim, ret, why, cap);
+}
+
+int weft_linear_spectrum(const weft_linear *problem, weft_constants *ret, char *why, size_t cap)
+{
+    const double curve = problem->loss->curve_max;
     const weft_libsvm *d = problem->data;
-    weft_spectrum s = {0};
+    weft_constants s = {0};
     double lambda = 0;
 
-    if (weft_logistic_lambda(problem, 0, problem->used, &lambda, why, cap) != 0)
+    if (weft_linear_lambda(problem, 0, problem->cut.used, &lambda, why, cap) != 0)
         return -1;
-    s.all = lambda / (4.0 * (double)problem->used);
-    for (int r = 0; r < problem->peers; r++) {
-        if (weft_logistic_lambda(problem, (size_t)r * problem->shard_rows, problem->shard_rows,
-                                 &lambda, why, cap) != 0)
+    s.all = lambda / (double)problem->cut.used * curve;
+    for (int r = 0; r < problem->cut.peers; r++) {
+        if (weft_linear_lambda(problem, (size_t)r * problem->cut.shard_rows,
+                               problem->cut.shard_rows, &lambda, why, cap) != 0)
             return -1;
-        s.shard = fmax(s.shard, lambda / (4.0 * (double)problem->shard_rows));
+        s.shard = fmax(s.shard, lambda / (double)problem->cut.shard_rows * curve);
     }
-    for (size_t i = 0; i < problem->used; i++) {
-        const size_t row = problem->rows[i];
+    for (size_t i = 0; i < problem->cut.used; i++) {
+        const size_t row = problem->cut.rows[i];
         double square = 0;
 
         for (size_t k = d->start[row]; k < d->start[row + 1]; k++)
             square += d->value[k] * d->value[k];
-        s.row = fmax(s.row, square / 4);
+        s.row = fmax(s.row, square * curve);
     }
     *ret = s;
     return 0;

@@ -61,6 +61,10 @@ json_t *weft_trace_json(const weft_trace *trace)
         bad |= json_object_set_new(one, "f", weft_report_real(p->f));
         bad |= json_object_set_new(one, "gap", weft_report_real(p->gap));
         bad |= json_object_set_new(one, "grad_norm", weft_report_real(p->grad_norm));
+        if (!isnan(p->test_loss))
+            bad |= json_object_set_new(one, "test_loss", weft_report_real(p->test_loss));
+        if (!isnan(p->accuracy))
+            bad |= json_object_set_new(one, "accuracy", weft_report_real(p->accuracy));
         bad |= json_object_set_new(one, "up_bits", count_json(p->up_bits));
         bad |= json_object_set_new(one, "sent_bits", count_json(p->sent_bits));
         bad |= json_object_set_new(one, "sent_bits_max", count_json(p->sent_bits_max));

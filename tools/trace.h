@@ -11,8 +11,10 @@
 
 typedef struct weft_trace_point {
     uint64_t step;        /* updates done; 0 is the start */
-    double f, gap;        /* objective, and what is left to the minimum */
-    double grad_norm;     /* of the smallest subgradient */
+    double f, gap;        /* objective, and what is left to the minimum; NaN: not known */
+    double grad_norm;     /* of the smallest subgradient; NaN: not known */
+    double test_loss;     /* mean over the test data, without penalties; NaN: no test data */
+    double accuracy;      /* share of the test data that is classified right; NaN: none */
     double up_bits;       /* own encoded messages, each counted once, since the start */
     double sent_bits;     /* message bodies handed to links, since the start */
     double sent_bits_max; /* of the peer that sent most */

@@ -12,7 +12,7 @@
 #include "train_checksum.h"
 
 /* A setting as it is sent: its text, cut, with the checksum of all of it behind. */
-enum { TEXT = 92, WORD = TEXT + 4, MOST = 7 };
+enum { TEXT = 92, WORD = TEXT + 4, MOST = 9 };
 
 /* The settings of one peer, one after the other. */
 typedef struct table {
@@ -40,17 +40,15 @@ __attribute__((format(printf, 3, 4))) static void put(table *t, const char *name
 
 static void put_problem(table *t, const weft_train_settings *s)
 {
-    static const char *const orders[] = {[WEFT_SHARDS_FILE] = "file",
-                                         [WEFT_SHARDS_SHUFFLE] = "shuffle",
-                                         [WEFT_SHARDS_LABEL] = "label"};
-
     put(t, "--run", "%zu times", s->run_count);
     put(t, "--l1", "%.17g", s->l1);
     if (s->l2_auto)
         put(t, "--l2", "auto");
     else
         put(t, "--l2", "%.17g", s->l2);
-    put(t, "--shards", "%s", orders[s->shards]);
+    put(t, "--shards", "%s", weft_shards_name(s->shards));
+    put(t, "--problem", "%s", s->problem);
+    put(t, "--test", "%s", s->test != NULL ? "given" : "none");
     if (s->target < 0)
         put(t, "--target", "none");
     else
@@ -69,8 +67,14 @@ static void put_run(table *t, const weft_train_spec *run)
         put(t, "--batch", "full");
     else
         put(t, "--batch", "%zu", run->batch);
-    put(t, "--steps", "%" PRIu64, run->steps);
-    put(t, "--every", "%" PRIu64, run->every);
+    if (run->epochs > 0)
+        put(t, "--epochs", "%" PRIu64, run->epochs);
+    else
+        put(t, "--steps", "%" PRIu64, run->steps);
+    if (run->every > 0)
+        put(t, "--every", "%" PRIu64, run->every);
+    else
+        put(t, "--every", "by default");
 }
 
 /* Gather the tables; tell the first difference. where: " in run 2", "". */
@@ -103,30 +107,24 @@ static int compare(weft_peer *peer, const table *t, const char *where)
 }
 
 /* Do all peers hold the same data? A file may differ between hosts. */
-static int compare_data(weft_peer *peer, const weft_train_settings *s)
+static int compare_data(weft_peer *peer, const weft_dataset *d)
 {
-    const weft_libsvm *d = s->data;
-    const uint64_t own[4] = {d->rows, d->dim,
-                             (uint64_t)weft_train_crc32c(d->index, d->nonzeros * sizeof(*d->index))
-                                     << 32 |
-                                 weft_train_crc32c(d->value, d->nonzeros * sizeof(*d->value)),
-                             (uint64_t)weft_train_crc32c(d->sign, d->rows) << 32 |
-                                 weft_train_crc32c(d->start, (d->rows + 1) * sizeof(*d->start))};
+    const uint64_t own[3] = {d->rows, d->dim, weft_dataset_sum(d)};
     uint64_t *all = calloc((size_t)peer->size, sizeof(own));
     int status = 0;
 
     if (all == NULL)
         return weft_peer_fail(peer, WEFT_EXIT_WRONG, "out of memory");
-    if (weft_allgather(peer->group, own, all, 4, WEFT_U64, NULL) != WEFT_OK)
+    if (weft_allgather(peer->group, own, all, 3, WEFT_U64, NULL) != WEFT_OK)
         status = weft_peer_error(peer, "comparing the data");
     for (int r = 1; r < peer->size && status == 0; r++) {
-        const uint64_t *other = all + 4 * (size_t)r;
+        const uint64_t *other = all + 3 * (size_t)r;
 
         if (memcmp(all, other, sizeof(own)) != 0)
             status = weft_peer_fail(peer, WEFT_EXIT_USAGE,
                                     "%s: rank %d holds other data than rank 0 (%llu rows x %llu, "
                                     "%llu rows x %llu)",
-                                    s->data_path, r, (unsigned long long)other[0],
+                                    d->path, r, (unsigned long long)other[0],
                                     (unsigned long long)other[1], (unsigned long long)all[0],
                                     (unsigned long long)all[1]);
     }
@@ -154,5 +152,9 @@ int weft_train_agree(weft_peer *peer, const weft_train_settings *s)
         put_run(&t, &s->runs[i]);
         status = compare(peer, &t, where);
     }
-    return status != 0 ? status : compare_data(peer, s);
+    if (status == 0)
+        status = compare_data(peer, s->data);
+    if (status == 0 && s->test != NULL)
+        status = compare_data(peer, s->test);
+    return status;
 }

@@ -56,18 +56,24 @@ bool weft_train_penalties_fit(const char *spec, double l1)
 static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_train_settings *s,
                     const weft_train_spec *run, const char *where)
 {
+    const double any = s->kind->convex; /* else no constant is known */
     const weft_optim_opts opts = {
         .size = sizeof(opts),
         .lr = run->lr,
         .codec = run->codec,
         .algo = weft_rehearsed_algo(run->algo),
         .l1 = s->l1,
-        .smoothness = {.L = 1, .Lmax = 1, .Lrow = 1, .mu = 0.01, .minibatch = run->batch > 0}};
+        .smoothness = {
+            .L = any, .Lmax = any, .Lrow = any, .mu = any / 100, .minibatch = run->batch > 0}};
     weft_optim *optim = NULL;
     float x = 0;
     const float gradient = 0;
     int status = 0;
 
+    if (!s->kind->convex && strncmp(run->lr, "theory", strlen("theory")) == 0)
+        return weft_cli_refuse(cli,
+                               "%slr %s: the smoothness of %s is not known, lr must be a number",
+                               where, run->lr, s->problem);
     if (weft_optim_open(&optim, alone->group, run->optimizer, 1, &opts) != WEFT_OK ||
         (weft_train_penalties_fit(weft_optim_spec(optim), s->l1) &&
          weft_optim_step(optim, &x, &gradient) != WEFT_OK))

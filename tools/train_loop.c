@@ -17,16 +17,27 @@
 
 #define WHERE_TEXT 160
 
+/* Which rows a gradient is over. */
+typedef enum sample {
+    THIS_MINIBATCH, /* of this step: the same rows when asked again */
+    WHOLE_SHARD,
+    NEXT_MINIBATCH
+} sample;
+
 /* One run under way on this peer. */
 typedef struct loop {
     weft_peer *peer;
     const weft_train_spec *run;
-    const weft_train_problem *problem;
+    weft_problem *problem;
     weft_optim *optim;
     weft_dump *dump; /* NULL: not wanted */
     float *x, *gradient;
-    size_t *batch;   /* row numbers of a minibatch */
-    double *wide;    /* x in double */
+    uint64_t steps, every, epoch_steps;
+    uint64_t drawn;  /* number of the minibatch in use, from 1; 0: none yet */
+    uint64_t held;   /* number of the one that batch or order holds */
+    size_t *batch;   /* row numbers of a minibatch, drawn with replacement */
+    size_t *order;   /* of the shard in this epoch, where the run is by epochs */
+    uint64_t epoch;  /* the one of order, from 0 */
     double *sums;    /* dim + 1: this peer's gradient and loss, summed over its rows */
     double *totals;  /* the same over all peers */
     uint64_t *costs; /* three numbers of every peer */
@@ -35,21 +46,27 @@ typedef struct loop {
     char where[WHERE_TEXT]; /* "run 'name'" */
 } loop;
 
+/* Minibatches without replacement? */
+static bool by_epochs(const loop *l)
+{
+    return l->run->epochs > 0 && l->run->batch > 0;
+}
+
 static bool reserve(loop *l, weft_train_result *result)
 {
-    const size_t d = l->problem->logistic->data->dim;
+    const size_t d = l->problem->dim;
 
     l->x = calloc(d, sizeof(*l->x));
     l->gradient = calloc(d, sizeof(*l->gradient));
-    l->wide = calloc(d, sizeof(*l->wide));
     l->sums = calloc(d + 1, sizeof(*l->sums));
     l->totals = calloc(d + 1, sizeof(*l->totals));
     l->costs = calloc(3 * (size_t)l->peer->size, sizeof(*l->costs));
     l->batch = l->run->batch > 0 ? calloc(l->run->batch, sizeof(*l->batch)) : NULL;
+    l->order = by_epochs(l) ? calloc(l->problem->cut.shard_rows, sizeof(*l->order)) : NULL;
     result->crc32c = calloc((size_t)l->peer->size, sizeof(*result->crc32c));
-    return l->x != NULL && l->gradient != NULL && l->wide != NULL && l->sums != NULL &&
-           l->totals != NULL && l->costs != NULL && result->crc32c != NULL &&
-           (l->run->batch == 0 || l->batch != NULL);
+    return l->x != NULL && l->gradient != NULL && l->sums != NULL && l->totals != NULL &&
+           l->costs != NULL && result->crc32c != NULL && (l->run->batch == 0 || l->batch != NULL) &&
+           (!by_epochs(l) || l->order != NULL);
 }
 
 static void release(loop *l)
@@ -57,17 +74,17 @@ static void release(loop *l)
     weft_optim_close(&l->optim);
     free(l->x);
     free(l->gradient);
-    free(l->wide);
     free(l->sums);
     free(l->totals);
     free(l->costs);
     free(l->batch);
+    free(l->order);
 }
 
 static int open_optimizer(loop *l)
 {
-    const weft_train_problem *p = l->problem;
-    const double l1 = p->logistic->l1;
+    const weft_problem *p = l->problem;
+    const double l1 = p->l1;
     const weft_optim_opts opts = {.size = sizeof(opts),
                                   .lr = l->run->lr,
                                   .codec = l->run->codec,
@@ -81,8 +98,7 @@ static int open_optimizer(loop *l)
                                       .minibatch = l->run->batch > 0,
                                   }};
 
-    if (weft_optim_open(&l->optim, l->peer->group, l->run->optimizer, p->logistic->data->dim,
-                        &opts) != WEFT_OK)
+    if (weft_optim_open(&l->optim, l->peer->group, l->run->optimizer, p->dim, &opts) != WEFT_OK)
         return weft_peer_error(l->peer, l->where);
     if (!weft_train_penalties_fit(weft_optim_spec(l->optim), l1))
         return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "%s: %s", l->where,
@@ -113,26 +129,52 @@ static int collect_costs(loop *l, weft_trace_point *point)
     return 0;
 }
 
+/* Loss and accuracy on the test data, each peer its part of the rows. */
+static int evaluate_test(loop *l, weft_trace_point *point)
+{
+    weft_problem *p = l->problem;
+    const size_t rank = (size_t)l->peer->rank, size = (size_t)l->peer->size;
+    const size_t rows = p->test->rows, share = rows / size, rest = rows % size;
+    const size_t first = rank * share + (rank < rest ? rank : rest);
+    const weft_score score = p->kind->test(p, first, share + (rank < rest), l->x);
+    const double own[2] = {score.loss, (double)score.right};
+    double all[2] = {0, 0};
+
+    if (weft_allreduce(l->peer->group, own, all, 2, WEFT_F64, WEFT_SUM, NULL) != WEFT_OK)
+        return weft_peer_error(l->peer, l->where);
+    point->test_loss = all[0] / (double)rows;
+    if (p->test->class_of != NULL)
+        point->accuracy = all[1] / (double)rows;
+    return 0;
+}
+
 /* Evaluate the float32 model in double over all used rows, each peer its own, and trace it. */
 static int evaluate(loop *l, uint64_t step, weft_train_result *result)
 {
-    weft_logistic *p = l->problem->logistic;
-    const size_t d = p->data->dim, m = p->shard_rows;
-    weft_trace_point point = {.step = step, .seconds = l->seconds};
+    weft_problem *p = l->problem;
+    const size_t d = p->dim, m = p->cut.shard_rows;
+    const size_t first = p->kind->slopes ? 0 : d; /* of what is added up over the peers */
+    weft_trace_point point = {.step = step,
+                              .seconds = l->seconds,
+                              .grad_norm = (double)NAN,
+                              .test_loss = (double)NAN,
+                              .accuracy = (double)NAN};
     int status;
 
-    for (size_t j = 0; j < d; j++)
-        l->wide[j] = (double)l->x[j];
-    l->sums[d] = weft_logistic_loss(p, (size_t)l->peer->rank * m, m, l->wide, l->sums);
-    if (weft_allreduce(l->peer->group, l->sums, l->totals, d + 1, WEFT_F64, WEFT_SUM, NULL) !=
-        WEFT_OK)
+    l->sums[d] =
+        p->kind->loss(p, (size_t)l->peer->rank * m, m, l->x, p->kind->slopes ? l->sums : NULL);
+    if (weft_allreduce(l->peer->group, l->sums + first, l->totals + first, d + 1 - first, WEFT_F64,
+                       WEFT_SUM, NULL) != WEFT_OK)
         return weft_peer_error(l->peer, l->where);
-    for (size_t j = 0; j <= d; j++)
-        l->totals[j] /= (double)p->used;
-    point.f = weft_logistic_value(p, l->totals[d], l->wide);
-    point.gap = point.f - l->problem->fstar;
-    point.grad_norm = weft_logistic_slope(p, l->totals, l->wide);
-    status = collect_costs(l, &point);
+    for (size_t j = first; j <= d; j++)
+        l->totals[j] /= (double)p->cut.used;
+    point.f = weft_problem_value(p, l->totals[d], l->x);
+    point.gap = point.f - p->fstar;
+    if (p->kind->slopes)
+        point.grad_norm = weft_problem_slope(p, l->totals, l->x);
+    status = p->test != NULL ? evaluate_test(l, &point) : 0;
+    if (status == 0)
+        status = collect_costs(l, &point);
     if (status != 0)
         return status;
     if (!weft_trace_add(&result->trace, &point))
@@ -140,27 +182,58 @@ static int evaluate(loop *l, uint64_t step, weft_train_result *result)
     if (!isfinite(point.f))
         result->diverged = step;
     if (l->peer->rank == 0)
-        weft_progress("%s: step %llu of %llu, gap %.2e", l->where, (unsigned long long)step,
-                      (unsigned long long)l->run->steps, point.gap);
+        weft_progress("%s: step %llu of %llu, %s %.2e", l->where, (unsigned long long)step,
+                      (unsigned long long)l->steps, isnan(point.gap) ? "f" : "gap",
+                      isnan(point.gap) ? point.f : point.gap);
     return 0;
 }
 
-/* Gradient and step number `step` (from 1). *ret_diverged: a codec met NaN or infinity. */
-static int step_once(loop *l, uint64_t step, bool *ret_diverged)
+/* Rows of minibatch number l->drawn. */
+static const size_t *minibatch(loop *l)
 {
-    weft_logistic *p = l->problem->logistic;
+    const uint64_t seed = weft_group_seed(l->peer->group), at = l->drawn - 1;
+    const size_t m = l->problem->cut.shard_rows, batch = l->run->batch;
+
+    if (!by_epochs(l)) {
+        if (l->held != l->drawn)
+            weft_train_minibatch(seed, l->peer->rank, l->drawn, m, batch, l->batch);
+        l->held = l->drawn;
+        return l->batch;
+    }
+    if (l->held == 0 || at / l->epoch_steps != l->epoch) {
+        l->epoch = at / l->epoch_steps;
+        weft_train_epoch(seed, l->peer->rank, l->epoch, l->order, m);
+    }
+    l->held = l->drawn;
+    return l->order + at % l->epoch_steps * batch;
+}
+
+/* The gradient of f_rank at x over those rows; user is the loop. */
+static int gradient(void *user, sample what, const float *x, float *ret_gradient)
+{
+    loop *l = user;
+    weft_problem *p = l->problem;
+
+    if (what == NEXT_MINIBATCH)
+        l->drawn++;
+    if (what == WHOLE_SHARD || l->run->batch == 0)
+        p->kind->gradient(p, l->peer->rank, NULL, 0, x, ret_gradient);
+    else
+        p->kind->gradient(p, l->peer->rank, minibatch(l), l->run->batch, x, ret_gradient);
+    return WEFT_OK;
+}
+
+/* Gradient and one step. *ret_diverged: a codec met NaN or infinity. */
+static int step_once(loop *l, bool *ret_diverged)
+{
     const double begin = weft_seconds();
     weft_step_cost cost;
     int code;
 
-    if (l->run->batch > 0) {
-        weft_train_minibatch(weft_group_seed(l->peer->group), l->peer->rank, step, p->shard_rows,
-                             l->run->batch, l->batch);
-        weft_logistic_minibatch(p, l->peer->rank, l->batch, l->run->batch, l->x, l->gradient);
-    } else {
-        weft_logistic_gradient(p, l->peer->rank, l->x, l->gradient);
-    }
-    code = weft_optim_step(l->optim, l->x, l->gradient);
+    l->drawn++;
+    code = gradient(l, THIS_MINIBATCH, l->x, l->gradient);
+    if (code == WEFT_OK)
+        code = weft_optim_step(l->optim, l->x, l->gradient);
     l->seconds += weft_seconds() - begin;
     *ret_diverged = code == WEFT_ENONFINITE;
     if (code != WEFT_OK && !*ret_diverged)
@@ -174,32 +247,47 @@ static int step_once(loop *l, uint64_t step, bool *ret_diverged)
     return 0;
 }
 
+/* Euclidean norm; not finite when a number is not. */
+static double norm(const float *v, size_t count)
+{
+    double square = 0;
+
+    for (size_t j = 0; j < count; j++)
+        square += (double)v[j] * (double)v[j];
+    return fabs(sqrt(square)); /* a NaN without a sign */
+}
+
 static int train(loop *l, double target, weft_train_result *result)
 {
+    const size_t d = l->problem->dim;
     int status = evaluate(l, 0, result);
 
-    for (uint64_t k = 1; k <= l->run->steps && status == 0 && result->diverged == 0; k++) {
+    for (uint64_t k = 1; k <= l->steps && status == 0 && result->diverged == 0; k++) {
         bool diverged = false;
 
         if (weft_trace_last(&result->trace)->gap <= target)
             break;
-        status = step_once(l, k, &diverged);
-        if (diverged)
+        status = step_once(l, &diverged);
+        /* The model is the same on all peers: so is what they find. */
+        if (diverged || (status == 0 && !isfinite(norm(l->x, d))))
             result->diverged = k;
-        else if (status == 0 && (k % l->run->every == 0 || k == l->run->steps))
+        if (status == 0 && !diverged &&
+            (k % l->every == 0 || k == l->steps || result->diverged != 0))
             status = evaluate(l, k, result);
     }
     if (status == 0 && result->diverged != 0 && l->peer->rank == 0)
         (void)weft_peer_fail(l->peer, WEFT_EXIT_WRONG,
-                             "%s diverged: f is not finite after step %llu", l->where,
-                             (unsigned long long)result->diverged);
+                             "%s diverged: f is not finite after step %llu; |x| is %.3g, rank 0's "
+                             "last gradient %.3g; a smaller lr than %.3g, or a warm-up, may help",
+                             l->where, (unsigned long long)result->diverged, norm(l->x, d),
+                             norm(l->gradient, d), weft_optim_lr(l->optim));
     return status;
 }
 
 /* Compare the models of all peers by checksum. */
 static int compare_models(loop *l, weft_train_result *result)
 {
-    const size_t bytes = l->problem->logistic->data->dim * sizeof(*l->x);
+    const size_t bytes = l->problem->dim * sizeof(*l->x);
     const uint32_t own = weft_train_crc32c(l->x, bytes);
 
     if (weft_allgather(l->peer->group, &own, result->crc32c, 1, WEFT_U32, NULL) != WEFT_OK)
@@ -230,7 +318,7 @@ static int open_dump(loop *l, const weft_train_settings *s, size_t index)
                           : snprintf(folder, sizeof(folder), "%s/%zu", s->dump, index + 1);
     if (n < 0 || (size_t)n >= sizeof(folder))
         return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "--dump: the name is too long");
-    if (weft_dump_open(&l->dump, l->peer, folder, l->problem->logistic->data->dim) != 0)
+    if (weft_dump_open(&l->dump, l->peer, folder, l->problem->dim) != 0)
         return WEFT_EXIT_USAGE;
     return weft_dump_start(l->dump, l->optim, l->x);
 }
@@ -250,18 +338,23 @@ static json_t *about(const loop *l, const weft_train_settings *s)
                         weft_report_real(weft_train_number(spec, "alpha", (double)NAN)));
     json_object_set_new(root, "momentum",
                         weft_report_real(weft_train_number(spec, "momentum", (double)NAN)));
-    json_object_set_new(root, "l1", weft_report_real(l->problem->logistic->l1));
-    json_object_set_new(root, "l2", weft_report_real(l->problem->logistic->l2));
+    json_object_set_new(root, "l1", weft_report_real(l->problem->l1));
+    json_object_set_new(root, "l2", weft_report_real(l->problem->l2));
     json_object_set_new(root, "n", json_integer(l->peer->size));
     json_object_set_new(root, "seed", json_integer((json_int_t)s->seed));
     return root;
 }
 
 int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
-                    const weft_train_spec *run, size_t index, const weft_train_problem *problem,
+                    const weft_train_spec *run, size_t index, weft_problem *problem,
                     weft_train_result *ret)
 {
-    loop l = {.peer = peer, .run = run, .problem = problem};
+    loop l = {.peer = peer,
+              .run = run,
+              .problem = problem,
+              .steps = weft_train_steps(run, problem->cut.shard_rows),
+              .every = weft_train_every(run, problem->cut.shard_rows),
+              .epoch_steps = weft_train_epoch_steps(run, problem->cut.shard_rows)};
     int status, closed;
 
     snprintf(l.where, sizeof(l.where), "run '%.120s'", run->name);
@@ -269,6 +362,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
         status = weft_peer_fail(peer, WEFT_EXIT_WRONG, "%s: out of memory", l.where);
         goto out;
     }
+    weft_problem_start(problem, l.x);
     status = open_optimizer(&l);
     if (status == 0)
         status = open_dump(&l, settings, index);

@@ -4,17 +4,9 @@
 #define WEFT_TOOLS_TRAIN_LOOP_H
 
 #include "peers.h"
-#include "problem_logistic.h"
-#include "problem_spectrum.h"
+#include "problem.h"
 #include "trace.h"
 #include "train_settings.h"
-
-/* What all runs share. The numbers are computed by rank 0 and broadcast: equal bits everywhere. */
-typedef struct weft_train_problem {
-    weft_logistic *logistic; /* this peer's own */
-    double L, Lmax, Lrow, mu;
-    double f0, fstar;
-} weft_train_problem;
 
 /* What a run left behind. The trace and the model are the same on every peer. */
 typedef struct weft_train_result {
@@ -30,7 +22,7 @@ typedef struct weft_train_result {
 
 /* Run. An exit status; on failure it has been told, and the result holds what there was. */
 int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
-                    const weft_train_spec *run, size_t index, const weft_train_problem *problem,
+                    const weft_train_spec *run, size_t index, weft_problem *problem,
                     weft_train_result *ret);
 void weft_train_result_free(weft_train_result *result);
 

@@ -3,6 +3,8 @@
 
 #define TENSOR 0xFFFFu
 #define SHUFFLER 0xFFFFFFFFu
+#define STARTER 0xFFFFFFFEu
+#define EPOCHS 0x80000000u /* plus the rank */
 
 uint64_t weft_train_u64(uint64_t seed, uint32_t member, uint64_t step, uint32_t index)
 {
@@ -51,4 +53,25 @@ void weft_train_minibatch(uint64_t seed, int rank, uint64_t step, size_t rows, s
 {
     for (size_t k = 0; k < batch; k++)
         ret_rows[k] = (size_t)below(weft_train_u64(seed, (uint32_t)rank, step, (uint32_t)k), rows);
+}
+
+void weft_train_epoch(uint64_t seed, int rank, uint64_t epoch, size_t *ret_rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ret_rows[i] = i;
+    for (size_t i = count; i-- > 1;) {
+        const uint64_t u = weft_train_u64(seed, EPOCHS + (uint32_t)rank, epoch, (uint32_t)i);
+        const size_t j = (size_t)below(u, (uint64_t)i + 1);
+        const size_t kept = ret_rows[i];
+
+        ret_rows[i] = ret_rows[j];
+        ret_rows[j] = kept;
+    }
+}
+
+float weft_train_start(uint64_t seed, uint32_t tensor, uint32_t index)
+{
+    const uint64_t u = weft_train_u64(seed, STARTER, tensor, index);
+
+    return (float)(int32_t)(u >> 40) * 0x1p-23f - 1.0f;
 }

@@ -9,6 +9,7 @@
 #include "report.h"
 
 #define CELL 48
+#define MODEL_MAX 131072 /* numbers of a model that JSON holds; of a larger one there are none */
 
 /* A whole number stays one in JSON. */
 static json_t *label_json(double label)
@@ -17,38 +18,52 @@ static json_t *label_json(double label)
                                                          : json_real(label);
 }
 
-static const char *shards_name(weft_shards shards)
+static json_t *data_json(const weft_train_settings *s, const weft_problem *problem)
 {
-    static const char *const words[] = {[WEFT_SHARDS_FILE] = "file",
-                                        [WEFT_SHARDS_SHUFFLE] = "shuffle",
-                                        [WEFT_SHARDS_LABEL] = "label"};
+    const weft_dataset *d = s->data;
+    json_t *classes = json_array();
+    json_t *root = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "file", s->data_path, "rows",
+                             (json_int_t)d->rows, "used", (json_int_t)problem->cut.used, "dim",
+                             (json_int_t)d->dim, "nonzeros", (json_int_t)d->nonzeros, "shards",
+                             weft_shards_name(s->shards));
 
-    return words[shards];
+    for (size_t c = 0; c < d->class_count; c++)
+        json_array_append_new(classes, label_json(d->classes[c]));
+    json_object_set_new(root, "classes", classes);
+    if (s->test != NULL)
+        json_object_set_new(
+            root, "test",
+            json_pack("{s:s, s:I}", "file", s->test_path, "rows", (json_int_t)s->test->rows));
+    return root;
 }
 
-static json_t *data_json(const weft_train_settings *s, const weft_train_problem *problem)
-{
-    const weft_libsvm *d = s->data;
-
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:[o,o]}", "file", s->data_path, "rows",
-                     (json_int_t)d->rows, "used", (json_int_t)problem->logistic->used, "dim",
-                     (json_int_t)d->dim, "nonzeros", (json_int_t)d->nonzeros, "shards",
-                     shards_name(s->shards), "classes", label_json(d->classes[0]),
-                     label_json(d->classes[1]));
-}
-
-static json_t *problem_json(const weft_train_problem *p)
+static json_t *problem_json(const weft_train_settings *s, const weft_problem *p)
 {
     const struct {
         const char *key;
         double value;
-    } numbers[] = {{"l1", p->logistic->l1}, {"l2", p->logistic->l2}, {"L", p->L},
-                   {"Lmax", p->Lmax},       {"Lrow", p->Lrow},       {"mu", p->mu},
-                   {"f0", p->f0},           {"fstar", p->fstar}};
+        bool known;
+    } numbers[] = {{"l1", p->l1, true},
+                   {"l2", p->l2, true},
+                   {"L", p->L, p->kind->convex},
+                   {"Lmax", p->Lmax, p->kind->convex},
+                   {"Lrow", p->Lrow, p->kind->convex},
+                   {"mu", p->mu, p->kind->convex},
+                   {"f0", p->f0, true},
+                   {"fstar", p->fstar, true}};
     json_t *root = json_object();
+    json_t *tensors = json_array();
 
+    json_object_set_new(root, "name", json_string(s->problem));
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
-        json_object_set_new(root, numbers[i].key, weft_report_real(numbers[i].value));
+        json_object_set_new(root, numbers[i].key,
+                            numbers[i].known ? weft_report_real(numbers[i].value) : json_null());
+    json_object_set_new(root, "dim", json_integer((json_int_t)p->dim));
+    for (size_t i = 0; i < p->tensor_count; i++)
+        json_array_append_new(tensors, json_pack("{s:s, s:I, s:I}", "name", p->tensors[i].name,
+                                                 "rows", (json_int_t)p->tensors[i].rows, "columns",
+                                                 (json_int_t)p->tensors[i].columns));
+    json_object_set_new(root, "tensors", tensors);
     return root;
 }
 
@@ -67,6 +82,8 @@ static json_t *run_json(const weft_train_settings *s, const weft_train_spec *run
     json_object_set_new(root, "batch",
                         run->batch == 0 ? json_string("full")
                                         : json_integer((json_int_t)run->batch));
+    if (run->epochs > 0)
+        json_object_set_new(root, "epochs", json_integer((json_int_t)run->epochs));
     json_object_set_new(root, "seed", json_integer((json_int_t)s->seed));
     json_object_set_new(root, "steps", json_integer((json_int_t)weft_trace_last(&r->trace)->step));
     json_object_set_new(root, "diverged",
@@ -79,13 +96,13 @@ static json_t *run_json(const weft_train_settings *s, const weft_train_spec *run
     }
     json_object_set_new(root, "x_crc32c", sums);
     json_object_set_new(root, "trace", weft_trace_json(&r->trace));
-    for (size_t j = 0; j < dim; j++)
+    for (size_t j = 0; j < dim && dim <= MODEL_MAX; j++)
         json_array_append_new(model, weft_report_real((double)r->model[j]));
     json_object_set_new(root, "model", model);
     return root;
 }
 
-json_t *weft_train_json(const weft_train_settings *settings, const weft_train_problem *problem,
+json_t *weft_train_json(const weft_train_settings *settings, const weft_problem *problem,
                         const weft_train_result *results, int peers)
 {
     json_t *root = json_object();
@@ -93,11 +110,11 @@ json_t *weft_train_json(const weft_train_settings *settings, const weft_train_pr
 
     for (size_t i = 0; i < settings->run_count; i++)
         json_array_append_new(
-            runs, run_json(settings, &settings->runs[i], &results[i], settings->data->dim, peers));
+            runs, run_json(settings, &settings->runs[i], &results[i], problem->dim, peers));
     json_object_set_new(root, "weft", json_string(weft_version()));
     json_object_set_new(root, "data", data_json(settings, problem));
     json_object_set_new(root, "peers", json_integer(peers));
-    json_object_set_new(root, "problem", problem_json(problem));
+    json_object_set_new(root, "problem", problem_json(settings, problem));
     json_object_set_new(root, "runs", runs);
     return root;
 }
@@ -126,73 +143,134 @@ static void step_text(const weft_trace *trace, double gap, char text[CELL])
         snprintf(text, CELL, "%llu", (unsigned long long)p->step);
 }
 
-static void print_runs(FILE *to, const weft_train_settings *s, const weft_train_result *results)
-{
-    static const double usual[] = {1e-3, 1e-6, 1e-9};
-    const double *gaps = s->target >= 0 ? &s->target : usual;
-    const size_t gap_count = s->target >= 0 ? 1 : 3;
-    /* Traffic is compared at this gap: the target, else the middle one. */
-    const double compared = gaps[gap_count / 2];
-    char heads_text[4][CELL];
-    const char *heads[12] = {"<run", "steps", "gap reached"};
-    size_t at = 3;
-    weft_table *table;
+/* What the table has columns for. */
+typedef struct columns {
+    const double *gaps; /* steps are told to these */
+    size_t gap_count;
+    double compared; /* and traffic to this */
+    bool minimum, tested, classes;
+} columns;
 
-    for (size_t i = 0; i < gap_count; i++) {
-        snprintf(heads_text[i], CELL, "steps to %g", gaps[i]);
+static weft_table *new_table(const columns *c, char heads_text[4][CELL])
+{
+    const char *heads[16] = {"<run", "steps", c->minimum ? "gap reached" : "f reached"};
+    size_t at = 3;
+
+    if (c->tested)
+        heads[at++] = "test loss";
+    if (c->classes)
+        heads[at++] = "accuracy";
+    for (size_t i = 0; i < c->gap_count; i++) {
+        snprintf(heads_text[i], CELL, "steps to %g", c->gaps[i]);
         heads[at++] = heads_text[i];
     }
-    snprintf(heads_text[3], CELL, "sent to %g", compared);
-    heads[at++] = heads_text[3];
+    snprintf(heads_text[3], CELL, "sent to %g", c->compared);
+    if (c->gap_count > 0)
+        heads[at++] = heads_text[3];
     heads[at++] = "sent in all";
     heads[at++] = "own messages";
     heads[at++] = "seconds";
-    table = weft_table_new(heads);
-    for (size_t r = 0; r < s->run_count; r++) {
-        const weft_trace *trace = &results[r].trace;
-        const weft_trace_point *last = weft_trace_last(trace), *reached;
-        char text[CELL];
+    return weft_table_new(heads);
+}
 
-        weft_table_cell(table, "%s", s->runs[r].name);
-        weft_table_cell(table, "%llu", (unsigned long long)last->step);
-        if (results[r].diverged != 0)
-            weft_table_cell(table, "diverged at %llu", (unsigned long long)results[r].diverged);
-        else
-            weft_table_cell(table, "%.2e", last->gap);
-        for (size_t i = 0; i < gap_count; i++) {
-            step_text(trace, gaps[i], text);
-            weft_table_cell(table, "%s", text);
-        }
-        reached = weft_trace_reached(trace, compared);
-        bits_text(reached != NULL ? reached->sent_bits : 0, text);
-        weft_table_cell(table, "%s", reached != NULL ? text : "-");
-        bits_text(last->sent_bits, text);
+static void print_run(weft_table *table, const columns *c, const char *name,
+                      const weft_train_result *result)
+{
+    const weft_trace *trace = &result->trace;
+    const weft_trace_point *last = weft_trace_last(trace), *reached;
+    char text[CELL];
+
+    weft_table_cell(table, "%s", name);
+    weft_table_cell(table, "%llu", (unsigned long long)last->step);
+    if (result->diverged != 0)
+        weft_table_cell(table, "diverged at %llu", (unsigned long long)result->diverged);
+    else if (c->minimum)
+        weft_table_cell(table, "%.2e", last->gap);
+    else
+        weft_table_cell(table, "%.5g", last->f);
+    if (c->tested)
+        weft_table_cell(table, "%.5g", last->test_loss);
+    if (c->classes)
+        weft_table_cell(table, "%.2f %%", 100 * last->accuracy);
+    for (size_t i = 0; i < c->gap_count; i++) {
+        step_text(trace, c->gaps[i], text);
         weft_table_cell(table, "%s", text);
-        bits_text(last->up_bits, text);
-        weft_table_cell(table, "%s", text);
-        weft_table_cell(table, "%.2f", last->seconds);
     }
+    reached = weft_trace_reached(trace, c->compared);
+    bits_text(reached != NULL ? reached->sent_bits : 0, text);
+    if (c->gap_count > 0)
+        weft_table_cell(table, "%s", reached != NULL ? text : "-");
+    bits_text(last->sent_bits, text);
+    weft_table_cell(table, "%s", text);
+    bits_text(last->up_bits, text);
+    weft_table_cell(table, "%s", text);
+    weft_table_cell(table, "%.2f", last->seconds);
+}
+
+static void print_runs(FILE *to, const weft_train_settings *s, const weft_problem *problem,
+                       const weft_train_result *results)
+{
+    static const double usual[] = {1e-3, 1e-6, 1e-9};
+    columns c = {.gaps = s->target >= 0 ? &s->target : usual,
+                 .gap_count = s->target >= 0 ? 1 : 3,
+                 .minimum = !isnan(problem->fstar),
+                 .tested = s->test != NULL,
+                 .classes = s->test != NULL && s->test->class_of != NULL};
+    char heads_text[4][CELL];
+    weft_table *table;
+
+    /* Traffic is compared at the target, else at the middle one. */
+    c.compared = c.gaps[c.gap_count / 2];
+    if (!c.minimum)
+        c.gap_count = 0;
+    table = new_table(&c, heads_text);
+    for (size_t r = 0; r < s->run_count; r++)
+        print_run(table, &c, s->runs[r].name, &results[r]);
     weft_table_print(table, to);
     weft_table_free(table);
 }
 
-void weft_train_print(FILE *to, const weft_train_settings *settings,
-                      const weft_train_problem *problem, const weft_train_result *results,
-                      int peers)
+static void print_data(FILE *to, const char *word, const weft_dataset *d)
 {
-    const weft_libsvm *d = settings->data;
-    const weft_logistic *p = problem->logistic;
-    const size_t left = d->rows - p->used;
+    fprintf(to, "%-8s %s: %zu rows x %zu", word, d->path, d->rows, d->dim);
+    if (d->class_count == 2)
+        fprintf(to, ", labels %g and %g\n", d->classes[0], d->classes[1]);
+    else if (d->class_count > 0)
+        fprintf(to, ", %zu classes\n", d->class_count);
+    else
+        fprintf(to, "\n");
+}
 
-    fprintf(to, "data     %s: %zu rows x %zu, labels %g and %g\n", settings->data_path, d->rows,
-            d->dim, d->classes[0], d->classes[1]);
-    fprintf(to, "shards   %d of %zu rows, order %s", peers, p->shard_rows,
-            shards_name(settings->shards));
+static void print_problem(FILE *to, const weft_train_settings *s, const weft_problem *p)
+{
+    fprintf(to, "problem  ");
+    if (s->kind != weft_problem_kind_at(0))
+        fprintf(to, "%s, %zu numbers, ", s->problem, p->dim);
+    fprintf(to, "l1 %g, l2 %.9g, ", p->l1, p->l2);
+    if (p->kind->convex)
+        fprintf(to, "L %.9g, Lmax %.9g, ", p->L, p->Lmax);
+    fprintf(to, "f(%s) %.9g, ", p->kind->start == NULL ? "0" : "start", p->f0);
+    if (isnan(p->fstar))
+        fprintf(to, "f* unknown\n\n");
+    else
+        fprintf(to, "f* %.13g\n\n", p->fstar);
+}
+
+void weft_train_print(FILE *to, const weft_train_settings *settings, const weft_problem *problem,
+                      const weft_train_result *results, int peers)
+{
+    const size_t left = settings->data->rows - problem->cut.used;
+
+    print_data(to, "data", settings->data);
+    if (settings->test != NULL)
+        print_data(to, "test", settings->test);
+    fprintf(to, "shards   %d of %zu rows, order %s", peers, problem->cut.shard_rows,
+            weft_shards_name(settings->shards));
     if (left > 0)
         fprintf(to, ", %zu row%s left out", left, left == 1 ? "" : "s");
-    fprintf(to, "\nproblem  l1 %g, l2 %.9g, L %.9g, Lmax %.9g, f(0) %.9g, f* %.13g\n\n", p->l1,
-            p->l2, problem->L, problem->Lmax, problem->f0, problem->fstar);
-    print_runs(to, settings, results);
+    fprintf(to, "\n");
+    print_problem(to, settings, problem);
+    print_runs(to, settings, problem, results);
     for (size_t r = 0; r < settings->run_count; r++) {
         if (results[r].equal)
             continue;

@@ -6,12 +6,11 @@
 #include "train_loop.h"
 
 /* Everything as JSON (the shape is in `weft train --help`'s words). NULL: out of memory. */
-json_t *weft_train_json(const weft_train_settings *settings, const weft_train_problem *problem,
+json_t *weft_train_json(const weft_train_settings *settings, const weft_problem *problem,
                         const weft_train_result *results, int peers);
 
 /* Data, problem and one line a run. */
-void weft_train_print(FILE *to, const weft_train_settings *settings,
-                      const weft_train_problem *problem, const weft_train_result *results,
-                      int peers);
+void weft_train_print(FILE *to, const weft_train_settings *settings, const weft_problem *problem,
+                      const weft_train_result *results, int peers);
 
 #endif

@@ -12,8 +12,11 @@
 #define WHOLE_MAX 9007199254740992.0 /* 2^53 */
 
 /* The keys of a --run string. */
-static const char *const keys[] = {"name", "optimizer", "codec", "algo", "fidelity",
-                                   "lr",   "batch",     "steps", NULL};
+static const char *const keys[] = {"name", "optimizer", "codec", "algo",   "fidelity",
+                                   "lr",   "batch",     "steps", "epochs", NULL};
+
+/* Places of two that exclude each other. */
+enum { STEPS = 7, EPOCHS = 8 };
 
 /* One of them with its value and where it came from, for messages. */
 typedef struct word {
@@ -82,11 +85,14 @@ static int apply(const weft_cli *cli, const word *w, weft_train_spec *run)
         return replace(cli, &run->lr, w->value);
     if (strcmp(w->key, "batch") == 0)
         return read_batch(cli, w, &run->batch);
-    if (strcmp(w->key, "steps") == 0) {
+    if (strcmp(w->key, "steps") == 0 || strcmp(w->key, "epochs") == 0) {
+        const bool epochs = w->key[0] == 'e';
+
         if (!weft_cli_read_whole(w->value, 1, WHOLE_MAX, &steps))
-            return weft_cli_refuse(cli, "%s: steps '%s' is no number of steps from 1 on", w->origin,
-                                   w->value);
-        run->steps = (uint64_t)steps;
+            return weft_cli_refuse(cli, "%s: %s '%s' is no number of %s from 1 on", w->origin,
+                                   w->key, w->value, w->key);
+        run->steps = epochs ? 0 : (uint64_t)steps;
+        run->epochs = epochs ? (uint64_t)steps : 0;
         return 0;
     }
     if (strcmp(w->key, "fidelity") == 0) {
@@ -97,7 +103,7 @@ static int apply(const weft_cli *cli, const word *w, weft_train_spec *run)
     }
     return weft_cli_refuse(cli,
                            "%s: no key '%s', did you mean '%s'? The keys are name, optimizer, "
-                           "codec, algo, fidelity, lr, batch, steps",
+                           "codec, algo, fidelity, lr, batch, steps, epochs",
                            w->origin, w->key, weft_cli_nearest(w->key, keys));
 }
 
@@ -106,13 +112,19 @@ static int apply_options(const weft_cli *cli, weft_train_spec *run)
 {
     int status = 0;
 
-    run->steps = (uint64_t)weft_cli_whole(cli, "steps");
+    if (weft_cli_given(cli, "epochs")) {
+        if (weft_cli_given(cli, "steps"))
+            return weft_cli_refuse(cli, "--steps and --epochs: give one of them");
+        run->epochs = (uint64_t)weft_cli_whole(cli, "epochs");
+    } else {
+        run->steps = (uint64_t)weft_cli_whole(cli, "steps");
+    }
     for (size_t i = 1; keys[i] != NULL && status == 0; i++) {
         char origin[32];
         const word w = {.key = keys[i], .origin = origin};
         word filled = w;
 
-        if (strcmp(keys[i], "steps") == 0)
+        if (strcmp(keys[i], "steps") == 0 || strcmp(keys[i], "epochs") == 0)
             continue;
         snprintf(origin, sizeof(origin), "--%s", keys[i]);
         filled.value = weft_cli_text(cli, keys[i]);
@@ -127,6 +139,7 @@ static int apply_words(const weft_cli *cli, const char *text, weft_train_spec *r
     char *copy = strdup(text);
     char *rest = NULL;
     char origin[96];
+    const size_t both = (size_t)1 << STEPS | (size_t)1 << EPOCHS;
     size_t seen = 0;
     int status = 0;
 
@@ -148,6 +161,8 @@ static int apply_words(const weft_cli *cli, const char *text, weft_train_spec *r
             if ((seen >> i & 1) != 0)
                 status = weft_cli_refuse(cli, "%s: %s is given twice", origin, w);
             seen |= (size_t)1 << i;
+            if ((seen & both) == both)
+                status = weft_cli_refuse(cli, "%s: steps and epochs: give one of them", origin);
         }
         if (status == 0)
             status = apply(cli, &(word){.key = w, .value = equals + 1, .origin = origin}, run);
@@ -168,22 +183,50 @@ static int make_run(const weft_cli *cli, const char *text, weft_train_spec *run)
                     text != NULL && text[strspn(text, " \t\n")] != '\0' ? text : run->optimizer);
     if (status != 0)
         return status;
-    run->every =
-        weft_cli_given(cli, "every") ? (uint64_t)weft_cli_whole(cli, "every") : run->steps / 100;
-    if (run->every == 0)
-        run->every = 1;
+    run->every = weft_cli_given(cli, "every") ? (uint64_t)weft_cli_whole(cli, "every") : 0;
     return 0;
+}
+
+uint64_t weft_train_epoch_steps(const weft_train_spec *run, size_t shard_rows)
+{
+    return run->batch == 0 ? 1 : shard_rows / run->batch;
+}
+
+uint64_t weft_train_steps(const weft_train_spec *run, size_t shard_rows)
+{
+    return run->epochs == 0 ? run->steps : run->epochs * weft_train_epoch_steps(run, shard_rows);
+}
+
+uint64_t weft_train_every(const weft_train_spec *run, size_t shard_rows)
+{
+    if (run->every > 0)
+        return run->every;
+    if (run->epochs > 0)
+        return weft_train_epoch_steps(run, shard_rows);
+    return run->steps < 100 ? 1 : run->steps / 100;
 }
 
 static int read_problem(const weft_cli *cli, weft_train_settings *s)
 {
     const char *l2 = weft_cli_text(cli, "l2");
     const char *shards = weft_cli_text(cli, "shards");
+    const char *keys_of = NULL;
+    char why[512] = "";
 
     s->l2_auto = strcmp(l2, "auto") == 0;
     if (!s->l2_auto && !weft_cli_read_real(l2, 0, 1e300, &s->l2))
         return weft_cli_refuse(cli, "--l2 '%s' is neither \"auto\" nor a number from 0 on", l2);
     s->l1 = weft_cli_real(cli, "l1");
+    s->rows = weft_cli_given(cli, "rows") ? (size_t)weft_cli_whole(cli, "rows") : 0;
+    s->problem = weft_cli_text(cli, "problem");
+    if (s->problem == NULL)
+        s->problem = weft_dataset_is_idx(s->data_path) ? "mlp" : "logistic";
+    if (weft_problem_find(s->problem, &s->kind, &keys_of, why, sizeof(why)) != 0)
+        return weft_cli_refuse(cli, "--problem %s: %s", s->problem, why);
+    if (s->l2_auto && !s->kind->convex)
+        return weft_cli_refuse(cli, "--l2 auto: the smoothness of %s is not known", s->problem);
+    if (s->test_labels_path != NULL && s->test_path == NULL)
+        return weft_cli_refuse(cli, "--test-labels without --test");
     s->shards = strcmp(shards, "label") == 0     ? WEFT_SHARDS_LABEL
                 : strcmp(shards, "shuffle") == 0 ? WEFT_SHARDS_SHUFFLE
                                                  : WEFT_SHARDS_FILE;
@@ -195,6 +238,9 @@ int weft_train_settings_from(const weft_cli *cli, weft_train_settings *ret)
 {
     const int given = weft_cli_list_count(cli, "run");
     weft_train_settings s = {.data_path = weft_cli_text(cli, "data"),
+                             .labels_path = weft_cli_text(cli, "labels"),
+                             .test_path = weft_cli_text(cli, "test"),
+                             .test_labels_path = weft_cli_text(cli, "test-labels"),
                              .plot = weft_cli_text(cli, "plot"),
                              .dump = weft_cli_text(cli, "dump"),
                              .json = weft_cli_text(cli, "json"),

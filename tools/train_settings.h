@@ -4,7 +4,7 @@
 #define WEFT_TOOLS_TRAIN_SETTINGS_H
 
 #include "cli.h"
-#include "problem_logistic.h"
+#include "problem.h"
 
 /* One run: the options, overridden by the words of one --run string. */
 typedef struct weft_train_spec {
@@ -14,16 +14,20 @@ typedef struct weft_train_spec {
     char *algo;      /* SPEC */
     char *lr;        /* "0.1", "theory*4" */
     size_t batch;    /* rows of a minibatch; 0: all of the shard */
-    uint64_t steps;  /* updates */
-    uint64_t every;  /* trace each so many steps */
+    uint64_t steps;  /* updates; 0: epochs tell */
+    uint64_t epochs; /* passes over the shard; 0: steps tell */
+    uint64_t every;  /* trace each so many steps; 0: steps / 100, or an epoch */
 } weft_train_spec;
 
 typedef struct weft_train_settings {
-    const weft_libsvm *data;
-    const char *data_path;
+    const weft_dataset *data, *test;                                    /* test: NULL, none */
+    const char *data_path, *labels_path, *test_path, *test_labels_path; /* NULL: not given */
+    const char *problem;                                                /* SPEC */
+    const weft_problem_kind *kind;                                      /* what it names */
+    size_t rows; /* of the data that are used; 0: all */
     weft_shards shards;
     double l1, l2;
-    bool l2_auto;  /* l2 = lambda_max / (4 N) / 99: condition number 100 */
+    bool l2_auto;  /* l2 = L of the data / 99: condition number 100 */
     double target; /* stop at this gap; negative: never */
     uint64_t seed;
     const char *plot, *dump, *json; /* NULL: not wanted */
@@ -33,6 +37,11 @@ typedef struct weft_train_settings {
 
 /* Read them (all but the data). 0, or the exit status after telling what is wrong. */
 int weft_train_settings_from(const weft_cli *cli, weft_train_settings *ret);
+/* Updates and trace interval of a run on shards of so many rows. */
+uint64_t weft_train_steps(const weft_train_spec *run, size_t shard_rows);
+uint64_t weft_train_every(const weft_train_spec *run, size_t shard_rows);
+/* Minibatches of an epoch: what is left of the shard after the last is another on each. */
+uint64_t weft_train_epoch_steps(const weft_train_spec *run, size_t shard_rows);
 void weft_train_settings_free(weft_train_settings *settings);
 
 #endif

@@ -47,6 +47,7 @@ TABLES = {
     "src/roster/finders.def": "find_",
     "src/optim/optims.def": "optim_",
     "src/topology/topologies.def": "topo_",
+    "tools/problems.def": "problem_",
     "collectives/collectives.def": "",
 }
 rows_of = {}

@@ -26,8 +26,8 @@ int main(void)
     const char *folder = getenv("WEFT_DATA");
     char path[4096], why[512] = "";
     weft_libsvm *data = NULL;
-    weft_logistic *problem = NULL;
-    weft_spectrum s = {0};
+    weft_linear *problem = NULL;
+    weft_constants s = {0};
     double fstar = 0;
 
     if (folder == NULL)
@@ -37,27 +37,29 @@ int main(void)
         printf("skipped: no %s (WEFT_DATA names the folder)\n", path);
         return 77;
     }
-    if (weft_libsvm_read(&data, path, why, sizeof(why)) != 0 ||
-        weft_logistic_open(&problem, data, 10, WEFT_SHARDS_FILE, 1, why, sizeof(why)) != 0 ||
-        weft_logistic_spectrum(problem, &s, why, sizeof(why)) != 0) {
+    if (weft_libsvm_read(&data, path, 0, why, sizeof(why)) != 0 ||
+        weft_libsvm_pair(data, path, why, sizeof(why)) != 0 ||
+        weft_linear_open(&problem, &weft_loss_logistic, data, 10, WEFT_SHARDS_FILE, 1, why,
+                         sizeof(why)) != 0 ||
+        weft_linear_spectrum(problem, &s, why, sizeof(why)) != 0) {
         printf("%s\n", why);
         return 1;
     }
     problem->l2 = s.all / 99;
     equals("rows", (double)data->rows, 8124, 0);
-    equals("used", (double)problem->used, 8120, 0);
+    equals("used", (double)problem->cut.used, 8120, 0);
     equals("dim", (double)data->dim, 112, 0);
     equals("non-zeros", (double)data->nonzeros, 170604, 0);
     equals("l2", problem->l2, 0.02612705, 5e-9);
     equals("L", s.all + problem->l2, 2.612705, 5e-7);
     equals("Lmax", s.shard + problem->l2, 3.680390, 5e-7);
     equals("Lrow", s.row, 21 / 4.0, 0);
-    if (weft_logistic_minimum(problem, &fstar, NULL, why, sizeof(why)) != 0) {
+    if (weft_linear_minimum(problem, &fstar, NULL, why, sizeof(why)) != 0) {
         printf("%s\n", why);
         return 1;
     }
     equals("f*", fstar, 0.217159361878, 5e-13);
-    weft_logistic_close(&problem);
+    weft_linear_close(&problem);
     weft_libsvm_free(&data);
     return wrong > 0;
 }

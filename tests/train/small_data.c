@@ -22,10 +22,12 @@ static weft_libsvm *reserve(size_t rows, size_t dim)
     d->start = calloc(rows + 1, sizeof(*d->start));
     d->index = calloc(rows * dim, sizeof(*d->index));
     d->value = calloc(rows * dim, sizeof(*d->value));
+    d->label = calloc(rows, sizeof(*d->label));
     d->sign = calloc(rows, sizeof(*d->sign));
     d->classes[0] = -1;
     d->classes[1] = 1;
-    if (d->start == NULL || d->index == NULL || d->value == NULL || d->sign == NULL)
+    if (d->start == NULL || d->index == NULL || d->value == NULL || d->label == NULL ||
+        d->sign == NULL)
         abort();
     return d;
 }
@@ -48,6 +50,7 @@ weft_libsvm *small_data(size_t rows, size_t dim, double density, uint64_t seed)
         }
         d->start[i + 1] = d->nonzeros;
         d->sign[i] = (plane > 0) != (unit(seed, &at) < 0.125) ? 1 : -1;
+        d->label[i] = d->sign[i];
     }
     return d;
 }
@@ -60,6 +63,7 @@ weft_libsvm *one_column(size_t rows, size_t positive)
         d->value[i] = 1;
         d->start[i + 1] = i + 1;
         d->sign[i] = i < positive ? 1 : -1;
+        d->label[i] = d->sign[i];
     }
     d->nonzeros = rows;
     return d;

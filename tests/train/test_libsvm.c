@@ -28,12 +28,27 @@ static void write_file(const char *tail, const void *bytes, size_t len)
     cr_assert_eq(fclose(file), 0);
 }
 
+/* Read, and find the two classes. */
+static int read_pair(weft_libsvm **ret, const char *file, char *why, size_t cap)
+{
+    weft_libsvm *data = NULL;
+
+    if (weft_libsvm_read(&data, file, 0, why, cap) != 0)
+        return -1;
+    if (weft_libsvm_pair(data, file, why, cap) != 0) {
+        weft_libsvm_free(&data);
+        return -1;
+    }
+    *ret = data;
+    return 0;
+}
+
 static weft_libsvm *read_good(void)
 {
     weft_libsvm *data = NULL;
     char why[WHY] = "";
 
-    cr_assert_eq(weft_libsvm_read(&data, path, why, sizeof(why)), 0, "%s", why);
+    cr_assert_eq(read_pair(&data, path, why, sizeof(why)), 0, "%s", why);
     remove(path);
     return data;
 }
@@ -45,7 +60,7 @@ static void refused(const char *text, size_t len, const char *words)
     char why[WHY] = "";
 
     write_file("", text, len);
-    cr_expect_eq(weft_libsvm_read(&data, path, why, sizeof(why)), -1, "accepted: %s", text);
+    cr_expect_eq(read_pair(&data, path, why, sizeof(why)), -1, "accepted: %s", text);
     cr_expect_null(data);
     cr_expect_not_null(strstr(why, words), "'%s' lacks '%s'", why, words);
     cr_expect_not_null(strstr(why, path), "'%s' does not name the file", why);
@@ -161,14 +176,14 @@ Test(libsvm, damaged_archives_are_refused)
         char why[WHY] = "";
 
         write_file(tails[i], packed, len - 6);
-        cr_expect_eq(weft_libsvm_read(&data, path, why, sizeof(why)), -1);
+        cr_expect_eq(read_pair(&data, path, why, sizeof(why)), -1);
         cr_expect_not_null(strstr(why, "truncated"), "%s", why);
         packed[len / 2] ^= 0x55;
         packed[len / 2 + 1] ^= 0x55;
         write_file(tails[i], packed, len);
-        cr_expect_eq(weft_libsvm_read(&data, path, why, sizeof(why)), -1);
+        cr_expect_eq(read_pair(&data, path, why, sizeof(why)), -1);
         write_file(tails[i], two_rows, strlen(two_rows));
-        cr_expect_eq(weft_libsvm_read(&data, path, why, sizeof(why)), -1);
+        cr_expect_eq(read_pair(&data, path, why, sizeof(why)), -1);
         cr_expect_not_null(strstr(why, "corrupt"), "%s", why);
         cr_expect_null(data);
         remove(path);
@@ -235,7 +250,7 @@ Test(libsvm, a_long_list_of_labels_is_cut)
     for (int i = 0; i < 30; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%d 1:1\n", i);
     write_file("", text, strlen(text));
-    cr_expect_eq(weft_libsvm_read(&data, path, why, sizeof(why)), -1);
+    cr_expect_eq(read_pair(&data, path, why, sizeof(why)), -1);
     cr_expect_not_null(strstr(why, "0, 1, 2, 3, 4, 5, 6, 7, …"), "%s", why);
     remove(path);
 }
@@ -245,8 +260,8 @@ Test(libsvm, a_missing_file_and_a_folder_are_told)
     weft_libsvm *data = NULL;
     char why[WHY] = "";
 
-    cr_expect_eq(weft_libsvm_read(&data, "/nonexistent/data", why, sizeof(why)), -1);
+    cr_expect_eq(read_pair(&data, "/nonexistent/data", why, sizeof(why)), -1);
     cr_expect_not_null(strstr(why, "/nonexistent/data: No such file"), "%s", why);
-    cr_expect_eq(weft_libsvm_read(&data, "/tmp", why, sizeof(why)), -1);
+    cr_expect_eq(read_pair(&data, "/tmp", why, sizeof(why)), -1);
     cr_expect_not_null(strstr(why, "Is a directory"), "%s", why);
 }

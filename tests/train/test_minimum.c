@@ -11,23 +11,25 @@
 /* f* of a problem, with the smallest subgradient at the point found in *ret_slope. */
 static double minimum(const weft_libsvm *data, double l1, double l2, double *ret_slope)
 {
-    weft_logistic *p = NULL;
+    weft_linear *p = NULL;
     double *x = calloc(data->dim, sizeof(double)), *g = calloc(data->dim, sizeof(double));
     double fstar = (double)NAN, loss;
     char why[256] = "";
 
-    cr_assert_eq(weft_logistic_open(&p, data, 1, WEFT_SHARDS_FILE, 1, why, sizeof(why)), 0);
+    cr_assert_eq(
+        weft_linear_open(&p, &weft_loss_logistic, data, 1, WEFT_SHARDS_FILE, 1, why, sizeof(why)),
+        0);
     p->l1 = l1;
     p->l2 = l2;
-    cr_assert_eq(weft_logistic_minimum(p, &fstar, x, why, sizeof(why)), 0, "%s", why);
-    loss = weft_logistic_loss(p, 0, p->used, x, g) / (double)p->used;
-    cr_expect(fabs(weft_logistic_value(p, loss, x) - fstar) < 1e-14, "f(x*) is not f*");
+    cr_assert_eq(weft_linear_minimum(p, &fstar, x, why, sizeof(why)), 0, "%s", why);
+    loss = weft_linear_loss(p, 0, p->cut.used, x, g) / (double)p->cut.used;
+    cr_expect(fabs(weft_linear_value(p, loss, x) - fstar) < 1e-14, "f(x*) is not f*");
     for (size_t j = 0; j < data->dim; j++)
-        g[j] /= (double)p->used;
-    *ret_slope = weft_logistic_slope(p, g, x);
+        g[j] /= (double)p->cut.used;
+    *ret_slope = weft_linear_slope(p, g, x);
     free(x);
     free(g);
-    weft_logistic_close(&p);
+    weft_linear_close(&p);
     return fstar;
 }
 

@@ -59,14 +59,16 @@ Test(spectrum, eigenvalues_are_those_of_the_dense_matrix)
 
     for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
         weft_libsvm *data = small_data(shapes[i].rows, shapes[i].dim, shapes[i].density, i + 1);
-        weft_logistic *p = NULL;
+        weft_linear *p = NULL;
         char why[256] = "";
-        weft_spectrum s;
+        weft_constants s;
         double shard = 0, row = 0;
         const size_t m = shapes[i].rows / 3;
 
-        cr_assert_eq(weft_logistic_open(&p, data, 3, WEFT_SHARDS_FILE, 1, why, sizeof(why)), 0);
-        cr_assert_eq(weft_logistic_spectrum(p, &s, why, sizeof(why)), 0, "%s", why);
+        cr_assert_eq(weft_linear_open(&p, &weft_loss_logistic, data, 3, WEFT_SHARDS_FILE, 1, why,
+                                      sizeof(why)),
+                     0);
+        cr_assert_eq(weft_linear_spectrum(p, &s, why, sizeof(why)), 0, "%s", why);
         close_to(s.all, dense_lambda(data, 0, 3 * m) / (4.0 * 3.0 * (double)m));
         for (size_t r = 0; r < 3; r++)
             shard = fmax(shard, dense_lambda(data, r * m, m) / (4.0 * (double)m));
@@ -74,7 +76,7 @@ Test(spectrum, eigenvalues_are_those_of_the_dense_matrix)
         for (size_t r = 0; r < 3 * m; r++)
             row = fmax(row, square(data, r) / 4);
         close_to(s.row, row);
-        weft_logistic_close(&p);
+        weft_linear_close(&p);
         weft_libsvm_free(&data);
     }
 }
@@ -83,9 +85,9 @@ Test(spectrum, equal_largest_eigenvalues_are_no_trouble)
 {
     enum { N = 200 };
     weft_libsvm *data = small_data(N, N, 0, 1);
-    weft_logistic *p = NULL;
+    weft_linear *p = NULL;
     char why[256] = "";
-    weft_spectrum s;
+    weft_constants s;
 
     /* A diagonal with the largest entry eight times. */
     for (size_t i = 0; i < N; i++) {
@@ -94,23 +96,27 @@ Test(spectrum, equal_largest_eigenvalues_are_no_trouble)
         data->start[i + 1] = i + 1;
     }
     data->nonzeros = N;
-    cr_assert_eq(weft_logistic_open(&p, data, 1, WEFT_SHARDS_FILE, 1, why, sizeof(why)), 0);
-    cr_assert_eq(weft_logistic_spectrum(p, &s, why, sizeof(why)), 0, "%s", why);
+    cr_assert_eq(
+        weft_linear_open(&p, &weft_loss_logistic, data, 1, WEFT_SHARDS_FILE, 1, why, sizeof(why)),
+        0);
+    cr_assert_eq(weft_linear_spectrum(p, &s, why, sizeof(why)), 0, "%s", why);
     close_to(s.all, 4.0 / (4.0 * N));
-    weft_logistic_close(&p);
+    weft_linear_close(&p);
     weft_libsvm_free(&data);
 }
 
 Test(spectrum, rows_without_entries_have_eigenvalue_0)
 {
     weft_libsvm *data = small_data(10, 4, 0, 1);
-    weft_logistic *p = NULL;
+    weft_linear *p = NULL;
     char why[256] = "";
-    weft_spectrum s = {1, 1, 1};
+    weft_constants s = {1, 1, 1};
 
-    cr_assert_eq(weft_logistic_open(&p, data, 2, WEFT_SHARDS_FILE, 1, why, sizeof(why)), 0);
-    cr_assert_eq(weft_logistic_spectrum(p, &s, why, sizeof(why)), 0, "%s", why);
+    cr_assert_eq(
+        weft_linear_open(&p, &weft_loss_logistic, data, 2, WEFT_SHARDS_FILE, 1, why, sizeof(why)),
+        0);
+    cr_assert_eq(weft_linear_spectrum(p, &s, why, sizeof(why)), 0, "%s", why);
     cr_expect(s.all == 0 && s.shard == 0 && s.row == 0);
-    weft_logistic_close(&p);
+    weft_linear_close(&p);
     weft_libsvm_free(&data);
 }

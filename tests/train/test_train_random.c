@@ -85,3 +85,41 @@ Test(train_checksum, it_is_crc32c)
     cr_expect_eq(weft_train_crc32c(zeros, sizeof(zeros)), 0x8A9136AA);
     cr_expect_eq(weft_train_crc32c(zeros, 0), 0);
 }
+
+Test(train_random, an_epoch_is_an_order_of_all_rows_and_each_another)
+{
+    enum { COUNT = 50 };
+    size_t first[COUNT], again[COUNT], later[COUNT], other[COUNT];
+    int seen[COUNT] = {0};
+
+    weft_train_epoch(3, 1, 0, first, COUNT);
+    weft_train_epoch(3, 1, 0, again, COUNT);
+    weft_train_epoch(3, 1, 1, later, COUNT);
+    weft_train_epoch(3, 2, 0, other, COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        seen[first[i]]++;
+    for (size_t i = 0; i < COUNT; i++)
+        cr_expect_eq(seen[i], 1);
+    cr_expect_arr_eq(first, again, sizeof(first));
+    cr_expect_arr_neq(first, later, sizeof(first));
+    cr_expect_arr_neq(first, other, sizeof(first));
+}
+
+Test(train_random, a_start_is_uniform_between_minus_one_and_one)
+{
+    enum { COUNT = 20000 };
+    double sum = 0, square = 0;
+
+    for (uint32_t i = 0; i < COUNT; i++) {
+        const double u = (double)weft_train_start(5, 2, i);
+
+        cr_assert(u >= -1 && u < 1);
+        sum += u / COUNT;
+        square += u * u / COUNT;
+    }
+    /* Five standard deviations. */
+    cr_expect(sum < 5 * 0.577 / 141 && sum > -5 * 0.577 / 141, "%g", sum);
+    cr_expect(square > 1 / 3.0 - 5 * 0.298 / 141 && square < 1 / 3.0 + 5 * 0.298 / 141, "%g",
+              square);
+    cr_expect_neq(weft_train_start(5, 2, 0), weft_train_start(5, 3, 0));
+}
