@@ -41,14 +41,23 @@ static const weft_cli_option options[] = {
      .help = "what is minimized, see below (default: logistic; of IDX files mlp)"},
     {.name = "optimizer", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "gd",
      .help = "method (weft info lists them)"},
-    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "raw",
-     .help = "how gradients are compressed"},
-    {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "auto",
-     .help = "allreduce algorithm"},
+    {.name = "codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
+     .help = "how gradients are compressed (default: what goes with the optimizer, else raw)"},
+    {.name = "reply-codec", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
+     .help = "how sums are, on their way back (algorithm scatter); diana keeps a memory of them"},
+    {.name = "algo", .kind = WEFT_CLI_TEXT, .metavar = "SPEC",
+     .help = "allreduce algorithm (default: what goes with the optimizer, else auto)"},
     {.name = "fidelity", .kind = WEFT_CLI_TEXT, .metavar = "F", .value = "exact",
-     .choices = "exact", .help = "every contribution is encoded once"},
+     .choices = "exact|requantized",
+     .help = "requantized: without --reply-codec sums are encoded like gradients"},
     {.name = "lr", .kind = WEFT_CLI_TEXT, .metavar = "X", .value = "theory",
      .help = "step size: a number, theory, theory*FACTOR, theory2019"},
+    {.name = "schedule", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "constant",
+     .help = "what it is multiplied by: constant, step:every=K,factor=F, cosine:steps=K, inverse, "
+             "sqrt; each with warmup=K"},
+    {.name = "small", .kind = WEFT_CLI_WHOLE, .metavar = "N", .value = "10000", .min = 1,
+     .max = 9007199254740992.0,
+     .help = "tensors of fewer floats go as they are, of models of several"},
     {.name = "batch", .kind = WEFT_CLI_TEXT, .metavar = "ROWS", .value = "full",
      .help = "rows of a minibatch on each peer, or full"},
     {.name = "run", .kind = WEFT_CLI_LIST, .metavar = "'KEY=VALUE ...'",
@@ -69,6 +78,12 @@ static const weft_cli_option options[] = {
      .help = "stop a run when a traced gap f - f* is at most this"},
     {.name = "plot", .kind = WEFT_CLI_TEXT, .metavar = "FILE.svg",
      .help = "draw the gap against steps and against bits sent (needs gnuplot)"},
+    {.name = "save", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
+     .help = "write model and optimizer to FILE.RANK of each peer at the end"},
+    {.name = "save-every", .kind = WEFT_CLI_WHOLE, .metavar = "K", .min = 1,
+     .max = 9007199254740992.0, .help = "and each K steps"},
+    {.name = "load", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
+     .help = "go on from FILE.RANK, or FILE.0 where that is not there (another number of peers)"},
     {.name = "dump", .kind = WEFT_CLI_TEXT, .metavar = "DIR",
      .help = "write x, g, h, q, hbar, v, xs of every step as float32, and shapes.json"},
     WEFT_REPORT_OPTIONS,
@@ -225,6 +240,8 @@ static int check(const weft_cli *cli, const weft_launch *launch, const weft_trai
         char origin[160];
 
         snprintf(origin, sizeof(origin), "run '%.120s': algo", s->runs[i].name);
+        if (s->runs[i].algo == NULL)
+            continue;
         bad = weft_check_algo(cli, weft_cli_list_count(cli, "run") > 0 ? origin : "--algo",
                               "allreduce", s->runs[i].algo);
         if (bad != 0)

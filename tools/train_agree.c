@@ -12,7 +12,7 @@
 #include "train_checksum.h"
 
 /* A setting as it is sent: its text, cut, with the checksum of all of it behind. */
-enum { TEXT = 92, WORD = TEXT + 4, MOST = 9 };
+enum { TEXT = 92, WORD = TEXT + 4, MOST = 13 };
 
 /* The settings of one peer, one after the other. */
 typedef struct table {
@@ -55,14 +55,20 @@ static void put_problem(table *t, const weft_train_settings *s)
         put(t, "--target", "%.17g", s->target);
     put(t, "--seed", "%" PRIu64, s->seed);
     put(t, "--dump", "%s", s->dump != NULL ? "given" : "none");
+    put(t, "--small", "%zu", s->small);
+    put(t, "--load", "%s", s->load != NULL ? "given" : "none");
+    put(t, "--save", "%s each %" PRIu64, s->save != NULL ? "given" : "none", s->save_every);
 }
 
 static void put_run(table *t, const weft_train_spec *run)
 {
     put(t, "--optimizer", "%s", run->optimizer);
-    put(t, "--codec", "%s", run->codec);
-    put(t, "--algo", "%s", run->algo);
+    put(t, "--codec", "%s", run->codec != NULL ? run->codec : "the optimizer's");
+    put(t, "--reply-codec", "%s", run->reply != NULL ? run->reply : "none");
+    put(t, "--fidelity", "%s", run->requantized ? "requantized" : "exact");
+    put(t, "--algo", "%s", run->algo != NULL ? run->algo : "the optimizer's");
     put(t, "--lr", "%s", run->lr);
+    put(t, "--schedule", "%s", run->schedule);
     if (run->batch == 0)
         put(t, "--batch", "full");
     else

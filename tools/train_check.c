@@ -51,6 +51,21 @@ bool weft_train_penalties_fit(const char *spec, double l1)
            weft_train_number(spec, "prox_l2", 0) == 0;
 }
 
+const char *weft_train_reply(const weft_train_spec *run)
+{
+    return run->reply != NULL ? run->reply : run->requantized ? run->codec : NULL;
+}
+
+static int flat(void *user, weft_rows rows, uint64_t draw, const float *x, float *ret_gradient)
+{
+    (void)user;
+    (void)rows;
+    (void)draw;
+    (void)x;
+    *ret_gradient = 0;
+    return 0;
+}
+
 /* One run on zeros of one coordinate. The constants are any that theory's step sizes take: which of
  * them the real ones are is not known yet. */
 static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_train_settings *s,
@@ -61,13 +76,14 @@ static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_tra
         .size = sizeof(opts),
         .lr = run->lr,
         .codec = run->codec,
-        .algo = weft_rehearsed_algo(run->algo),
+        .algo = run->algo != NULL ? weft_rehearsed_algo(run->algo) : NULL,
+        .reply_codec = weft_train_reply(run),
+        .schedule = run->schedule,
         .l1 = s->l1,
         .smoothness = {
             .L = any, .Lmax = any, .Lrow = any, .mu = any / 100, .minibatch = run->batch > 0}};
     weft_optim *optim = NULL;
     float x = 0;
-    const float gradient = 0;
     int status = 0;
 
     if (!s->kind->convex && strncmp(run->lr, "theory", strlen("theory")) == 0)
@@ -76,7 +92,7 @@ static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_tra
                                where, run->lr, s->problem);
     if (weft_optim_open(&optim, alone->group, run->optimizer, 1, &opts) != WEFT_OK ||
         (weft_train_penalties_fit(weft_optim_spec(optim), s->l1) &&
-         weft_optim_step(optim, &x, &gradient) != WEFT_OK))
+         weft_optim_advance(optim, &x, flat, NULL) != WEFT_OK))
         status = weft_cli_refuse(cli, "%s%s", where, weft_last_error()->message);
     else if (!weft_train_penalties_fit(weft_optim_spec(optim), s->l1))
         status = weft_cli_refuse(cli, "%s%s", where, weft_train_penalties_text);

@@ -21,4 +21,7 @@ double weft_train_number(const char *spec, const char *key, double otherwise);
 bool weft_train_penalties_fit(const char *spec, double l1);
 extern const char weft_train_penalties_text[]; /* what to say if not */
 
+/* The codec of the run's replies; NULL: none. */
+const char *weft_train_reply(const weft_train_spec *run);
+
 #endif

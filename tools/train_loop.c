@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <weft/collective.h>
 #include <weft/optim.h>
@@ -17,13 +18,6 @@
 
 #define WHERE_TEXT 160
 
-/* Which rows a gradient is over. */
-typedef enum sample {
-    THIS_MINIBATCH, /* of this step: the same rows when asked again */
-    WHOLE_SHARD,
-    NEXT_MINIBATCH
-} sample;
-
 /* One run under way on this peer. */
 typedef struct loop {
     weft_peer *peer;
@@ -33,6 +27,7 @@ typedef struct loop {
     weft_dump *dump; /* NULL: not wanted */
     float *x, *gradient;
     uint64_t steps, every, epoch_steps;
+    size_t small;
     uint64_t drawn;  /* number of the minibatch in use, from 1; 0: none yet */
     uint64_t held;   /* number of the one that batch or order holds */
     size_t *batch;   /* row numbers of a minibatch, drawn with replacement */
@@ -81,14 +76,32 @@ static void release(loop *l)
     free(l->order);
 }
 
+/* Theory promises nothing from here on; often it goes well. */
+static void warn(const loop *l)
+{
+    const double lr = weft_optim_lr(l->optim), bound = weft_optim_bound(l->optim);
+
+    if (l->peer->rank != 0 || !(bound > 0) || lr <= bound * (1 + 1e-6))
+        return;
+    weft_progress_end();
+    fprintf(stderr, "weft train: %s: lr %.4g is %.3g times theory's bound %.4g\n", l->where, lr,
+            lr / bound, bound);
+}
+
 static int open_optimizer(loop *l)
 {
     const weft_problem *p = l->problem;
     const double l1 = p->l1;
+    weft_tensor *tensors = calloc(p->tensor_count, sizeof(*tensors));
     const weft_optim_opts opts = {.size = sizeof(opts),
                                   .lr = l->run->lr,
                                   .codec = l->run->codec,
                                   .algo = l->run->algo,
+                                  .reply_codec = weft_train_reply(l->run),
+                                  .schedule = l->run->schedule,
+                                  .tensors = p->tensor_count > 1 ? tensors : NULL,
+                                  .tensor_count = p->tensor_count,
+                                  .small = l->small,
                                   .l1 = l1,
                                   .smoothness = {
                                       .L = p->L,
@@ -98,8 +111,17 @@ static int open_optimizer(loop *l)
                                       .minibatch = l->run->batch > 0,
                                   }};
 
-    if (weft_optim_open(&l->optim, l->peer->group, l->run->optimizer, p->dim, &opts) != WEFT_OK)
+    int code;
+
+    if (tensors == NULL)
+        return weft_peer_fail(l->peer, WEFT_EXIT_WRONG, "%s: out of memory", l->where);
+    for (size_t i = 0; i < p->tensor_count; i++)
+        tensors[i] = (weft_tensor){p->tensors[i].name, p->tensors[i].count};
+    code = weft_optim_open(&l->optim, l->peer->group, l->run->optimizer, p->dim, &opts);
+    free(tensors);
+    if (code != WEFT_OK)
         return weft_peer_error(l->peer, l->where);
+    warn(l);
     if (!weft_train_penalties_fit(weft_optim_spec(l->optim), l1))
         return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "%s: %s", l->where,
                               weft_train_penalties_text);
@@ -209,31 +231,27 @@ static const size_t *minibatch(loop *l)
 }
 
 /* The gradient of f_rank at x over those rows; user is the loop. */
-static int gradient(void *user, sample what, const float *x, float *ret_gradient)
+static int gradient(void *user, weft_rows rows, uint64_t draw, const float *x, float *ret_gradient)
 {
     loop *l = user;
     weft_problem *p = l->problem;
 
-    if (what == NEXT_MINIBATCH)
-        l->drawn++;
-    if (what == WHOLE_SHARD || l->run->batch == 0)
+    l->drawn = draw + 1;
+    if (rows == WEFT_ROWS_ALL || l->run->batch == 0)
         p->kind->gradient(p, l->peer->rank, NULL, 0, x, ret_gradient);
     else
         p->kind->gradient(p, l->peer->rank, minibatch(l), l->run->batch, x, ret_gradient);
-    return WEFT_OK;
+    memcpy(l->gradient, ret_gradient, p->dim * sizeof(*ret_gradient));
+    return 0;
 }
 
-/* Gradient and one step. *ret_diverged: a codec met NaN or infinity. */
+/* One step. *ret_diverged: a codec met NaN or infinity. */
 static int step_once(loop *l, bool *ret_diverged)
 {
     const double begin = weft_seconds();
+    const int code = weft_optim_advance(l->optim, l->x, gradient, l);
     weft_step_cost cost;
-    int code;
 
-    l->drawn++;
-    code = gradient(l, THIS_MINIBATCH, l->x, l->gradient);
-    if (code == WEFT_OK)
-        code = weft_optim_step(l->optim, l->x, l->gradient);
     l->seconds += weft_seconds() - begin;
     *ret_diverged = code == WEFT_ENONFINITE;
     if (code != WEFT_OK && !*ret_diverged)
@@ -247,6 +265,23 @@ static int step_once(loop *l, bool *ret_diverged)
     return 0;
 }
 
+/* FILE.RANK; or, of a file to load that is not there, FILE.0. */
+static int checkpoint(loop *l, const char *file, bool save)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof(path), "%s.%d", file, l->peer->rank);
+
+    if (!save && n > 0 && access(path, F_OK) != 0)
+        n = snprintf(path, sizeof(path), "%s.0", file);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "%s: the checkpoint's name is too long",
+                              l->where);
+    if ((save ? weft_optim_save(l->optim, l->x, path) : weft_optim_load(l->optim, l->x, path)) !=
+        WEFT_OK)
+        return weft_peer_error(l->peer, l->where);
+    return 0;
+}
+
 /* Euclidean norm; not finite when a number is not. */
 static double norm(const float *v, size_t count)
 {
@@ -257,12 +292,16 @@ static double norm(const float *v, size_t count)
     return fabs(sqrt(square)); /* a NaN without a sign */
 }
 
-static int train(loop *l, double target, weft_train_result *result)
+static int train(loop *l, const weft_train_settings *s, weft_train_result *result)
 {
     const size_t d = l->problem->dim;
-    int status = evaluate(l, 0, result);
+    const double target = s->target;
+    int status = s->load != NULL ? checkpoint(l, s->load, false) : 0;
+    const uint64_t first = weft_optim_steps(l->optim);
 
-    for (uint64_t k = 1; k <= l->steps && status == 0 && result->diverged == 0; k++) {
+    if (status == 0)
+        status = evaluate(l, first, result);
+    for (uint64_t k = first + 1; k <= l->steps && status == 0 && result->diverged == 0; k++) {
         bool diverged = false;
 
         if (weft_trace_last(&result->trace)->gap <= target)
@@ -274,7 +313,11 @@ static int train(loop *l, double target, weft_train_result *result)
         if (status == 0 && !diverged &&
             (k % l->every == 0 || k == l->steps || result->diverged != 0))
             status = evaluate(l, k, result);
+        if (status == 0 && s->save_every > 0 && k % s->save_every == 0 && result->diverged == 0)
+            status = checkpoint(l, s->save, true);
     }
+    if (status == 0 && s->save != NULL && result->diverged == 0)
+        status = checkpoint(l, s->save, true);
     if (status == 0 && result->diverged != 0 && l->peer->rank == 0)
         (void)weft_peer_fail(l->peer, WEFT_EXIT_WRONG,
                              "%s diverged: f is not finite after step %llu; |x| is %.3g, rank 0's "
@@ -331,8 +374,8 @@ static json_t *about(const loop *l, const weft_train_settings *s)
 
     json_object_set_new(root, "name", json_string(l->run->name));
     json_object_set_new(root, "optimizer", json_string(spec));
-    json_object_set_new(root, "codec", json_string(l->run->codec));
-    json_object_set_new(root, "algo", json_string(l->run->algo));
+    json_object_set_new(root, "codec", json_string(weft_optim_codec(l->optim)));
+    json_object_set_new(root, "algo", json_string(l->run->algo != NULL ? l->run->algo : "auto"));
     json_object_set_new(root, "lr", weft_report_real(weft_optim_lr(l->optim)));
     json_object_set_new(root, "alpha",
                         weft_report_real(weft_train_number(spec, "alpha", (double)NAN)));
@@ -351,6 +394,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
 {
     loop l = {.peer = peer,
               .run = run,
+              .small = settings->small,
               .problem = problem,
               .steps = weft_train_steps(run, problem->cut.shard_rows),
               .every = weft_train_every(run, problem->cut.shard_rows),
@@ -367,7 +411,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
     if (status == 0)
         status = open_dump(&l, settings, index);
     if (status == 0)
-        status = train(&l, settings->target, ret);
+        status = train(&l, settings, ret);
     closed = weft_dump_close(&l.dump, l.dump != NULL ? about(&l, settings) : NULL);
     status = status != 0 ? status : closed;
     if (status == 0)
@@ -375,6 +419,8 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
     if (l.optim != NULL) {
         ret->lr = weft_optim_lr(l.optim);
         ret->optimizer = strdup(weft_optim_spec(l.optim));
+        ret->codec = strdup(weft_optim_codec(l.optim));
+        ret->bound = weft_optim_bound(l.optim);
         snprintf(ret->algo, sizeof(ret->algo), "%s", weft_optim_algo(l.optim));
     }
     ret->model = l.x;
@@ -387,6 +433,7 @@ out:
 void weft_train_result_free(weft_train_result *result)
 {
     free(result->optimizer);
+    free(result->codec);
     weft_trace_free(&result->trace);
     free(result->model);
     free(result->crc32c);

@@ -11,6 +11,8 @@
 /* What a run left behind. The trace and the model are the same on every peer. */
 typedef struct weft_train_result {
     char *optimizer; /* SPEC with every value in force */
+    char *codec;     /* the same */
+    double bound;    /* theory's largest step size; 0: not known */
     char algo[64];   /* the algorithm that ran */
     double lr;
     weft_trace trace;

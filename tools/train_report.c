@@ -7,6 +7,7 @@
 #include <weft/types.h>
 
 #include "report.h"
+#include "train_check.h"
 
 #define CELL 48
 #define MODEL_MAX 131072 /* numbers of a model that JSON holds; of a larger one there are none */
@@ -75,9 +76,13 @@ static json_t *run_json(const weft_train_settings *s, const weft_train_spec *run
 
     json_object_set_new(root, "name", json_string(run->name));
     json_object_set_new(root, "optimizer", json_string(r->optimizer));
-    json_object_set_new(root, "codec", json_string(run->codec));
-    json_object_set_new(root, "algo", json_string(r->algo[0] != '\0' ? r->algo : run->algo));
-    json_object_set_new(root, "fidelity", json_string("exact"));
+    json_object_set_new(root, "codec", json_string(r->codec != NULL ? r->codec : ""));
+    json_object_set_new(root, "algo",
+                        json_string(r->algo[0] != '\0'  ? r->algo
+                                    : run->algo != NULL ? run->algo
+                                                        : "auto"));
+    json_object_set_new(root, "fidelity",
+                        json_string(weft_train_reply(run) != NULL ? "requantized" : "exact"));
     json_object_set_new(root, "lr", weft_report_real(r->lr));
     json_object_set_new(root, "batch",
                         run->batch == 0 ? json_string("full")

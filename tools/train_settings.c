@@ -12,11 +12,12 @@
 #define WHOLE_MAX 9007199254740992.0 /* 2^53 */
 
 /* The keys of a --run string. */
-static const char *const keys[] = {"name", "optimizer", "codec", "algo",   "fidelity",
-                                   "lr",   "batch",     "steps", "epochs", NULL};
+static const char *const keys[] = {"name",  "optimizer", "codec",  "reply-codec",
+                                   "algo",  "fidelity",  "lr",     "schedule",
+                                   "batch", "steps",     "epochs", NULL};
 
 /* Places of two that exclude each other. */
-enum { STEPS = 7, EPOCHS = 8 };
+enum { STEPS = 9, EPOCHS = 10 };
 
 /* One of them with its value and where it came from, for messages. */
 typedef struct word {
@@ -79,6 +80,10 @@ static int apply(const weft_cli *cli, const word *w, weft_train_spec *run)
         return replace(cli, &run->optimizer, w->value);
     if (strcmp(w->key, "codec") == 0)
         return read_codec(cli, w, &run->codec);
+    if (strcmp(w->key, "reply-codec") == 0)
+        return read_codec(cli, w, &run->reply);
+    if (strcmp(w->key, "schedule") == 0)
+        return replace(cli, &run->schedule, w->value);
     if (strcmp(w->key, "algo") == 0)
         return replace(cli, &run->algo, w->value);
     if (strcmp(w->key, "lr") == 0)
@@ -96,14 +101,15 @@ static int apply(const weft_cli *cli, const word *w, weft_train_spec *run)
         return 0;
     }
     if (strcmp(w->key, "fidelity") == 0) {
-        if (strcmp(w->value, "exact") != 0)
-            return weft_cli_refuse(cli, "%s: fidelity '%s', the choice is exact", w->origin,
-                                   w->value);
+        run->requantized = strcmp(w->value, "requantized") == 0;
+        if (!run->requantized && strcmp(w->value, "exact") != 0)
+            return weft_cli_refuse(cli, "%s: fidelity '%s', the choice is exact or requantized",
+                                   w->origin, w->value);
         return 0;
     }
     return weft_cli_refuse(cli,
                            "%s: no key '%s', did you mean '%s'? The keys are name, optimizer, "
-                           "codec, algo, fidelity, lr, batch, steps, epochs",
+                           "codec, reply-codec, algo, fidelity, lr, schedule, batch, steps, epochs",
                            w->origin, w->key, weft_cli_nearest(w->key, keys));
 }
 
@@ -124,7 +130,8 @@ static int apply_options(const weft_cli *cli, weft_train_spec *run)
         const word w = {.key = keys[i], .origin = origin};
         word filled = w;
 
-        if (strcmp(keys[i], "steps") == 0 || strcmp(keys[i], "epochs") == 0)
+        if (strcmp(keys[i], "steps") == 0 || strcmp(keys[i], "epochs") == 0 ||
+            weft_cli_text(cli, keys[i]) == NULL)
             continue;
         snprintf(origin, sizeof(origin), "--%s", keys[i]);
         filled.value = weft_cli_text(cli, keys[i]);
@@ -243,6 +250,9 @@ int weft_train_settings_from(const weft_cli *cli, weft_train_settings *ret)
                              .test_labels_path = weft_cli_text(cli, "test-labels"),
                              .plot = weft_cli_text(cli, "plot"),
                              .dump = weft_cli_text(cli, "dump"),
+                             .save = weft_cli_text(cli, "save"),
+                             .load = weft_cli_text(cli, "load"),
+                             .small = (size_t)weft_cli_whole(cli, "small"),
                              .json = weft_cli_text(cli, "json"),
                              .seed = (uint64_t)weft_cli_whole(cli, "seed")};
     int status = 0;
@@ -250,6 +260,13 @@ int weft_train_settings_from(const weft_cli *cli, weft_train_settings *ret)
     if (s.data_path == NULL)
         return weft_cli_refuse(cli, "--data FILE is missing");
     s.run_count = given > 0 ? (size_t)given : 1;
+    if ((s.save != NULL || s.load != NULL) && s.run_count > 1)
+        return weft_cli_refuse(cli, "--save and --load go with one run");
+    if (weft_cli_given(cli, "save-every")) {
+        if (s.save == NULL)
+            return weft_cli_refuse(cli, "--save-every without --save");
+        s.save_every = (uint64_t)weft_cli_whole(cli, "save-every");
+    }
     s.runs = calloc(s.run_count, sizeof(*s.runs));
     if (s.runs == NULL)
         return refuse_memory(cli);
@@ -280,6 +297,8 @@ void weft_train_settings_free(weft_train_settings *settings)
         free(run->name);
         free(run->optimizer);
         free(run->codec);
+        free(run->reply);
+        free(run->schedule);
         free(run->algo);
         free(run->lr);
     }

@@ -8,15 +8,18 @@
 
 /* One run: the options, overridden by the words of one --run string. */
 typedef struct weft_train_spec {
-    char *name;      /* given, else the run's text, else the optimizer's */
-    char *optimizer; /* SPEC */
-    char *codec;     /* SPEC, every key spelled out */
-    char *algo;      /* SPEC */
-    char *lr;        /* "0.1", "theory*4" */
-    size_t batch;    /* rows of a minibatch; 0: all of the shard */
-    uint64_t steps;  /* updates; 0: epochs tell */
-    uint64_t epochs; /* passes over the shard; 0: steps tell */
-    uint64_t every;  /* trace each so many steps; 0: steps / 100, or an epoch */
+    char *name;       /* given, else the run's text, else the optimizer's */
+    char *optimizer;  /* SPEC */
+    char *codec;      /* SPEC, every key spelled out; NULL: what goes with the optimizer */
+    char *reply;      /* the same of replies; NULL: none */
+    char *schedule;   /* SPEC */
+    bool requantized; /* replies are encoded like contributions where no codec is given for them */
+    char *algo;       /* SPEC */
+    char *lr;         /* "0.1", "theory*4" */
+    size_t batch;     /* rows of a minibatch; 0: all of the shard */
+    uint64_t steps;   /* updates; 0: epochs tell */
+    uint64_t epochs;  /* passes over the shard; 0: steps tell */
+    uint64_t every;   /* trace each so many steps; 0: steps / 100, or an epoch */
 } weft_train_spec;
 
 typedef struct weft_train_settings {
@@ -31,6 +34,9 @@ typedef struct weft_train_settings {
     double target; /* stop at this gap; negative: never */
     uint64_t seed;
     const char *plot, *dump, *json; /* NULL: not wanted */
+    const char *save, *load;        /* checkpoints of the only run; NULL: not wanted */
+    uint64_t save_every;            /* steps between two of them; 0: at the end alone */
+    size_t small;                   /* tensors of fewer floats go as they are */
     weft_train_spec *runs;
     size_t run_count;
 } weft_train_settings;

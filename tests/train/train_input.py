@@ -52,7 +52,7 @@ class BadInput(unittest.TestCase):
             ("--l1", "--l1", "nan"),
             ("--steps", "--steps", "0"),
             ("file|shuffle|label", "--shards", "random"),
-            ("fidelity", "--fidelity", "requantized"),
+            ("fidelity", "--fidelity", "some"),
             ("batch", "--batch", "some"),
             ("batch 32 is above the 31 rows of a peer", "--batch", 32),
             ("did you mean levels", "--codec", "qsgd:level=3"),
