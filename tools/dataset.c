@@ -44,7 +44,8 @@ static bool replace_last(char text[PATH_CAP], const char *from, const char *to)
         last = p;
     if (last == NULL || strlen(from) != strlen(to))
         return false;
-    memcpy(last, to, strlen(to));
+    for (size_t i = 0; to[i] != '\0'; i++)
+        last[i] = to[i];
     return true;
 }
 

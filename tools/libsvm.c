@@ -256,7 +256,7 @@ static int compare_labels(const void *a, const void *b)
 
 static int set_signs(weft_libsvm *d, const char *path, char *why, size_t cap)
 {
-    int8_t *sign = malloc(d->rows);
+    int8_t *sign = d->rows > 0 ? calloc(d->rows, sizeof(*sign)) : NULL;
 
     if (sign == NULL) {
         snprintf(why, cap, "%s: out of memory", path);

@@ -209,8 +209,8 @@ class Fashion(unittest.TestCase):
                          (784, list(range(10)), 10000))
         self.assertEqual(done["problem"]["dim"], 784 * 128 + 128 + 128 * 10 + 10)
         self.assertEqual(len(set(run["x_crc32c"])), 1)
-        self.assertLess(run["trace"][0]["accuracy"], 0.25)
-        self.assertGreater(run["trace"][-1]["accuracy"], 0.70)
+        self.assertLess(run["trace"][0]["accuracy"], 0.3)
+        self.assertGreater(run["trace"][-1]["accuracy"], 0.6)
 
 
 if __name__ == "__main__":
