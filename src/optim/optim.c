@@ -287,8 +287,9 @@ const float *weft_optim_state(const weft_optim *o, const char *name)
     const struct {
         const char *name;
         const float *vector;
-    } vectors[] = {{"h", o->h}, {"hbar", o->hbar},         {"v", o->v},
-                   {"q", o->q}, {"residual", o->residual}, {"m", o->m}};
+    } vectors[] = {
+        {"h", o->h}, {"hbar", o->hbar},         {"v", o->v},
+        {"q", o->q}, {"residual", o->residual}, {"m", o->name->m != WEFT_M_SCRATCH ? o->m : NULL}};
 
     for (size_t i = 0; name != NULL && i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         if (strcmp(name, vectors[i].name) == 0) {
