@@ -195,8 +195,9 @@ static int agree(const weft_optim *o, const source files[FILES], int code, const
     if (rc != WEFT_OK) {
         return rc;
     }
-    if (saving != 0) {
-        *ret = of_saving(files, saving);
+    const source *mutual = saving != 0 ? of_saving(files, saving) : NULL;
+    if (mutual != NULL) {
+        *ret = mutual;
         return WEFT_OK;
     }
     if (code != WEFT_OK) {
@@ -265,10 +266,10 @@ int weft_optim_load(weft_optim *o, float *x, const char *path)
         files[1].usable = false; /* damaged or foreign: nobody goes on without being told */
     }
     code = agree(o, files, code, &found);
-    if (code == WEFT_OK) {
+    if (code == WEFT_OK && found != NULL) {
         code = compare(o, found, &exact);
     }
-    if (code == WEFT_OK) {
+    if (code == WEFT_OK && found != NULL) {
         apply(o, x, found, exact);
     } else {
         o->torn = true; /* another peer may have gone on: the next step looks where all are */

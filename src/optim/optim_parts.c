@@ -141,15 +141,13 @@ static bool joins(const weft_part *p, bool raw, size_t count)
 static void add_to_parts(weft_optim *o, size_t i)
 {
     weft_piece *t = &o->pieces[i];
-    weft_part *last = o->part_count > 0 ? &o->parts[o->part_count - 1] : NULL;
 
-    if (last == NULL || !joins(last, t->raw, t->count)) {
-        last = &o->parts[o->part_count++];
-        *last = (weft_part){.first = t->first, .tensor = i, .raw = t->raw};
+    if (o->part_count == 0 || !joins(&o->parts[o->part_count - 1], t->raw, t->count)) {
+        o->parts[o->part_count++] = (weft_part){.first = t->first, .tensor = i, .raw = t->raw};
     }
-    last->count += t->count;
-    last->tensors++;
-    t->part = (size_t)(last - o->parts);
+    t->part = o->part_count - 1;
+    o->parts[t->part].count += t->count;
+    o->parts[t->part].tensors++;
 }
 
 int weft_parts_make(weft_optim *o, const weft_optim_opts *opts)
