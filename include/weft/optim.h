@@ -148,7 +148,8 @@ WEFT_API const char *weft_optim_algo(const weft_optim *optim);
 /**
  * Look at a vector of count floats: "h" (own memory), "hbar" (mean memory), "v" (direction of the
  * last step, with momentum its state), "q" (own decoded message of the last step; unspecified after
- * a failed one), "residual" (what encodings have lost so far), "m" (own momentum of signum).
+ * a failed one), "residual" (what encodings have lost so far), "m" (momentum of signum, of
+ * correction=yes, of onebit_adam; what ef21 follows).
  * @return NULL when the method holds none of that name: sgd has no h and hbar, nor has diana with
  * alpha = 0; where a lossless codec is used without memories, the message is the gradient and there
  * is no q. With state=f64 the vectors are roundings of the state. With a reply codec hbar is right

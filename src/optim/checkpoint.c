@@ -16,8 +16,6 @@
 
 static const char magic[8] = {'w', 'e', 'f', 't', 'c', 'k', 'p', 't'};
 
-enum { PATH_MOST = 4096 };
-
 void weft_checkpoint_put(weft_checkpoint *c, const void *data, size_t length)
 {
     if (c->failed || !weft_grow((void **)&c->data, &c->room, c->length + length, 1)) {
@@ -130,7 +128,7 @@ static void folder_of(const char *path, char *out, size_t cap)
 
 static int sync_folder(const char *path)
 {
-    char folder[PATH_MOST];
+    char folder[WEFT_CHECKPOINT_PATH];
 
     folder_of(path, folder, sizeof(folder));
     const int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -141,15 +139,45 @@ static int sync_folder(const char *path)
     return rc;
 }
 
+int weft_checkpoint_before(const char *path, char before[WEFT_CHECKPOINT_PATH])
+{
+    const int n = snprintf(before, WEFT_CHECKPOINT_PATH, "%s" WEFT_CHECKPOINT_BEFORE, path);
+
+    if (n < 0 || n >= WEFT_CHECKPOINT_PATH) {
+        return weft_fail(WEFT_EIO,
+                         "checkpoint %.40s...: the path, with \"" WEFT_CHECKPOINT_BEFORE
+                         "\" behind it, is longer than %d characters",
+                         path, WEFT_CHECKPOINT_PATH - 1);
+    }
+    return WEFT_OK;
+}
+
+/* A device or a folder of that name is not to be moved out of the way. */
+static int check_place(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0) {
+        return S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)
+                   ? WEFT_OK
+                   : weft_fail(WEFT_EIO, "checkpoint %s: there is something that is no file", path);
+    }
+    return errno == ENOENT ? WEFT_OK : broken("cannot look at its place", path);
+}
+
 int weft_checkpoint_write(const weft_checkpoint *body, const char *path, char **ret_fresh)
 {
     uint8_t head[WEFT_CHECKPOINT_HEAD];
-    char fresh[PATH_MOST];
-    const int n = snprintf(fresh, sizeof(fresh), "%s.XXXXXX", path);
+    char fresh[WEFT_CHECKPOINT_PATH];
+    int rc = weft_checkpoint_before(path, fresh);
 
-    if (n < 0 || (size_t)n >= sizeof(fresh)) {
-        return weft_fail(WEFT_EIO, "checkpoint: the path is longer than %d characters", PATH_MOST);
+    if (rc == WEFT_OK) {
+        rc = check_place(path);
     }
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    snprintf(fresh, sizeof(fresh), "%s.XXXXXX", path); /* no longer than with .before */
     memcpy(head, magic, sizeof(magic));
     weft_store_little(head + 8, WEFT_CHECKPOINT_VERSION);
     weft_store_little(head + 16, weft_crc32c(0, body->data, body->length));
@@ -158,7 +186,6 @@ int weft_checkpoint_write(const weft_checkpoint *body, const char *path, char **
     if (fd < 0) {
         return broken("cannot make a file beside it", path);
     }
-    int rc = WEFT_OK;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fchmod(fd, 0644) != 0 ||
         !write_all(fd, head, sizeof(head)) || !write_all(fd, body->data, body->length) ||
         fsync(fd) != 0) {
@@ -177,9 +204,12 @@ int weft_checkpoint_write(const weft_checkpoint *body, const char *path, char **
 
 int weft_checkpoint_place(const char *fresh, const char *path)
 {
-    char before[PATH_MOST];
+    char before[WEFT_CHECKPOINT_PATH];
+    const int rc = weft_checkpoint_before(path, before);
 
-    snprintf(before, sizeof(before), "%s" WEFT_CHECKPOINT_BEFORE, path);
+    if (rc != WEFT_OK) {
+        return rc;
+    }
     if (rename(path, before) != 0 && errno != ENOENT) {
         return broken("cannot keep the one before", path);
     }
@@ -189,21 +219,11 @@ int weft_checkpoint_place(const char *fresh, const char *path)
     return sync_folder(path);
 }
 
-static int read_all(weft_checkpoint *c, int fd, const char *path)
+/* Until `length` bytes are there, or the file ends. */
+static int read_to(weft_checkpoint *c, int fd, size_t length, const char *path)
 {
-    struct stat st;
-
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        return weft_fail(WEFT_EIO, "checkpoint %s: no regular file", path);
-    }
-    c->data = weft_alloc((size_t)st.st_size);
-    if (c->data == NULL) {
-        return weft_fail(WEFT_ENOMEM, "checkpoint %s: no memory for its %lld bytes", path,
-                         (long long)st.st_size);
-    }
-    c->room = (size_t)st.st_size;
-    while (c->length < c->room) {
-        const ssize_t n = read(fd, c->data + c->length, c->room - c->length);
+    while (c->length < length) {
+        const ssize_t n = read(fd, c->data + c->length, length - c->length);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -218,7 +238,8 @@ static int read_all(weft_checkpoint *c, int fd, const char *path)
     return WEFT_OK;
 }
 
-static int check_head(weft_checkpoint *c, const char *path)
+/* What the head says of the bytes behind it, `behind` of them. */
+static int check_head(weft_checkpoint *c, uint64_t behind, const char *path, uint64_t *ret_sum)
 {
     const uint8_t *mark = weft_checkpoint_take(c, sizeof(magic));
 
@@ -227,33 +248,60 @@ static int check_head(weft_checkpoint *c, const char *path)
     }
     const uint64_t version = weft_checkpoint_number(c), sum = weft_checkpoint_number(c);
     const uint64_t length = weft_checkpoint_number(c);
-    if (c->failed || length != c->length - c->at) {
-        return weft_fail(WEFT_EINVAL, "checkpoint %s: is cut short, or longer than it says", path);
-    }
-    if (version != WEFT_CHECKPOINT_VERSION) {
+    if (!c->failed && version != WEFT_CHECKPOINT_VERSION) {
         return weft_fail(WEFT_EINVAL, "checkpoint %s: has version %llu, not %d", path,
                          (unsigned long long)version, WEFT_CHECKPOINT_VERSION);
     }
-    if (weft_crc32c(0, c->data + c->at, length) != sum) {
-        return weft_fail(WEFT_EINVAL, "checkpoint %s: is damaged: its checksum is another one",
-                         path);
+    if (c->failed || length != behind) {
+        return weft_fail(WEFT_EINVAL, "checkpoint %s: is cut short, or longer than it says", path);
     }
+    *ret_sum = sum;
     return WEFT_OK;
+}
+
+/* The head first: what is no checkpoint is not read to its end, however long it is. */
+static int read_all(weft_checkpoint *c, int fd, const char *path)
+{
+    struct stat st;
+    uint64_t sum = 0;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return weft_fail(WEFT_EIO, "checkpoint %s: no regular file", path);
+    }
+    const size_t size = (size_t)st.st_size;
+    if (!weft_grow((void **)&c->data, &c->room, WEFT_CHECKPOINT_HEAD, 1)) {
+        return weft_fail(WEFT_ENOMEM, "checkpoint %s: no memory", path);
+    }
+    int rc = read_to(c, fd, WEFT_CHECKPOINT_HEAD, path);
+    if (rc == WEFT_OK) {
+        rc = check_head(c, size - c->length, path, &sum);
+    }
+    if (rc == WEFT_OK && !weft_grow((void **)&c->data, &c->room, size, 1)) {
+        rc = weft_fail(WEFT_ENOMEM, "checkpoint %s: no memory for its %zu bytes", path, size);
+    }
+    if (rc == WEFT_OK) {
+        rc = read_to(c, fd, size, path);
+    }
+    if (rc == WEFT_OK && c->length != size) {
+        rc = weft_fail(WEFT_EIO, "checkpoint %s: became shorter while it was read", path);
+    }
+    if (rc == WEFT_OK && weft_crc32c(0, c->data + c->at, c->length - c->at) != sum) {
+        rc = weft_fail(WEFT_EINVAL, "checkpoint %s: is damaged: its checksum is another one", path);
+    }
+    return rc;
 }
 
 int weft_checkpoint_read(weft_checkpoint *ret, const char *path)
 {
     weft_checkpoint c = {0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not blocking: a named pipe is refused, not waited for. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0) {
         return broken("cannot open it", path);
     }
     int rc = read_all(&c, fd, path);
     close(fd);
-    if (rc == WEFT_OK) {
-        rc = check_head(&c, path);
-    }
     if (rc != WEFT_OK) {
         weft_checkpoint_free(&c);
         return rc;

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WEFT_CHECKPOINT_VERSION = 1, WEFT_CHECKPOINT_HEAD = 32 };
+enum { WEFT_CHECKPOINT_VERSION = 1, WEFT_CHECKPOINT_HEAD = 32, WEFT_CHECKPOINT_PATH = 4096 };
 /* Behind the path: the file that was there before. */
 #define WEFT_CHECKPOINT_BEFORE ".before"
 
@@ -45,6 +45,8 @@ void weft_checkpoint_text(weft_checkpoint *c, char *out, size_t cap);
 /* Skip so many bytes, and say where they are. NULL: there are not as many. */
 const uint8_t *weft_checkpoint_take(weft_checkpoint *c, size_t length);
 
+/* The name of the file before. 0, or WEFT_EIO: it is too long. */
+int weft_checkpoint_before(const char *path, char before[WEFT_CHECKPOINT_PATH]);
 /* Write head and body to a new file beside path, synced. 0, WEFT_EIO with path and reason, or
  * WEFT_ENOMEM. The name is the caller's to free. */
 int weft_checkpoint_write(const weft_checkpoint *body, const char *path, char **ret_fresh);

@@ -55,7 +55,7 @@ int weft_schedule_parse(const char *text, weft_schedule *ret)
         if (code != WEFT_OK) {
             return code;
         }
-        *ret = (weft_schedule){.kind = i,
+        *ret = (weft_schedule){.kind = (weft_schedule_kind)i,
                                .warmup = spec.number[0],
                                .every = i == WEFT_SCHEDULE_STEP ? spec.number[1] : 1.0,
                                .factor = i == WEFT_SCHEDULE_STEP ? spec.number[2] : 1.0,
@@ -116,7 +116,9 @@ double weft_schedule_at(const weft_schedule *s, uint64_t k)
         by = power(s->factor, k / (uint64_t)s->every);
         break;
     case WEFT_SCHEDULE_COSINE:
-        by = s->final + (1.0 - s->final) * (1.0 + half_wave(fmin(n / s->steps, 1.0))) / 2.0;
+        by = n < s->steps
+                 ? s->final + (1.0 - s->final) * fmax(1.0 + half_wave(n / s->steps), 0.0) / 2.0
+                 : s->final;
         break;
     case WEFT_SCHEDULE_INVERSE:
         by = 1.0 / (1.0 + s->rate * n);

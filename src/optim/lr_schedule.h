@@ -5,14 +5,16 @@
 
 #include <stdint.h>
 
+typedef enum weft_schedule_kind {
+    WEFT_SCHEDULE_CONSTANT, /* 1 */
+    WEFT_SCHEDULE_STEP,     /* factor^floor(k / every) */
+    WEFT_SCHEDULE_COSINE,   /* from 1 to `final` over `steps`, then `final` */
+    WEFT_SCHEDULE_INVERSE,  /* 1/(1 + rate k): 2/(mu k + theta) where lr = 2/theta */
+    WEFT_SCHEDULE_SQRT      /* 1/sqrt(k + 1) */
+} weft_schedule_kind;
+
 typedef struct weft_schedule {
-    enum {
-        WEFT_SCHEDULE_CONSTANT, /* 1 */
-        WEFT_SCHEDULE_STEP,     /* factor^floor(k / every) */
-        WEFT_SCHEDULE_COSINE,   /* from 1 to `final` over `steps`, then `final` */
-        WEFT_SCHEDULE_INVERSE,  /* 1/(1 + rate k): 2/(mu k + theta) where lr = 2/theta */
-        WEFT_SCHEDULE_SQRT      /* 1/sqrt(k + 1) */
-    } kind;
+    weft_schedule_kind kind;
     double every, factor, steps, final, rate;
     double warmup; /* steps over which it grows evenly from 1/warmup first */
 } weft_schedule;

@@ -24,7 +24,7 @@ static const weft_optim_type *const types[] = {
 };
 #undef X
 
-enum { TYPES = sizeof(types) / sizeof(types[0]), MAX_NAMES = 64 };
+enum { TYPES = sizeof(types) / sizeof(types[0]), MAX_NAMES = 64, REFRESH_STEPS = 10000 };
 
 const weft_info *weft_optim_info_at(int index)
 {
@@ -152,14 +152,26 @@ int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
     return code;
 }
 
-void weft_optim_descend(weft_optim *o, float *x, float *direction, float lr)
+void weft_optim_clip(const weft_optim *o, float *direction, float lr)
 {
-    if (o->clip > 0.0) {
+    if (o->clip > 0.0 && lr > 0.0f) {
+        /* Error feedback has the step size in its directions already: lr is 1. */
+        const double most = o->clip * weft_optim_lr(o) / (double)lr;
         const double norm = sqrt(weft_kernel_sumsq(direction, o->count));
-        if (norm > o->clip) {
-            weft_kernel_scale(WEFT_F32, direction, o->count, o->clip / norm);
+        if (norm > most) {
+            weft_kernel_scale(WEFT_F32, direction, o->count, most / norm);
         }
     }
+}
+
+bool weft_optim_refreshes(const weft_optim *o)
+{
+    return o->h != NULL && o->wide == NULL && o->steps > 0 && o->steps % REFRESH_STEPS == 0;
+}
+
+void weft_optim_descend(weft_optim *o, float *x, float *direction, float lr)
+{
+    weft_optim_clip(o, direction, lr);
     if (o->setting.momentum > 0.0) {
         weft_kernel_scale_add(o->v, (float)o->setting.momentum, direction, o->count);
     } else if (direction != o->v) {
@@ -209,7 +221,7 @@ bool weft_optim_one_level(const weft_optim *o)
     return codec_number(o, "qsgd", "levels", &levels) && levels == 1.0;
 }
 
-double weft_optim_share(const weft_optim *o)
+double weft_optim_share(weft_optim *o)
 {
     double k, density, least = 1.0;
 
@@ -217,10 +229,9 @@ double weft_optim_share(const weft_optim *o)
         return 0.0;
     }
     for (size_t i = 0; i < o->part_count; i++) {
-        const double share = isnan(k) ? density : fmin(k / (double)o->parts[i].count, 1.0);
-        if (!o->parts[i].raw && share < least) {
-            least = share;
-        }
+        weft_part *p = &o->parts[i];
+        p->share = isnan(k) ? density : fmin(k / (double)p->count, 1.0);
+        least = p->raw ? least : fmin(least, p->share);
     }
     return least;
 }
@@ -276,8 +287,9 @@ const float *weft_optim_state(const weft_optim *o, const char *name)
     const struct {
         const char *name;
         const float *vector;
-    } vectors[] = {{"h", o->h}, {"hbar", o->hbar},         {"v", o->v},
-                   {"q", o->q}, {"residual", o->residual}, {"m", o->m}};
+    } vectors[] = {
+        {"h", o->h}, {"hbar", o->hbar},         {"v", o->v},
+        {"q", o->q}, {"residual", o->residual}, {"m", o->name->m != WEFT_M_SCRATCH ? o->m : NULL}};
 
     for (size_t i = 0; name != NULL && i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         if (strcmp(name, vectors[i].name) == 0) {

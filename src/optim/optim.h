@@ -62,6 +62,7 @@ typedef struct weft_part {
     size_t first, count; /* elements of the model */
     size_t tensor, tensors;
     bool raw;
+    double share; /* of it that topk sends; 0: another codec */
     size_t waits; /* tensors that are not ready yet */
     const float *message;
     weft_request *request;
@@ -72,6 +73,7 @@ typedef struct weft_piece { /* a tensor */
     char name[WEFT_TENSOR_NAME];
     size_t first, count;
     size_t part;
+    bool raw; /* goes as it is */
     bool ready;
 } weft_piece;
 
@@ -105,6 +107,8 @@ struct weft_optim {
     size_t count;
     char *codec, *algo, *reply; /* SPECs of every exchange; NULL: none */
     char *codec_now;            /* in place of codec in the step under way; NULL */
+    double warm;                /* where a part's share is below this one */
+    bool reply_biased;
     weft_lr_rule rule;
     weft_schedule schedule;
     weft_prox prox;
@@ -131,6 +135,7 @@ struct weft_optim {
     float *hbar;     /* mean of all h, the same on all peers */
     float *v;        /* direction of the last step, with momentum its state */
     float *m;        /* a second vector of the method's own */
+    float *m_next;   /* what m becomes when the step is committed; NULL: commit() does it */
     float *second;   /* second moments, the same on all peers */
     float *anchor;   /* an earlier model, the same on all peers */
     float *residual, *residual_next;
@@ -181,14 +186,24 @@ float weft_optim_lr_now(const weft_optim *o);
 /* v = momentum v + direction, which is clipped in place; x = prox(x - lr v), with decay. direction
  * is scratch; it may be o->v without momentum. */
 void weft_optim_descend(weft_optim *o, float *x, float *direction, float lr);
+/* direction, of which lr is taken off x, is clipped: all directions of the size of gradients. */
+void weft_optim_clip(const weft_optim *o, float *direction, float lr);
+/* hbar drifts from mean_i h_i by at most 2^-24 max|alpha D| a step: each so many steps it is
+ * computed anew by an exact allreduce of the memories. true: in the step under way. */
+bool weft_optim_refreshes(const weft_optim *o);
 /* x is decayed. */
 void weft_optim_shrink(const weft_optim *o, float *x);
 /* out = mean over the peers of v, exact. */
 int weft_optim_exact_mean(weft_optim *o, const float *v, float *out);
+/* A mean over the peers is finite, or WEFT_ENONFINITE names the lowest rank whose own share of it
+ * is not. A collective when it is not: mean is to have the same bits everywhere. optim_run.c */
+int weft_optim_check_finite(weft_optim *o, const float *mean, const float *own, size_t count,
+                            const char *what);
 /* The draw of a random decision that all peers take alike in the step under way: [0, 1). */
 double weft_optim_coin(const weft_optim *o);
-/* Of the codec, where it is topk: the least share of a tensor that it sends; 0: another codec. */
-double weft_optim_share(const weft_optim *o);
+/* Of the codec, where it is topk: the least share of a tensor that it sends; 0: another codec.
+ * Each part is told its own. */
+double weft_optim_share(weft_optim *o);
 /* The codec is qsgd with one level. */
 bool weft_optim_one_level(const weft_optim *o);
 

@@ -25,11 +25,6 @@
 #include "kernel/kernel.h"
 #include "optim/optim.h"
 
-/* hbar drifts from mean_i h_i by at most 2^-24 alpha max|D| a step: each so many steps it is
- * computed anew by an exact allreduce of the memories. With state=f64 the drift is 2^29 times
- * smaller and is left. */
-enum { REFRESH_STEPS = 10000 };
-
 #define ALPHA                                                                                      \
     {                                                                                              \
         .key = "alpha", .value = "auto", .min = 0.0, .max = 1.0,                                   \
@@ -60,6 +55,10 @@ static int steps(weft_optim *o)
     o->alpha = isnan(asked) ? weft_theory_alpha(o->setting.omega) : asked;
     if (o->rule.kind != WEFT_LR_THEORY2019 || o->name->oracle) {
         code = weft_optim_lr_theory(o, o->name->oracle ? weft_theory_vr : weft_theory_diana);
+        /* Theory is of memories that learn no faster than a message is sure. */
+        if (o->alpha * (1.0 + o->setting.omega) > 1.0 + 1e-9) {
+            o->bound = 0.0;
+        }
     } else if (!isnan(asked)) {
         code = weft_fail(WEFT_EINVAL, "lr=theory2019 sets alpha too: leave alpha=auto, or take "
                                       "lr=theory");
@@ -135,15 +134,11 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
     return o->work + p->first;
 }
 
-static bool refreshes(const weft_optim *o)
-{
-    return o->h != NULL && o->wide == NULL && o->steps > 0 && o->steps % REFRESH_STEPS == 0;
-}
-
+/* With state=f64 hbar drifts 2^29 times less and is left. */
 static int settle(weft_optim *o, const float *x)
 {
     (void)x;
-    return refreshes(o) ? weft_optim_exact_mean(o, o->h, o->work) : WEFT_OK;
+    return weft_optim_refreshes(o) ? weft_optim_exact_mean(o, o->h, o->work) : WEFT_OK;
 }
 
 static void learn(weft_optim *o, const weft_part *p, float *ghat)
@@ -181,7 +176,7 @@ static void commit(weft_optim *o, float *x)
         throw_coin(o, x);
         return;
     }
-    if (refreshes(o)) {
+    if (weft_optim_refreshes(o)) {
         memcpy(o->hbar, o->work, o->count * sizeof(float));
     }
     float *ghat = o->setting.momentum > 0.0 && o->work != NULL ? o->work
@@ -203,7 +198,8 @@ static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *u
     }
     if (o->stale) {
         code = weft_optim_ask(o, WEFT_ROWS_ALL, o->steps, o->anchor, fn, user, o->m);
-        o->stale = code != WEFT_OK;
+        /* One that is not finite fails the step on all peers, and is asked for again. */
+        o->stale = code != WEFT_OK || !weft_kernel_finite(o->m, o->count);
     }
     if (code == WEFT_OK) {
         code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, o->anchor, fn, user, o->mean);

@@ -71,10 +71,10 @@ static int steps(weft_optim *o)
 
 static int reserve(weft_optim *o)
 {
-    float **const vectors[] = {&o->work, &o->residual, &o->residual_next, &o->q, &o->m};
+    float **const vectors[] = {&o->work, &o->residual, &o->residual_next, &o->q, &o->m, &o->m_next};
     int code = WEFT_OK;
 
-    for (size_t i = 0; code == WEFT_OK && i < (corrects(o) ? 5 : 3); i++) {
+    for (size_t i = 0; code == WEFT_OK && i < (corrects(o) ? 6 : 3); i++) {
         code = weft_optim_reserve(o, vectors[i]);
     }
     if (code == WEFT_OK && selects(o) && weft_optim_number(o, "epoch") > 0.0) {
@@ -84,24 +84,22 @@ static int reserve(weft_optim *o)
     return code;
 }
 
-/* The codec with the density of the step's epoch, if that is more than its own. */
+/* The codec with the density of the step's epoch, for parts of which it sends less than that. */
 static void begin(weft_optim *o)
 {
     if (o->codec_now == NULL) {
         return;
     }
     const double epoch = floor((double)o->steps / weft_optim_number(o, "epoch"));
-    const double own = weft_optim_share(o);
     size_t used = 0;
 
-    if (epoch >= WARM_EPOCHS || warm_densities[(int)epoch] <= own) {
-        snprintf(o->codec_now, CODEC_TEXT, "%s", o->codec);
+    o->warm = epoch < WARM_EPOCHS ? warm_densities[(int)epoch] : 0.0;
+    if (!(o->warm > 0.0)) {
         return;
     }
     /* All its keys but k and density stay. */
     const char *at = strchr(o->codec, ':');
-    used =
-        (size_t)snprintf(o->codec_now, CODEC_TEXT, "topk:density=%g", warm_densities[(int)epoch]);
+    used = (size_t)snprintf(o->codec_now, CODEC_TEXT, "topk:density=%g", o->warm);
     while (at != NULL) {
         const char *key = at + 1;
         at = strchr(key, ',');
@@ -124,21 +122,25 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
         return to;
     }
     const float *m = o->m + p->first;
+    float *next = o->m_next + p->first;
     const float beta = (float)o->setting.momentum;
     for (size_t j = 0; j < p->count; j++) {
-        const float kept = beta * m[j], velocity = kept + gradient[j];
-        to[j] = lr * velocity;
+        const float kept = beta * m[j];
+        next[j] = kept + gradient[j];
+        to[j] = lr * next[j];
     }
     return to;
 }
 
-/* What was not sent goes on, at the step size it was taken with. */
+/* The momentum of what was sent begins anew, but for tensors that go as they are: nothing of theirs
+ * is late. */
 static void mask(weft_optim *o)
 {
-    const float lr = weft_optim_lr_now(o);
-
-    for (size_t j = 0; j < o->count; j++) {
-        o->m[j] = o->q[j] != 0.0f ? 0.0f : o->work[j] / lr;
+    for (size_t i = 0; i < o->part_count; i++) {
+        const weft_part *p = &o->parts[i];
+        for (size_t j = p->first; !p->raw && j < p->first + p->count; j++) {
+            o->m_next[j] = o->q[j] != 0.0f ? 0.0f : o->m_next[j];
+        }
     }
 }
 
@@ -146,6 +148,7 @@ static void commit(weft_optim *o, float *x)
 {
     if (o->m != NULL) {
         mask(o);
+        weft_optim_clip(o, o->mean, 1.0f);
         memcpy(o->v, o->mean, o->count * sizeof(float));
         weft_optim_shrink(o, x);
         weft_kernel_sub(x, x, o->v, o->count);

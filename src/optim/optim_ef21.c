@@ -27,6 +27,10 @@ static int steps(weft_optim *o)
     if (weft_optim_wide(o)) {
         return weft_fail(WEFT_ENOTSUP, "state=f64 goes with sgd and diana");
     }
+    if (o->reply != NULL) {
+        return weft_fail(WEFT_ENOTSUP, "goes without a reply codec: what replies lose would stay "
+                                       "lost in hbar; take diana");
+    }
     o->setting.delta = o->setting.omega > 0.0         ? 0.0
                        : strcmp(o->codec, "raw") == 0 ? 1.0
                                                       : weft_optim_share(o);
@@ -40,10 +44,10 @@ static int steps(weft_optim *o)
 
 static int reserve(weft_optim *o)
 {
-    float **const vectors[] = {&o->work, &o->q, &o->h, &o->hbar, &o->m};
+    float **const vectors[] = {&o->work, &o->q, &o->h, &o->hbar, &o->m, &o->m_next};
     int code = WEFT_OK;
 
-    for (size_t i = 0; code == WEFT_OK && i < 5; i++) {
+    for (size_t i = 0; code == WEFT_OK && i < 6; i++) {
         code = weft_optim_reserve(o, vectors[i]);
     }
     return code;
@@ -53,18 +57,27 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
 {
     const float eta = (float)weft_optim_number(o, "eta"), keep = 1.0f - eta;
     const float *m = o->m + p->first, *h = o->h + p->first;
-    float *to = o->work + p->first;
+    float *to = o->work + p->first, *next = o->m_next + p->first;
 
     for (size_t j = 0; j < p->count; j++) {
         const float old = keep * m[j], new = eta *gradient[j];
-        to[j] = (old + new) - h[j];
+        next[j] = old + new;
+        to[j] = next[j] - h[j];
     }
     return to;
 }
 
+static int settle(weft_optim *o, const float *x)
+{
+    (void)x;
+    return weft_optim_refreshes(o) ? weft_optim_exact_mean(o, o->h, o->work) : WEFT_OK;
+}
+
 static void commit(weft_optim *o, float *x)
 {
-    weft_kernel_add(o->m, o->work, o->h, o->count); /* d_i, but for the rounding of a difference */
+    if (weft_optim_refreshes(o)) {
+        memcpy(o->hbar, o->work, o->count * sizeof(float));
+    }
     weft_kernel_add(o->h, o->h, o->q, o->count);
     weft_kernel_add(o->hbar, o->hbar, o->mean, o->count);
     memcpy(o->mean, o->hbar, o->count * sizeof(float));
@@ -90,5 +103,6 @@ const weft_optim_type weft_optim_ef21 = {
     .steps = steps,
     .reserve = reserve,
     .message = message,
+    .settle = settle,
     .commit = commit,
 };

@@ -15,7 +15,10 @@
 #include "optim/optim.h"
 #include <weft/group.h>
 
-enum { NAME = 32, PATH_MOST = 4096, TOLD = 6, FILES = 2 };
+enum { NAME = 32, FILES = 2 };
+
+/* Draws, which are the steps from 1 on, have 48 bits. */
+#define MOST_STEPS ((UINT64_C(1) << 48) - 1)
 
 /* A file that was read. */
 typedef struct source {
@@ -109,6 +112,10 @@ static int parse(const weft_optim *o, float *x, source *s, const char *path)
     for (uint64_t i = 0; code == WEFT_OK && !c->failed && i < vectors; i++) {
         code = take_vector(o, list, n, s, path);
     }
+    if (code == WEFT_OK && s->steps >= MOST_STEPS) {
+        return weft_fail(WEFT_EINVAL, "checkpoint %s: %llu steps are more than there can be", path,
+                         (unsigned long long)s->steps);
+    }
     if (code == WEFT_OK && (c->failed || c->at != c->length)) {
         return weft_fail(WEFT_EINVAL, "checkpoint %s: is not well formed near byte %zu", path,
                          c->at);
@@ -188,8 +195,9 @@ static int agree(const weft_optim *o, const source files[FILES], int code, const
     if (rc != WEFT_OK) {
         return rc;
     }
-    if (saving != 0) {
-        *ret = of_saving(files, saving);
+    const source *mutual = saving != 0 ? of_saving(files, saving) : NULL;
+    if (mutual != NULL) {
+        *ret = mutual;
         return WEFT_OK;
     }
     if (code != WEFT_OK) {
@@ -239,7 +247,7 @@ int weft_optim_load(weft_optim *o, float *x, const char *path)
 {
     source files[FILES] = {0};
     const source *found = NULL;
-    char before[PATH_MOST];
+    char before[WEFT_CHECKPOINT_PATH];
     bool exact = false;
 
     if (o == NULL || x == NULL || path == NULL || o->begun) {
@@ -249,18 +257,22 @@ int weft_optim_load(weft_optim *o, float *x, const char *path)
                          : path == NULL ? "path is NULL"
                                         : "a step is begun and not finished");
     }
-    snprintf(before, sizeof(before), "%s" WEFT_CHECKPOINT_BEFORE, path);
-    (void)read_source(o, x, &files[1], before);
-    int code = read_source(o, x, &files[0], path);
+    int code = weft_checkpoint_before(path, before);
+    if (code == WEFT_OK) {
+        (void)read_source(o, x, &files[1], before);
+        code = read_source(o, x, &files[0], path);
+    }
     if (code != WEFT_OK && access(path, F_OK) == 0) {
         files[1].usable = false; /* damaged or foreign: nobody goes on without being told */
     }
     code = agree(o, files, code, &found);
-    if (code == WEFT_OK) {
+    if (code == WEFT_OK && found != NULL) {
         code = compare(o, found, &exact);
     }
-    if (code == WEFT_OK) {
+    if (code == WEFT_OK && found != NULL) {
         apply(o, x, found, exact);
+    } else {
+        o->torn = true; /* another peer may have gone on: the next step looks where all are */
     }
     weft_checkpoint_free(&files[0].file);
     weft_checkpoint_free(&files[1].file);

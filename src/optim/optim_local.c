@@ -86,6 +86,7 @@ static void commit(weft_optim *o, float *x)
         weft_optim_descend(o, x, o->mean, lr);
         return;
     }
+    weft_optim_clip(o, o->mean, lr);
     /* v = beta v + D; what descend() takes off is lr v, the rest of Nesterov's step before it. */
     weft_kernel_axpy(x, -lr, o->mean, o->count);
     weft_kernel_scale_add(o->v, beta, o->mean, o->count);

@@ -91,6 +91,7 @@ static int take_reply(weft_optim *o, const char *spec)
 
     if (code == WEFT_OK) {
         code = keep_text(&o->reply, weft_codec_spec(codec));
+        o->reply_biased = !weft_codec_is_unbiased(codec);
     }
     for (size_t i = 0; code == WEFT_OK && weft_codec_is_unbiased(codec) && i < o->part_count; i++) {
         double omega = 0.0;
@@ -204,7 +205,16 @@ static int set_up(weft_optim *o, const char *spec, const weft_optim_opts *opts)
     if (code == WEFT_OK && o->name->oracle) {
         code = weft_optim_reserve(o, &o->estimate);
     }
-    return code == WEFT_OK ? o->type->reserve(o) : code;
+    if (code == WEFT_OK) {
+        code = o->type->reserve(o);
+    }
+    if (code == WEFT_OK && o->reply_biased && o->residual == NULL) {
+        code = weft_fail(WEFT_ENOTSUP,
+                         "needs an unbiased reply codec, %s is biased: a residual, as ef has, "
+                         "would keep what it loses",
+                         o->reply);
+    }
+    return code;
 }
 
 int weft_optim_open(weft_optim **ret, weft_group *group, const char *spec, size_t count,
@@ -253,10 +263,10 @@ void weft_optim_close(weft_optim **optim)
         return;
     }
     weft_optim *o = *optim;
-    float *const vectors[] = {
-        o->given, o->mean,       o->work,   o->estimate, o->q,      o->h,        o->hbar,
-        o->v,     o->m,          o->second, o->anchor,   o->memory, o->residual, o->residual_next,
-        o->owned, o->memory_next};
+    float *const vectors[] = {o->given,  o->mean,       o->work,   o->estimate, o->q,
+                              o->h,      o->hbar,       o->v,      o->m,        o->m_next,
+                              o->second, o->anchor,     o->memory, o->residual, o->residual_next,
+                              o->owned,  o->memory_next};
     weft_parts_free(o);
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         weft_free(vectors[i]);

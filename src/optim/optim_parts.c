@@ -5,6 +5,7 @@
  * operations, and the first of them under way early.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,20 +15,6 @@
 #include <weft/group.h>
 
 enum { MOST_TENSORS = 65536, SMALL = 10000, PART_BYTES = 4 << 20 };
-
-static bool listed(const char *names, const char *name)
-{
-    const size_t length = strlen(name);
-
-    for (const char *at = names; at != NULL && *at != '\0'; at += *at == ',') {
-        const size_t n = strcspn(at, ",");
-        if (n == length && memcmp(at, name, n) == 0) {
-            return true;
-        }
-        at += n;
-    }
-    return false;
-}
 
 static int check_tensor(const weft_optim_opts *opts, size_t i)
 {
@@ -39,11 +26,6 @@ static int check_tensor(const weft_optim_opts *opts, size_t i)
                          "tensor %zu: its name \"%.70s\" is not 1 to 63 characters without space "
                          "and comma",
                          i, t->name != NULL ? t->name : "");
-    }
-    for (size_t j = 0; j < i; j++) {
-        if (strcmp(opts->tensors[j].name, t->name) == 0) {
-            return weft_fail(WEFT_EINVAL, "tensors %zu and %zu are both named %s", j, i, t->name);
-        }
     }
     return t->count > 0 ? WEFT_OK : weft_fail(WEFT_EINVAL, "tensor %s has no elements", t->name);
 }
@@ -72,23 +54,83 @@ static int check_tensors(const weft_optim *o, const weft_optim_opts *opts)
                            sum > o->count ? "more" : "fewer", o->count);
 }
 
-static int check_raw(const weft_optim *o, const char *names)
+static int by_name(const void *a, const void *b)
 {
-    char name[WEFT_TENSOR_NAME];
+    const weft_piece *const *left = a, *const *right = b;
+    const int order = strcmp((*left)->name, (*right)->name);
 
+    return order != 0 ? order : (*left)->first < (*right)->first ? -1 : 1;
+}
+
+static weft_piece *find(weft_piece *const *sorted, size_t count, const char *name)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(name, sorted[middle]->name);
+        if (order == 0) {
+            return sorted[middle];
+        }
+        *(order < 0 ? &high : &low) = order < 0 ? middle : middle + 1;
+    }
+    return NULL;
+}
+
+/* The names that are listed, with commas between them. */
+static int mark_raw(weft_piece *const *sorted, size_t count, const char *names)
+{
     for (const char *at = names; at != NULL && *at != '\0'; at += *at == ',') {
         const size_t n = strcspn(at, ",");
-        bool found = false;
+        char name[WEFT_TENSOR_NAME] = "";
         snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : sizeof(name) - 1), at);
-        for (size_t i = 0; i < o->piece_count && !found; i++) {
-            found = strlen(o->pieces[i].name) == n && strcmp(o->pieces[i].name, name) == 0;
-        }
-        if (!found) {
+        weft_piece *t = n < sizeof(name) ? find(sorted, count, name) : NULL;
+        if (t == NULL) {
             return weft_fail(WEFT_EINVAL, "raw: there is no tensor named \"%s\"", name);
         }
+        t->raw = true;
         at += n;
     }
     return WEFT_OK;
+}
+
+/* No name twice; those that go as they are, are marked. */
+static int check_names(weft_optim *o, const char *raw)
+{
+    weft_piece **sorted = weft_calloc(o->piece_count, sizeof(weft_piece *));
+    int code = WEFT_OK;
+
+    if (sorted == NULL) {
+        return weft_fail(WEFT_ENOMEM, "no memory for %zu names", o->piece_count);
+    }
+    for (size_t i = 0; i < o->piece_count; i++) {
+        sorted[i] = &o->pieces[i];
+    }
+    qsort(sorted, o->piece_count, sizeof(weft_piece *), by_name);
+    for (size_t i = 1; code == WEFT_OK && i < o->piece_count; i++) {
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0) {
+            code = weft_fail(WEFT_EINVAL, "tensors %td and %td are both named %s",
+                             sorted[i - 1] - o->pieces, sorted[i] - o->pieces, sorted[i]->name);
+        }
+    }
+    if (code == WEFT_OK) {
+        code = mark_raw(sorted, o->piece_count, raw);
+    }
+    weft_free(sorted);
+    return code;
+}
+
+/* Options that speak of tensors where there are none, or where nothing goes as it is. */
+static int check_options(const weft_optim *o, const weft_optim_opts *opts)
+{
+    if (opts->tensors == NULL && (opts->tensor_count > 0 || opts->raw != NULL)) {
+        return weft_fail(WEFT_EINVAL, "%s is given without tensors",
+                         opts->raw != NULL ? "raw" : "tensor_count");
+    }
+    if (o->name->signs && opts->raw != NULL) {
+        return weft_fail(WEFT_ENOTSUP, "votes on all tensors: raw does not go with it");
+    }
+    return opts->tensors != NULL ? check_tensors(o, opts) : WEFT_OK;
 }
 
 static bool joins(const weft_part *p, bool raw, size_t count)
@@ -96,18 +138,16 @@ static bool joins(const weft_part *p, bool raw, size_t count)
     return raw && p->raw && (p->count + count) * sizeof(float) <= PART_BYTES;
 }
 
-static void add_to_parts(weft_optim *o, size_t i, bool raw)
+static void add_to_parts(weft_optim *o, size_t i)
 {
     weft_piece *t = &o->pieces[i];
-    weft_part *last = o->part_count > 0 ? &o->parts[o->part_count - 1] : NULL;
 
-    if (last == NULL || !joins(last, raw, t->count)) {
-        last = &o->parts[o->part_count++];
-        *last = (weft_part){.first = t->first, .tensor = i, .raw = raw};
+    if (o->part_count == 0 || !joins(&o->parts[o->part_count - 1], t->raw, t->count)) {
+        o->parts[o->part_count++] = (weft_part){.first = t->first, .tensor = i, .raw = t->raw};
     }
-    last->count += t->count;
-    last->tensors++;
-    t->part = (size_t)(last - o->parts);
+    t->part = o->part_count - 1;
+    o->parts[t->part].count += t->count;
+    o->parts[t->part].tensors++;
 }
 
 int weft_parts_make(weft_optim *o, const weft_optim_opts *opts)
@@ -115,7 +155,7 @@ int weft_parts_make(weft_optim *o, const weft_optim_opts *opts)
     const weft_tensor whole = {.name = "x", .count = o->count};
     const weft_tensor *tensors = opts->tensors != NULL ? opts->tensors : &whole;
     const size_t small = opts->small != 0 ? opts->small : SMALL;
-    const int code = opts->tensors != NULL ? check_tensors(o, opts) : WEFT_OK;
+    int code = check_options(o, opts);
 
     if (code != WEFT_OK) {
         return code;
@@ -129,11 +169,13 @@ int weft_parts_make(weft_optim *o, const weft_optim_opts *opts)
     for (size_t i = 0, first = 0; i < o->piece_count; first += tensors[i++].count) {
         o->pieces[i] = (weft_piece){.first = first, .count = tensors[i].count};
         snprintf(o->pieces[i].name, WEFT_TENSOR_NAME, "%s", tensors[i].name);
-        const bool raw = opts->tensors != NULL && !o->name->signs &&
-                         (tensors[i].count < small || listed(opts->raw, tensors[i].name));
-        add_to_parts(o, i, raw);
+        o->pieces[i].raw = opts->tensors != NULL && !o->name->signs && tensors[i].count < small;
     }
-    return check_raw(o, opts->raw);
+    code = check_names(o, opts->raw);
+    for (size_t i = 0; code == WEFT_OK && i < o->piece_count; i++) {
+        add_to_parts(o, i);
+    }
+    return code;
 }
 
 void weft_parts_free(weft_optim *o)
@@ -167,7 +209,7 @@ int weft_part_start(weft_optim *o, weft_part *p, const float *message)
 
     p->receipt = (weft_receipt){.size = sizeof(p->receipt)};
     if (!plain) {
-        opts.codec = o->codec_now != NULL ? o->codec_now : o->codec;
+        opts.codec = o->codec_now != NULL && o->warm > p->share ? o->codec_now : o->codec;
         opts.algo = o->algo;
     }
     if (o->residual_next != NULL) {

@@ -49,9 +49,13 @@ static int set_anchor(weft_optim *o, const float *x, weft_gradient_fn *fn, void 
     int code = weft_optim_ask(o, WEFT_ROWS_ALL, o->steps, x, fn, user, o->work);
 
     if (code == WEFT_OK) {
-        code = weft_optim_exact_mean(o, o->work, o->hbar);
+        code = weft_optim_exact_mean(o, o->work, o->mean);
     }
     if (code == WEFT_OK) {
+        code = weft_optim_check_finite(o, o->mean, o->work, o->count, "the gradient of all rows");
+    }
+    if (code == WEFT_OK) {
+        memcpy(o->hbar, o->mean, o->count * sizeof(float));
         memcpy(o->anchor, x, o->count * sizeof(float));
         o->stale = false;
     }

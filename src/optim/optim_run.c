@@ -7,11 +7,13 @@
  * again. So a step after a failure begins with a small operation of its own, on which neither can
  * mistake the other's, and in which all tell which step they are at.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fpenv.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "kernel/kernel.h"
 #include "optim/optim.h"
 #include <weft/group.h>
 
@@ -29,11 +31,12 @@ static int failed(weft_optim *o, int code)
 /* Where are the others? */
 static int meet(weft_optim *o)
 {
-    uint64_t steps[2] = {o->steps, ~o->steps};
+    const uint64_t mine[2] = {o->steps, ~o->steps};
+    uint64_t steps[2] = {0};
     int code = WEFT_EMISMATCH;
 
     for (int i = 0; i < MEETINGS && code == WEFT_EMISMATCH; i++) {
-        code = weft_allreduce(o->group, steps, steps, 2, WEFT_U64, WEFT_MAX, NULL);
+        code = weft_allreduce(o->group, mine, steps, 2, WEFT_U64, WEFT_MAX, NULL);
     }
     if (code == WEFT_OK && steps[0] != ~steps[1]) {
         return weft_fail(WEFT_EMISMATCH,
@@ -91,9 +94,60 @@ static int give_up(weft_optim *o)
     return failed(o, weft_fail_problem(&why));
 }
 
+int weft_optim_check_finite(weft_optim *o, const float *mean, const float *own, size_t count,
+                            const char *what)
+{
+    const int size = weft_group_size(o->group);
+
+    if (weft_kernel_finite(mean, count)) {
+        return WEFT_OK;
+    }
+    const int32_t mine = weft_kernel_finite(own, count) ? size : weft_group_rank(o->group);
+    int32_t rank = size;
+    const int code = weft_allreduce(o->group, &mine, &rank, 1, WEFT_I32, WEFT_MIN, NULL);
+    if (code != WEFT_OK) {
+        return code;
+    }
+    return rank < size ? weft_fail_rank(WEFT_ENONFINITE, rank,
+                                        "%s of rank %d holds NaN or infinity", what, rank)
+                       : weft_fail(WEFT_ENONFINITE, "the sum of %s over the peers overflows", what);
+}
+
+/* What goes as it is may bring NaN to all, in a result that is the same everywhere. */
+static int check_result(weft_optim *o)
+{
+    int code = WEFT_OK;
+
+    for (size_t i = 0; code == WEFT_OK && i < o->part_count; i++) {
+        const weft_part *p = &o->parts[i];
+        char what[WEFT_TENSOR_NAME + 32];
+        if (weft_kernel_finite(o->mean + p->first, p->count)) {
+            continue;
+        }
+        snprintf(what, sizeof(what), "the gradient (tensor %s%s)", o->pieces[p->tensor].name,
+                 p->tensors > 1 ? " and on" : "");
+        code = weft_optim_check_finite(o, o->mean + p->first, p->message, p->count, what);
+    }
+    return code;
+}
+
+static void swap(float **a, float **b)
+{
+    float *old = *a;
+
+    if (*b != NULL) {
+        *a = *b;
+        *b = old;
+    }
+}
+
 static int commit(weft_optim *o, float *x)
 {
     int code = weft_parts_finish(o);
+
+    if (code == WEFT_OK) {
+        code = check_result(o);
+    }
 
     if (code == WEFT_OK && o->type->settle != NULL) {
         code = o->type->settle(o, x);
@@ -105,16 +159,9 @@ static int commit(weft_optim *o, float *x)
         return code;
     }
     o->type->commit(o, x);
-    if (o->residual_next != NULL) {
-        float *old = o->residual;
-        o->residual = o->residual_next;
-        o->residual_next = old;
-    }
-    if (o->memory_next != NULL) {
-        float *old = o->memory;
-        o->memory = o->memory_next;
-        o->memory_next = old;
-    }
+    swap(&o->residual, &o->residual_next);
+    swap(&o->memory, &o->memory_next);
+    swap(&o->m, &o->m_next);
     o->steps++;
     o->begun = false;
     o->cost = o->spending;

@@ -5,12 +5,9 @@
  * off in between leaves files of two saves: loading goes by the newest one that all have.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/status.h"

@@ -13,14 +13,18 @@ static const weft_param params[] = {
     WEFT_OPTIM_PARAMS,
 };
 
+static bool clips(const weft_optim *o)
+{
+    return o->name->any_codec && strncmp(o->codec, "tern:clip=0,", 12) != 0;
+}
+
 /* terngrad may clip, which is a bias that theory's step does not know. */
 static int check_clipping(const weft_optim *o)
 {
     if (o->name->any_codec && strncmp(o->codec, "tern:", 5) != 0) {
         return weft_fail(WEFT_ENOTSUP, "goes through codec tern, not %s: take sgd", o->codec);
     }
-    if (o->name->any_codec && strncmp(o->codec, "tern:clip=0,", 12) != 0 &&
-        o->rule.kind != WEFT_LR_NUMBER) {
+    if (clips(o) && o->rule.kind != WEFT_LR_NUMBER) {
         return weft_fail(WEFT_ENOTSUP, "theory knows no step size with clipping: give lr as a "
                                        "number, or codec tern:clip=0");
     }
@@ -29,8 +33,15 @@ static int check_clipping(const weft_optim *o)
 
 static int steps(weft_optim *o)
 {
-    const int code = check_clipping(o);
-    return code != WEFT_OK ? code : weft_optim_lr_theory(o, weft_theory_sgd);
+    int code = check_clipping(o);
+
+    if (code == WEFT_OK) {
+        code = weft_optim_lr_theory(o, weft_theory_sgd);
+    }
+    if (clips(o)) {
+        o->bound = 0.0;
+    }
+    return code;
 }
 
 static int reserve(weft_optim *o)

@@ -45,6 +45,9 @@ static int steps(weft_optim *o)
         return weft_fail(WEFT_ENOTSUP,
                          "state=f64, momentum and clip do not go with votes: signum has beta");
     }
+    if (o->reply != NULL) {
+        return weft_fail(WEFT_ENOTSUP, "goes without a reply codec: the vote is of bits already");
+    }
     if (remembers(o) && (float)weft_optim_number(o, "beta") >= 1.0f) {
         return weft_fail(WEFT_EINVAL, "beta %g is not below 1", weft_optim_number(o, "beta"));
     }
@@ -60,6 +63,9 @@ static int reserve(weft_optim *o)
 
     if (code == WEFT_OK && remembers(o)) {
         code = weft_optim_reserve(o, &o->m);
+    }
+    if (code == WEFT_OK && remembers(o)) {
+        code = weft_optim_reserve(o, &o->m_next);
     }
     return code;
 }
@@ -96,6 +102,8 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
             const float old = beta * m[j], new = take *gradient[j];
             to[j] = old + new;
         }
+        /* Without the coins for zeros: they would be remembered, and thrown once for many steps. */
+        memcpy(o->m_next + p->first, to, p->count * sizeof(float));
     } else {
         memcpy(to, gradient, p->count * sizeof(float));
     }
@@ -107,9 +115,6 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
 
 static void commit(weft_optim *o, float *x)
 {
-    if (o->m != NULL) {
-        memcpy(o->m, o->work, o->count * sizeof(float));
-    }
     weft_optim_descend(o, x, o->mean, weft_optim_lr_now(o));
 }
 

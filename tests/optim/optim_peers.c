@@ -15,6 +15,7 @@ typedef struct seat {
     pthread_t thread;
     weft_hub *hub;
     int rank, size;
+    int64_t timeout_ms;
     void (*body)(weft_group *group, int rank, void *user);
     void *user;
     int code;
@@ -33,7 +34,7 @@ static void *sit(void *arg)
     opts.link = "mem";
     opts.hub = s->hub;
     opts.open_timeout_ms = 20000;
-    opts.timeout_ms = 20000;
+    opts.timeout_ms = s->timeout_ms;
     opts.seed = 42;
     s->code = weft_group_open(&group, &opts);
     if (s->code != WEFT_OK) {
@@ -47,13 +48,24 @@ static void *sit(void *arg)
 
 void peers_run(int size, void (*body)(weft_group *group, int rank, void *user), void *user)
 {
+    peers_run_within(size, 20000, body, user);
+}
+
+void peers_run_within(int size, int64_t timeout_ms,
+                      void (*body)(weft_group *group, int rank, void *user), void *user)
+{
     weft_hub *hub = NULL;
     seat seats[PEERS_MAX];
 
     cr_assert_leq(size, PEERS_MAX);
     cr_assert_eq(weft_hub_open(&hub, size), WEFT_OK, "%s", weft_last_error()->message);
     for (int i = 0; i < size; i++) {
-        seats[i] = (seat){.hub = hub, .rank = i, .size = size, .body = body, .user = user};
+        seats[i] = (seat){.hub = hub,
+                          .rank = i,
+                          .size = size,
+                          .timeout_ms = timeout_ms,
+                          .body = body,
+                          .user = user};
         cr_assert_eq(pthread_create(&seats[i].thread, NULL, sit, &seats[i]), 0);
     }
     for (int i = 0; i < size; i++) {

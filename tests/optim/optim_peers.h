@@ -10,11 +10,14 @@
 #include <weft/group.h>
 #include <weft/optim.h>
 
-enum { PEERS_MAX = 8 };
+enum { PEERS_MAX = 9 };
 
 /* Run body on each of `size` peers, every one a thread with its group over a hub. Assertions
  * belong behind it: a body records what it saw. Fails the test when a group cannot be opened. */
 void peers_run(int size, void (*body)(weft_group *group, int rank, void *user), void *user);
+/* The same with groups of another timeout than 20 s. */
+void peers_run_within(int size, int64_t timeout_ms,
+                      void (*body)(weft_group *group, int rank, void *user), void *user);
 
 /*
  * f_i(x) = 1/2 sum_j a_ij (x_j - c_ij)^2, different for every peer, so that the gradients of the
