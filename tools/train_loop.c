@@ -100,7 +100,7 @@ static int open_optimizer(loop *l)
                                   .reply_codec = weft_train_reply(l->run),
                                   .schedule = l->run->schedule,
                                   .tensors = p->tensor_count > 1 ? tensors : NULL,
-                                  .tensor_count = p->tensor_count,
+                                  .tensor_count = p->tensor_count > 1 ? p->tensor_count : 0,
                                   .small = l->small,
                                   .l1 = l1,
                                   .smoothness = {
