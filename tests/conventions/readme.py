@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C example of README.md, taken out, compiled against the build, run as peers.
+"""The C examples of README.md, taken out and compiled against the build; the first, a program, is run as peers, the
+others are the inside of a function of FRAME.
 
 readme.py README INCLUDE LIBRARY WEFT CC...
 """
@@ -11,18 +12,31 @@ import sys
 import tempfile
 
 PEERS = 3
+FRAME = """#include <weft/weft.h>
+int body(weft_group *group, size_t count, const weft_tensor *tensors, float *x, float *gradient,
+         void my_gradient(const float *x, float *gradient));
+int body(weft_group *group, size_t count, const weft_tensor *tensors, float *x, float *gradient,
+         void my_gradient(const float *x, float *gradient))
+{
+%s
+return 0;
+}
+"""
 WARNINGS = ["-std=c17", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
 def check(readme, cc, flags, libraries, weft, env=None):
     """Compile the example of readme with cc, run it under `weft run`, compare what peers print."""
     example = re.findall(r"```c\n(.*?)```", pathlib.Path(readme).read_text(), flags=re.S)
-    if len(example) != 1:
-        sys.exit(f"{readme}: {len(example)} C blocks, the example is to be the only one")
+    if len(example) != 2:
+        sys.exit(f"{readme}: {len(example)} C blocks: a program and the inside of a function are expected")
     with tempfile.TemporaryDirectory() as scratch:
         source, program = os.path.join(scratch, "example.c"), os.path.join(scratch, "example")
         pathlib.Path(source).write_text(example[0])
         subprocess.run([*cc, *WARNINGS, *flags, source, "-o", program, *libraries], check=True)
+        for inside in example[1:]:
+            pathlib.Path(source).write_text(FRAME % inside)
+            subprocess.run([*cc, *WARNINGS, *flags, "-c", source, "-o", program + ".o"], check=True)
         run = subprocess.run(
             [weft, "run", "-n", str(PEERS), "--", program],
             capture_output=True, text=True, timeout=60, env=env, stdin=subprocess.DEVNULL,
