@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints: on other numbers of peers, damaged, foreign, cut off in the middle. */
+/* Checkpoints: on other numbers of peers, damaged and foreign ones. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 
 #include "base/hash.h"
+#include "optim_files.h"
 #include "optim_peers.h"
 #include <weft/weft.h>
 
@@ -72,63 +70,6 @@ static int train(weft_optim *o, const quadratic *q, int rank, float *x, int step
         code = weft_optim_advance(o, x, gradient, &p);
     }
     return code;
-}
-
-static char *scratch_folder(void)
-{
-    static char folder[64];
-
-    snprintf(folder, sizeof(folder), "/tmp/weft-checkpoint-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
-    return folder;
-}
-
-/* How many files a folder holds; with remove they are unlinked. */
-static int files_in(const char *folder, int remove_them)
-{
-    DIR *dir = opendir(folder);
-    char path[512];
-    int count = 0;
-
-    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL; e = readdir(dir)) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
-            continue;
-        }
-        count++;
-        snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-        if (remove_them && unlink(path) != 0) {
-            rmdir(path);
-        }
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    return count;
-}
-
-static void clear(const char *folder)
-{
-    files_in(folder, 1);
-    rmdir(folder);
-}
-
-static size_t slurp(const char *path, unsigned char *out, size_t cap)
-{
-    FILE *f = fopen(path, "rb");
-    const size_t n = f != NULL ? fread(out, 1, cap, f) : 0;
-
-    if (f != NULL) {
-        fclose(f);
-    }
-    return n;
-}
-
-static int spew(const char *path, const unsigned char *data, size_t length)
-{
-    FILE *f = fopen(path, "wb");
-    const int good = f != NULL && fwrite(data, 1, length, f) == length;
-
-    return f != NULL && fclose(f) == 0 && good;
 }
 
 /* --- another number of peers --------------------------------------------------------------- */
@@ -266,7 +207,7 @@ static void travels(int peers, int copied)
     }
     quadratic_free(&q);
     quadratic_free(&other);
-    clear(folder);
+    clear_folder(folder);
 }
 
 Test(checkpoint, fewer_peers_go_on_from_means)
@@ -361,7 +302,7 @@ Test(checkpoint, every_flipped_byte_and_every_cut_is_refused_on_all_peers)
     cr_expect_eq(h.changed, 0);
     cr_expect_gt(h.length, 100);
     cr_expect_eq((size_t)h.tried, 2 * h.length);
-    clear(h.folder);
+    clear_folder(h.folder);
 }
 
 /* Saved by one optimizer, loaded by another one. */
@@ -489,7 +430,7 @@ static void strange(stranger s)
     }
     cr_expect_not_null(strstr(s.text[1], s.word), "\"%s\" does not say \"%s\"", s.text[1], s.word);
     cr_expect_not_null(strstr(s.text[1], s.folder), "\"%s\" names no file", s.text[1]);
-    clear(s.folder);
+    clear_folder(s.folder);
 }
 
 Test(checkpoint, files_of_other_optimizers_are_refused_by_what_differs)
@@ -517,225 +458,4 @@ Test(checkpoint, files_that_no_save_wrote_are_refused_by_what_is_wrong)
     for (int i = 0; i < 9; i++) {
         strange((stranger){.edit = i + 1, .word = words[i]});
     }
-}
-
-/* --- saves that were cut off --------------------------------------------------------------- */
-
-typedef struct cut {
-    const char *folder;
-    int how; /* see cut_off() */
-    int code[3];
-    uint64_t steps[3];
-    float x[3][SMALL], at[2][SMALL]; /* behind the load; at each save */
-    char text[3][256];
-} cut;
-
-/* As if rank 1 had been killed somewhere in the second save. */
-static void cut_off(const cut *c, const char *path)
-{
-    char before[160];
-
-    snprintf(before, sizeof(before), "%s.before", path);
-    switch (c->how) {
-    case 1: /* before its first rename */
-        unlink(path);
-        rename(before, path);
-        break;
-    case 2: /* between the two */
-        unlink(path);
-        break;
-    case 3: /* nothing of either is left */
-        unlink(path);
-        unlink(before);
-        break;
-    default: /* 0: not at all */
-        break;
-    }
-}
-
-static void save_twice(weft_group *group, int rank, void *user)
-{
-    cut *c = user;
-    const weft_optim_opts opts = {.size = sizeof(opts), .lr = "0.1", .codec = FOUR_BITS};
-    weft_optim *o = NULL;
-    float x[SMALL] = {0}, g[SMALL] = {1.0f, (float)rank, 4.0f};
-    char path[128];
-    int code = weft_optim_open(&o, group, "diana", SMALL, &opts);
-
-    snprintf(path, sizeof(path), "%s/%d", c->folder, rank);
-    for (int k = 1; code == WEFT_OK && k <= 7; k++) {
-        code = weft_optim_step(o, x, g);
-        if (code == WEFT_OK && (k == 3 || k == 5)) {
-            code = weft_optim_save(o, x, path);
-            if (rank == 0) {
-                memcpy(c->at[k == 5], x, sizeof(x));
-            }
-        }
-    }
-    if (rank == 1) {
-        cut_off(c, path);
-    }
-    if (code == WEFT_OK) {
-        code = weft_optim_load(o, x, path);
-        c->steps[rank] = weft_optim_steps(o);
-        memcpy(c->x[rank], x, sizeof(x));
-    }
-    if (code == WEFT_OK) {
-        code = weft_optim_step(o, x, g);
-    }
-    c->code[rank] = code;
-    snprintf(c->text[rank], sizeof(c->text[rank]), "%s", weft_last_error()->message);
-    weft_optim_close(&o);
-}
-
-Test(checkpoint, the_newest_save_that_all_peers_have_is_gone_on_from)
-{
-    for (int how = 0; how < 3; how++) {
-        cut c = {.folder = scratch_folder(), .how = how};
-        const int newest = how == 0;
-
-        peers_run(3, save_twice, &c);
-        for (int r = 0; r < 3; r++) {
-            cr_expect_eq(c.code[r], WEFT_OK, "cut %d, rank %d: %s", how, r, c.text[r]);
-            cr_expect_eq(c.steps[r], newest ? 5 : 3, "cut %d, rank %d", how, r);
-            cr_expect_arr_eq(c.x[r], c.at[newest], sizeof(c.x[r]), "cut %d, rank %d", how, r);
-        }
-        clear(c.folder);
-    }
-}
-
-Test(checkpoint, a_peer_without_a_file_is_named_to_all)
-{
-    cut c = {.folder = scratch_folder(), .how = 3};
-
-    peers_run(3, save_twice, &c);
-    cr_expect_eq(c.code[1], WEFT_EIO, "%s", c.text[1]);
-    for (int r = 0; r < 3; r += 2) {
-        cr_expect_eq(c.code[r], WEFT_EINVAL, "%s", c.text[r]);
-        cr_expect_not_null(strstr(c.text[r], "rank 1"), "%s", c.text[r]);
-        cr_expect_eq(c.steps[r], 7);
-    }
-    clear(c.folder);
-}
-
-static void mix(weft_group *group, int rank, void *user)
-{
-    cut *c = user;
-    const weft_optim_opts opts = {.size = sizeof(opts), .lr = "0.1"};
-    weft_optim *o = NULL;
-    float x[SMALL] = {0}, g[SMALL] = {1.0f, 2.0f, 4.0f};
-    char path[128];
-    int code = weft_optim_open(&o, group, "gd", SMALL, &opts);
-
-    for (int k = 0; code == WEFT_OK && k < 2; k++) {
-        snprintf(path, sizeof(path), "%s/%d.%d", c->folder, rank, k);
-        code = weft_optim_step(o, x, g);
-        code = code == WEFT_OK ? weft_optim_save(o, x, path) : code;
-    }
-    snprintf(path, sizeof(path), "%s/%d.%d", c->folder, rank, rank == 1);
-    c->code[rank] = code == WEFT_OK ? weft_optim_load(o, x, path) : WEFT_EINTERNAL;
-    c->steps[rank] = weft_optim_steps(o);
-    snprintf(c->text[rank], sizeof(c->text[rank]), "%s", weft_last_error()->message);
-    weft_optim_close(&o);
-}
-
-Test(checkpoint, files_of_two_saves_are_not_mixed)
-{
-    cut c = {.folder = scratch_folder()};
-
-    peers_run(3, mix, &c);
-    for (int r = 0; r < 3; r++) {
-        cr_expect_eq(c.code[r], WEFT_EINVAL, "%s", c.text[r]);
-        cr_expect_not_null(strstr(c.text[r], "no one save"), "%s", c.text[r]);
-        cr_expect_eq(c.steps[r], 2);
-    }
-    clear(c.folder);
-}
-
-/* --- places that cannot be written --------------------------------------------------------- */
-
-typedef struct bad_place {
-    const char *folder;
-    char path[5000]; /* of rank 1's second save */
-    int load;        /* 1: it is loaded from there instead */
-    int code[2], again[2], kept;
-    char text[2][512];
-} bad_place;
-
-static void save_badly(weft_group *group, int rank, void *user)
-{
-    bad_place *b = user;
-    const weft_optim_opts opts = {.size = sizeof(opts), .lr = "0.1"};
-    weft_optim *o = NULL;
-    float x[SMALL] = {0}, g[SMALL] = {1.0f, 2.0f, 4.0f};
-    unsigned char first[2048], second[2048];
-    char path[128];
-
-    snprintf(path, sizeof(path), "%s/%d", b->folder, rank);
-    int code = weft_optim_open(&o, group, "gd", SMALL, &opts);
-    code = code == WEFT_OK ? weft_optim_step(o, x, g) : code;
-    code = code == WEFT_OK ? weft_optim_save(o, x, path) : code;
-    const size_t n = slurp(path, first, sizeof(first));
-    if (code == WEFT_OK) {
-        const char *to = rank == 1 ? b->path : path;
-        b->code[rank] = b->load ? weft_optim_load(o, x, to) : weft_optim_save(o, x, to);
-        snprintf(b->text[rank], sizeof(b->text[rank]), "%s", weft_last_error()->message);
-        code = weft_optim_step(o, x, g);
-    }
-    if (rank == 0) {
-        b->kept = n > 0 && slurp(path, second, sizeof(second)) == n && !memcmp(first, second, n);
-    }
-    b->again[rank] = code;
-    weft_optim_close(&o);
-}
-
-static void expect_bad(bad_place *b, int code, const char *word, int files)
-{
-    peers_run(2, save_badly, b);
-    cr_expect_eq(b->code[1], code, "%s: %s", weft_status_name(b->code[1]), b->text[1]);
-    cr_expect_eq(b->code[0], b->load ? WEFT_EINVAL : WEFT_EIO, "%s", b->text[0]);
-    cr_expect_not_null(strstr(b->text[1], word), "\"%s\" does not say \"%s\"", b->text[1], word);
-    cr_expect_not_null(strstr(b->text[0], b->load ? "rank 1" : "another peer"), "%s", b->text[0]);
-    cr_expect(b->kept, "%s: rank 0's file is another one", word);
-    cr_expect_eq(files_in(b->folder, 0), files, "%s: something is left", word);
-    for (int r = 0; r < 2; r++) {
-        cr_expect_eq(b->again[r], WEFT_OK, "%s: rank %d cannot go on: %s", word, r,
-                     weft_status_name(b->again[r]));
-    }
-}
-
-Test(checkpoint, a_place_that_cannot_be_written_fails_the_save_and_keeps_the_files)
-{
-    static bad_place b;
-    struct stat st;
-
-    b = (bad_place){.folder = scratch_folder()};
-    snprintf(b.path, sizeof(b.path), "%s/nowhere/1", b.folder);
-    expect_bad(&b, WEFT_EIO, "nowhere/1", 2);
-    snprintf(b.path, sizeof(b.path), "%s/folder", b.folder);
-    cr_assert_eq(mkdir(b.path, 0755), 0);
-    files_in(b.folder, 0);
-    expect_bad(&b, WEFT_EIO, "no file", 3 + 2); /* and .before of both, by the second good save */
-    cr_expect(stat(b.path, &st) == 0 && S_ISDIR(st.st_mode), "the folder was moved away");
-    memset(b.path, 'a', sizeof(b.path) - 1);
-    expect_bad(&b, WEFT_EIO, "longer than 4095", 5);
-    memcpy(b.path, "/tmp/", 5);
-    b.path[4095 - 3] = '\0'; /* without .before it would not be too long */
-    expect_bad(&b, WEFT_EIO, "longer than 4095", 5);
-    clear(b.folder);
-}
-
-Test(checkpoint, what_is_no_file_is_not_read)
-{
-    static bad_place b;
-
-    b = (bad_place){.folder = scratch_folder(), .load = 1};
-    snprintf(b.path, sizeof(b.path), "%s/pipe", b.folder);
-    cr_assert_eq(mkfifo(b.path, 0600), 0);
-    expect_bad(&b, WEFT_EIO, "no regular file", 3);
-    snprintf(b.path, sizeof(b.path), "%s", b.folder);
-    expect_bad(&b, WEFT_EIO, "no regular file", 5);
-    memset(b.path, 'a', sizeof(b.path) - 1);
-    expect_bad(&b, WEFT_EIO, "longer than 4095", 5);
-    clear(b.folder);
 }
