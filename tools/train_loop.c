@@ -265,13 +265,14 @@ static int step_once(loop *l, bool *ret_diverged)
     return 0;
 }
 
-/* FILE.RANK; or, of a file to load that is not there, FILE.0. */
+/* FILE.RANK; or, of files to load that are not there (nor the one before), FILE.0. */
 static int checkpoint(loop *l, const char *file, bool save)
 {
-    char path[4096];
+    char path[4096], before[4096 + 8];
     int n = snprintf(path, sizeof(path), "%s.%d", file, l->peer->rank);
 
-    if (!save && n > 0 && access(path, F_OK) != 0)
+    snprintf(before, sizeof(before), "%s.before", path);
+    if (!save && n > 0 && access(path, F_OK) != 0 && access(before, F_OK) != 0)
         n = snprintf(path, sizeof(path), "%s.0", file);
     if (n < 0 || (size_t)n >= sizeof(path))
         return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "%s: the checkpoint's name is too long",

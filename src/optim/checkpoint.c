@@ -210,7 +210,12 @@ int weft_checkpoint_place(const char *fresh, const char *path)
     if (rc != WEFT_OK) {
         return rc;
     }
-    if (rename(path, before) != 0 && errno != ENOENT) {
+    /* A second name, so that there is a file at the path at every moment; where a file has but one,
+     * it is missing for one. */
+    if (unlink(before) != 0 && errno != ENOENT) {
+        return broken("cannot take away the one before the last", path);
+    }
+    if (link(path, before) != 0 && errno != ENOENT && rename(path, before) != 0) {
         return broken("cannot keep the one before", path);
     }
     if (rename(fresh, path) != 0) {

@@ -2,6 +2,8 @@
 /* Opening: what options and SPEC say, and the vectors that come of it. */
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -57,10 +59,68 @@ static int keep_text(char **to, const char *text)
     return *to != NULL ? WEFT_OK : weft_fail(WEFT_ENOMEM, "no memory");
 }
 
-/* The codec's full SPEC and, of an unbiased one, omega of the worst tensor are kept. */
+/* The value of a codec's key "bucket", and where it stands in its SPEC; NULL: it has none. */
+static const char *find_bucket(const char *spec, double *ret)
+{
+    const char *at = strstr(spec, "bucket=");
+
+    if (at == NULL || (at[-1] != ':' && at[-1] != ',')) {
+        return NULL;
+    }
+    at += strlen("bucket=");
+    *ret = strtod(at, NULL);
+    return at;
+}
+
+/* omega where all peers share the scale of a block: that of blocks as many times as long as there
+ * are peers. */
+static int shared_omega(const weft_optim *o, const weft_codec *codec, size_t count, double *ret)
+{
+    char text[WEFT_SPEC_TEXT];
+    const char *spec = weft_codec_spec(codec);
+    double bucket = 0.0;
+    const char *at = find_bucket(spec, &bucket);
+    weft_codec *whole = NULL;
+
+    if (at == NULL) {
+        return weft_codec_omega(codec, count, ret);
+    }
+    const size_t block = bucket > 0.0 && bucket < (double)count ? (size_t)bucket : count;
+    snprintf(text, sizeof(text), "%.*s0%s", (int)(at - spec), spec, at + strspn(at, "0123456789"));
+    int code = weft_codec_open(&whole, text);
+    if (code == WEFT_OK) {
+        code = weft_codec_omega(whole, block * (size_t)o->setting.peers, ret);
+    }
+    weft_codec_close(&whole);
+    return code;
+}
+
+/* The largest omega of a tensor that is encoded; 0 of a biased codec. */
+static int worst_omega(const weft_optim *o, const weft_codec *codec, bool shared, double *ret)
+{
+    double worst = 0.0;
+
+    for (size_t i = 0; weft_codec_is_unbiased(codec) && i < o->part_count; i++) {
+        double omega = 0.0;
+        if (o->parts[i].raw) {
+            continue;
+        }
+        const int code = shared ? shared_omega(o, codec, o->parts[i].count, &omega)
+                                : weft_codec_omega(codec, o->parts[i].count, &omega);
+        if (code != WEFT_OK) {
+            return code;
+        }
+        worst = omega > worst ? omega : worst;
+    }
+    *ret = worst;
+    return WEFT_OK;
+}
+
+/* The codec's full SPEC and omega are kept. */
 static int take_codec(weft_optim *o, const char *asked)
 {
     const char *spec = asked != NULL ? asked : o->name->codec != NULL ? o->name->codec : "raw";
+    const bool shared = o->algo != NULL && strncmp(o->algo, "shared", strlen("shared")) == 0;
     weft_codec *codec = NULL;
     int code = weft_codec_open(&codec, spec);
 
@@ -70,12 +130,8 @@ static int take_codec(weft_optim *o, const char *asked)
                          "it loses",
                          weft_codec_spec(codec));
     }
-    for (size_t i = 0; code == WEFT_OK && weft_codec_is_unbiased(codec) && i < o->part_count; i++) {
-        double omega = 0.0;
-        if (!o->parts[i].raw) {
-            code = weft_codec_omega(codec, o->parts[i].count, &omega);
-        }
-        o->setting.omega = omega > o->setting.omega ? omega : o->setting.omega;
+    if (code == WEFT_OK) {
+        code = worst_omega(o, codec, shared, &o->setting.omega);
     }
     if (code == WEFT_OK) {
         code = keep_text(&o->codec, weft_codec_spec(codec));
@@ -93,12 +149,8 @@ static int take_reply(weft_optim *o, const char *spec)
         code = keep_text(&o->reply, weft_codec_spec(codec));
         o->reply_biased = !weft_codec_is_unbiased(codec);
     }
-    for (size_t i = 0; code == WEFT_OK && weft_codec_is_unbiased(codec) && i < o->part_count; i++) {
-        double omega = 0.0;
-        if (!o->parts[i].raw) {
-            code = weft_codec_omega(codec, o->parts[i].count, &omega);
-        }
-        o->setting.reply_omega = omega > o->setting.reply_omega ? omega : o->setting.reply_omega;
+    if (code == WEFT_OK) {
+        code = worst_omega(o, codec, false, &o->setting.reply_omega);
     }
     weft_codec_close(&codec);
     return code;
@@ -174,14 +226,17 @@ static int take_spec(weft_optim *o, const char *spec)
 
 static int set_up(weft_optim *o, const char *spec, const weft_optim_opts *opts)
 {
-    const char *algo = opts->algo;
     int code = weft_optim_find(o, spec);
+    const char *algo = opts->algo != NULL ? opts->algo : code == WEFT_OK ? o->name->algo : NULL;
 
     if (code == WEFT_OK) {
         code = take_options(o, opts);
     }
     if (code == WEFT_OK) {
         code = weft_parts_make(o, opts);
+    }
+    if (code == WEFT_OK && algo != NULL) {
+        code = keep_text(&o->algo, algo);
     }
     if (code == WEFT_OK) {
         code = take_codec(o, opts->codec);
@@ -191,10 +246,6 @@ static int set_up(weft_optim *o, const char *spec, const weft_optim_opts *opts)
     }
     if (code == WEFT_OK) {
         code = take_spec(o, spec);
-    }
-    algo = algo != NULL || opts->codec != NULL ? algo : o->name->algo;
-    if (code == WEFT_OK && algo != NULL) {
-        code = keep_text(&o->algo, algo);
     }
     if (code == WEFT_OK) {
         code = weft_optim_reserve(o, &o->mean);
