@@ -186,9 +186,8 @@ int weft_checkpoint_write(const weft_checkpoint *body, const char *path, char **
     if (fd < 0) {
         return broken("cannot make a file beside it", path);
     }
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fchmod(fd, 0644) != 0 ||
-        !write_all(fd, head, sizeof(head)) || !write_all(fd, body->data, body->length) ||
-        fsync(fd) != 0) {
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || !write_all(fd, head, sizeof(head)) ||
+        !write_all(fd, body->data, body->length) || fsync(fd) != 0) {
         rc = broken("cannot write it", path);
     }
     close(fd);

@@ -80,8 +80,8 @@ int weft_schedule_rate(weft_schedule *s, double mu, double lr)
     return WEFT_OK;
 }
 
-/* cos(pi t), t from 0 to 1, and factor^n, by operations that round alike on every machine: all
- * peers are to take the same step. */
+/* cos(pi t), t from 0 to 1, by operations that round alike on every machine: all peers are to take
+ * the same step. */
 static double half_wave(double t)
 {
     const double x = 3.14159265358979323846 * (t - 0.5), xx = x * x;
@@ -94,7 +94,7 @@ static double half_wave(double t)
     return -sine;
 }
 
-static double power(double factor, uint64_t n)
+double weft_schedule_power(double factor, uint64_t n)
 {
     double result = 1.0;
 
@@ -113,7 +113,7 @@ double weft_schedule_at(const weft_schedule *s, uint64_t k)
     case WEFT_SCHEDULE_CONSTANT:
         break;
     case WEFT_SCHEDULE_STEP:
-        by = power(s->factor, k / (uint64_t)s->every);
+        by = weft_schedule_power(s->factor, k / (uint64_t)s->every);
         break;
     case WEFT_SCHEDULE_COSINE:
         by = n < s->steps

@@ -23,6 +23,8 @@ typedef struct weft_schedule {
 int weft_schedule_parse(const char *text, weft_schedule *ret);
 /* inverse has no rate of its own: mu lr/2 is theory's. 0, or WEFT_EINVAL: mu is not known. */
 int weft_schedule_rate(weft_schedule *s, double mu, double lr);
+/* factor^n, with the same bits on every machine. */
+double weft_schedule_power(double factor, uint64_t n);
 /* In step k, from 0. */
 double weft_schedule_at(const weft_schedule *s, uint64_t k);
 

@@ -79,6 +79,16 @@ int weft_optim_reserve(weft_optim *o, float **vector)
                : weft_fail(WEFT_ENOMEM, "no memory for a vector of %zu floats", o->count);
 }
 
+int weft_optim_reserve_all(weft_optim *o, float **const vectors[], size_t count)
+{
+    int code = WEFT_OK;
+
+    for (size_t i = 0; code == WEFT_OK && i < count; i++) {
+        code = weft_optim_reserve(o, vectors[i]);
+    }
+    return code;
+}
+
 int weft_optim_find(weft_optim *o, const char *spec)
 {
     char wanted[WEFT_SPEC_NAME], list[512] = "";

@@ -78,6 +78,7 @@ typedef struct weft_piece { /* a tensor */
 } weft_piece;
 
 typedef struct weft_optim_type {
+    bool wide;                    /* takes state=f64 */
     const weft_optim_name *names; /* ends with info.name NULL */
     /* lr (theory's before its factor), bound and own keys, from rule, setting and SPEC. */
     int (*steps)(weft_optim *o);
@@ -86,7 +87,7 @@ typedef struct weft_optim_type {
     /* A step begins; NULL: nothing to do. */
     void (*begin)(weft_optim *o);
     /* What this peer gives of a part, or of one of its tensors, from the gradient of just that:
-     * in its place in o->work, or the gradient itself. */
+     * in its place in o->work, or the gradient itself. NULL: the gradient. */
     const float *(*message)(weft_optim *o, const float *gradient, const weft_part *p);
     /* Collectives besides the exchange, before anything changes; NULL: none. */
     int (*settle)(weft_optim *o, const float *x);
@@ -172,6 +173,8 @@ void weft_optim_set_number(weft_optim *o, const char *key, double value);
 
 /* Reserve a vector of zeros. 0 or WEFT_ENOMEM. */
 int weft_optim_reserve(weft_optim *o, float **vector);
+/* The same for the first `count` of a list. */
+int weft_optim_reserve_all(weft_optim *o, float **const vectors[], size_t count);
 /* Find the method of that name, or say which there are. optim.c */
 int weft_optim_find(weft_optim *o, const char *spec);
 
@@ -216,8 +219,8 @@ int weft_part_start(weft_optim *o, weft_part *p, const float *message);
 /* Wait for all that was started, whatever becomes of it. 0, or the first failure. */
 int weft_parts_finish(weft_optim *o);
 /* fn's gradient. 0, or WEFT_ECANCELED. optim_run.c */
-int weft_optim_ask(weft_optim *o, weft_rows rows, uint64_t draw, const float *x,
-                   weft_gradient_fn *fn, void *user, float *ret);
+int weft_optim_ask(weft_rows rows, uint64_t draw, const float *x, weft_gradient_fn *fn, void *user,
+                   float *ret);
 /* All operations of a step, ended at once on all peers: this one cannot take part. */
 void weft_parts_abandon(weft_optim *o);
 

@@ -30,11 +30,11 @@ static const weft_param params[] = {
 
 static int steps(weft_optim *o)
 {
-    if (weft_optim_wide(o) || o->setting.momentum > 0.0 || o->clip > 0.0) {
-        return weft_fail(WEFT_ENOTSUP,
-                         "state=f64, momentum and clip do not go with it: it has beta1");
+    if (o->setting.momentum > 0.0 || o->clip > 0.0) {
+        return weft_fail(WEFT_ENOTSUP, "momentum and clip do not go with it: it has beta1");
     }
-    if (weft_optim_number(o, "beta1") >= 1.0 || weft_optim_number(o, "beta2") >= 1.0) {
+    if ((float)weft_optim_number(o, "beta1") >= 1.0f ||
+        (float)weft_optim_number(o, "beta2") >= 1.0f) {
         return weft_fail(WEFT_EINVAL, "beta1 %g and beta2 %g are not both below 1",
                          weft_optim_number(o, "beta1"), weft_optim_number(o, "beta2"));
     }
@@ -44,11 +44,7 @@ static int steps(weft_optim *o)
 static int reserve(weft_optim *o)
 {
     float **const vectors[] = {&o->work, &o->m, &o->second, &o->residual, &o->residual_next};
-    int code = WEFT_OK;
-
-    for (size_t i = 0; code == WEFT_OK && i < 5; i++) {
-        code = weft_optim_reserve(o, vectors[i]);
-    }
+    int code = weft_optim_reserve_all(o, vectors, 5);
     if (code == WEFT_OK && o->reply == NULL && strcmp(o->codec, "raw") != 0) {
         o->reply = weft_strdup(o->codec);
         code = o->reply != NULL ? WEFT_OK : weft_fail(WEFT_ENOMEM, "no memory");
@@ -82,17 +78,6 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
     return to;
 }
 
-/* b^k by operations that round alike everywhere. */
-static double power(double b, uint64_t k)
-{
-    double result = 1.0;
-
-    for (; k > 0; k /= 2, b *= b) {
-        result *= k % 2 != 0 ? b : 1.0;
-    }
-    return result;
-}
-
 static void moments(weft_optim *o)
 {
     const float b1 = (float)weft_optim_number(o, "beta1"), t1 = 1.0f - b1;
@@ -109,8 +94,9 @@ static void moments(weft_optim *o)
 static void commit(weft_optim *o, float *x)
 {
     const uint64_t k = o->steps + 1, most = (uint64_t)weft_optim_number(o, "warmup");
-    const double first = 1.0 - power(weft_optim_number(o, "beta1"), k);
-    const double second = 1.0 - power(weft_optim_number(o, "beta2"), k < most ? k : most);
+    const double first = 1.0 - weft_schedule_power(weft_optim_number(o, "beta1"), k);
+    const double second =
+        1.0 - weft_schedule_power(weft_optim_number(o, "beta2"), k < most ? k : most);
     const double eps = weft_optim_number(o, "eps");
 
     if (warm(o)) {
@@ -119,6 +105,11 @@ static void commit(weft_optim *o, float *x)
         memcpy(o->m, o->mean, o->count * sizeof(float));
     }
     for (size_t j = 0; j < o->count; j++) {
+        /* Where nothing was ever seen in the warm-up, what signs bring is noise over nothing. */
+        if (o->second[j] == 0.0f) {
+            o->mean[j] = 0.0f;
+            continue;
+        }
         o->mean[j] = (float)((double)o->m[j] / first / (sqrt((double)o->second[j] / second) + eps));
     }
     weft_optim_descend(o, x, o->mean, weft_optim_lr_now(o));

@@ -100,7 +100,7 @@ static int reserve(weft_optim *o)
         code = o->reply != NULL || o->piece_count > 1
                    ? weft_fail(WEFT_ENOTSUP,
                                "state=f64 goes with one tensor and without a reply codec")
-                   : weft_state64_open(o, o->alpha > 0.0);
+                   : weft_state64_open(o, o->alpha > 0.0 && !o->parts[0].raw);
     }
     if (code == WEFT_OK && o->reply != NULL) {
         code = reserve_replies(o);
@@ -193,19 +193,20 @@ static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *u
 {
     int code = WEFT_OK;
 
-    if (o->steps == 0) {
+    if (o->steps == 0) { /* the first step may be tried again with another model */
         memcpy(o->anchor, x, o->count * sizeof(float));
+        o->stale = true;
     }
     if (o->stale) {
-        code = weft_optim_ask(o, WEFT_ROWS_ALL, o->steps, o->anchor, fn, user, o->m);
+        code = weft_optim_ask(WEFT_ROWS_ALL, o->steps, o->anchor, fn, user, o->m);
         /* One that is not finite fails the step on all peers, and is asked for again. */
         o->stale = code != WEFT_OK || !weft_kernel_finite(o->m, o->count);
     }
     if (code == WEFT_OK) {
-        code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, o->anchor, fn, user, o->mean);
+        code = weft_optim_ask(WEFT_ROWS_BATCH, o->steps, o->anchor, fn, user, o->mean);
     }
     if (code == WEFT_OK) {
-        code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
+        code = weft_optim_ask(WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
     }
     if (code == WEFT_OK) {
         weft_kernel_sub(o->estimate, o->estimate, o->mean, o->count);
@@ -242,6 +243,7 @@ static const weft_optim_name names[] = {
 };
 
 const weft_optim_type weft_optim_diana = {
+    .wide = true,
     .names = names,
     .steps = steps,
     .reserve = reserve,

@@ -41,7 +41,8 @@ static const weft_param gtopk_params[] = {
     WEFT_OPTIM_PARAMS,
 };
 
-static const double warm_densities[] = {0.25, 0.0725, 0.015, 0.004};
+/* As text: a codec's SPEC has a point whatever the locale is. */
+static const char *const warm_densities[] = {"0.25", "0.0725", "0.015", "0.004"};
 
 enum { WARM_EPOCHS = sizeof(warm_densities) / sizeof(warm_densities[0]), CODEC_TEXT = 1024 };
 
@@ -55,16 +56,31 @@ static bool selects(const weft_optim *o)
     return strcmp(o->name->info.name, "gtopk") == 0;
 }
 
+static bool sends_few(const weft_optim *o)
+{
+    static const char *const few[] = {"topk:", "threshold:", "randk:"};
+
+    for (size_t i = 0; i < sizeof(few) / sizeof(few[0]); i++) {
+        if (strncmp(o->codec, few[i], strlen(few[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int steps(weft_optim *o)
 {
-    if (weft_optim_wide(o)) {
-        return weft_fail(WEFT_ENOTSUP, "state=f64 goes with sgd and diana");
-    }
     if (selects(o) && weft_optim_share(o) <= 0.0) {
         return weft_fail(WEFT_ENOTSUP, "needs codec topk, not %s: take ef", o->codec);
     }
     if (corrects(o) && !(o->setting.momentum > 0.0)) {
         return weft_fail(WEFT_EINVAL, "correction=yes is of momentum, which is 0");
+    }
+    if (corrects(o) && !sends_few(o)) {
+        return weft_fail(WEFT_ENOTSUP,
+                         "correction=yes begins momentum anew where something was sent: of codec "
+                         "%s that is nearly everywhere",
+                         o->codec);
     }
     return weft_optim_lr_theory(o, weft_theory_feedback);
 }
@@ -72,11 +88,7 @@ static int steps(weft_optim *o)
 static int reserve(weft_optim *o)
 {
     float **const vectors[] = {&o->work, &o->residual, &o->residual_next, &o->q, &o->m, &o->m_next};
-    int code = WEFT_OK;
-
-    for (size_t i = 0; code == WEFT_OK && i < (corrects(o) ? 6 : 3); i++) {
-        code = weft_optim_reserve(o, vectors[i]);
-    }
+    int code = weft_optim_reserve_all(o, vectors, corrects(o) ? 6 : 3);
     if (code == WEFT_OK && selects(o) && weft_optim_number(o, "epoch") > 0.0) {
         o->codec_now = weft_calloc(1, CODEC_TEXT);
         code = o->codec_now != NULL ? WEFT_OK : weft_fail(WEFT_ENOMEM, "no memory");
@@ -93,13 +105,15 @@ static void begin(weft_optim *o)
     const double epoch = floor((double)o->steps / weft_optim_number(o, "epoch"));
     size_t used = 0;
 
-    o->warm = epoch < WARM_EPOCHS ? warm_densities[(int)epoch] : 0.0;
-    if (!(o->warm > 0.0)) {
+    o->warm = 0.0;
+    if (epoch >= WARM_EPOCHS ||
+        weft_parse_number("density", warm_densities[(int)epoch], 0.0, 1.0, &o->warm) != WEFT_OK) {
         return;
     }
     /* All its keys but k and density stay. */
     const char *at = strchr(o->codec, ':');
-    used = (size_t)snprintf(o->codec_now, CODEC_TEXT, "topk:density=%g", o->warm);
+    used =
+        (size_t)snprintf(o->codec_now, CODEC_TEXT, "topk:density=%s", warm_densities[(int)epoch]);
     while (at != NULL) {
         const char *key = at + 1;
         at = strchr(key, ',');

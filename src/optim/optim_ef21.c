@@ -24,9 +24,6 @@ static const weft_param params[] = {
 
 static int steps(weft_optim *o)
 {
-    if (weft_optim_wide(o)) {
-        return weft_fail(WEFT_ENOTSUP, "state=f64 goes with sgd and diana");
-    }
     if (o->reply != NULL) {
         return weft_fail(WEFT_ENOTSUP, "goes without a reply codec: what replies lose would stay "
                                        "lost in hbar; take diana");

@@ -27,9 +27,6 @@ static const weft_param params[] = {
 
 static int steps(weft_optim *o)
 {
-    if (weft_optim_wide(o)) {
-        return weft_fail(WEFT_ENOTSUP, "state=f64 goes with sgd and diana");
-    }
     if (weft_optim_number(o, "inner_momentum") >= 1.0) {
         return weft_fail(WEFT_EINVAL, "inner_momentum %g is not below 1",
                          weft_optim_number(o, "inner_momentum"));
@@ -40,12 +37,7 @@ static int steps(weft_optim *o)
 static int reserve(weft_optim *o)
 {
     float **const vectors[] = {&o->work, &o->m, &o->residual, &o->residual_next};
-    int code = WEFT_OK;
-
-    for (size_t i = 0; code == WEFT_OK && i < (strcmp(o->codec, "raw") == 0 ? 2 : 4); i++) {
-        code = weft_optim_reserve(o, vectors[i]);
-    }
-    return code;
+    return weft_optim_reserve_all(o, vectors, strcmp(o->codec, "raw") == 0 ? 2 : 4);
 }
 
 static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
@@ -58,8 +50,8 @@ static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *u
     memcpy(o->work, x, o->count * sizeof(float));
     memset(o->m, 0, o->count * sizeof(float));
     for (uint64_t i = 0; code == WEFT_OK && i < local; i++) {
-        code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps * local + i, o->work, fn, user,
-                              o->estimate);
+        code =
+            weft_optim_ask(WEFT_ROWS_BATCH, o->steps * local + i, o->work, fn, user, o->estimate);
         if (code == WEFT_OK) {
             weft_kernel_scale_add(o->m, beta, o->estimate, o->count);
             weft_kernel_axpy(o->work, -lr, o->m, o->count);
@@ -69,13 +61,6 @@ static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *u
         weft_kernel_sub(o->estimate, x, o->work, o->count);
     }
     return code;
-}
-
-static const float *message(weft_optim *o, const float *gradient, const weft_part *p)
-{
-    (void)o;
-    (void)p;
-    return gradient;
 }
 
 static void commit(weft_optim *o, float *x)
@@ -88,9 +73,9 @@ static void commit(weft_optim *o, float *x)
     }
     weft_optim_clip(o, o->mean, lr);
     /* v = beta v + D; what descend() takes off is lr v, the rest of Nesterov's step before it. */
+    weft_optim_shrink(o, x);
     weft_kernel_axpy(x, -lr, o->mean, o->count);
     weft_kernel_scale_add(o->v, beta, o->mean, o->count);
-    weft_optim_shrink(o, x);
     weft_kernel_axpy(x, -lr * beta, o->v, o->count);
     weft_prox_apply(&o->prox, weft_optim_lr(o), x, o->count);
 }
@@ -111,7 +96,6 @@ const weft_optim_type weft_optim_local = {
     .names = names,
     .steps = steps,
     .reserve = reserve,
-    .message = message,
     .commit = commit,
     .estimate = estimate,
 };

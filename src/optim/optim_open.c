@@ -188,6 +188,9 @@ static int take_keys(weft_optim *o)
     if (code == WEFT_OK) {
         code = weft_prox_check(&o->prox);
     }
+    if (code == WEFT_OK && weft_optim_wide(o) && !o->type->wide) {
+        code = weft_fail(WEFT_ENOTSUP, "state=f64 goes with sgd and diana");
+    }
     if (code == WEFT_OK && (float)o->setting.momentum >= 1.0f) {
         code = weft_fail(WEFT_EINVAL, "momentum %g is not below 1", o->setting.momentum);
     }

@@ -25,28 +25,25 @@ static const weft_param params[] = {
 
 static int steps(weft_optim *o)
 {
-    if (weft_optim_wide(o)) {
-        return weft_fail(WEFT_ENOTSUP, "state=f64 goes with sgd and diana");
-    }
     return weft_optim_lr_number(o);
 }
 
 static int reserve(weft_optim *o)
 {
-    float **const vectors[] = {&o->anchor, &o->hbar, &o->work};
-    int code = o->setting.omega > 0.0 ? weft_optim_reserve(o, &o->q) : WEFT_OK;
-
-    for (size_t i = 0; code == WEFT_OK && i < 3; i++) {
-        code = weft_optim_reserve(o, vectors[i]);
-    }
-    o->stale = true;
-    return code;
+    float **const vectors[] = {&o->anchor, &o->hbar, &o->work, &o->q};
+    return weft_optim_reserve_all(o, vectors, o->setting.omega > 0.0 ? 4 : 3);
 }
 
-/* The anchor and its gradient; a step that fails afterwards finds them the same. */
+/* Of the step under way. Tried again, it begins its epoch again, on all peers alike. */
+static bool begins_epoch(const weft_optim *o)
+{
+    return o->steps % (uint64_t)weft_optim_number(o, "inner") == 0;
+}
+
+/* The anchor and its gradient. */
 static int set_anchor(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
 {
-    int code = weft_optim_ask(o, WEFT_ROWS_ALL, o->steps, x, fn, user, o->work);
+    int code = weft_optim_ask(WEFT_ROWS_ALL, o->steps, x, fn, user, o->work);
 
     if (code == WEFT_OK) {
         code = weft_optim_exact_mean(o, o->work, o->mean);
@@ -57,20 +54,19 @@ static int set_anchor(weft_optim *o, const float *x, weft_gradient_fn *fn, void 
     if (code == WEFT_OK) {
         memcpy(o->hbar, o->mean, o->count * sizeof(float));
         memcpy(o->anchor, x, o->count * sizeof(float));
-        o->stale = false;
     }
     return code;
 }
 
 static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
 {
-    int code = o->stale ? set_anchor(o, x, fn, user) : WEFT_OK;
+    int code = begins_epoch(o) ? set_anchor(o, x, fn, user) : WEFT_OK;
 
     if (code == WEFT_OK) {
-        code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, o->anchor, fn, user, o->work);
+        code = weft_optim_ask(WEFT_ROWS_BATCH, o->steps, o->anchor, fn, user, o->work);
     }
     if (code == WEFT_OK) {
-        code = weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
+        code = weft_optim_ask(WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
     }
     if (code == WEFT_OK) {
         weft_kernel_sub(o->estimate, o->estimate, o->work, o->count);
@@ -79,22 +75,9 @@ static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *u
     return code;
 }
 
-static const float *message(weft_optim *o, const float *gradient, const weft_part *p)
-{
-    (void)o;
-    (void)p;
-    return gradient;
-}
-
 static void commit(weft_optim *o, float *x)
 {
     weft_optim_descend(o, x, o->mean, weft_optim_lr_now(o));
-    o->stale = (o->steps + 1) % (uint64_t)weft_optim_number(o, "inner") == 0;
-}
-
-static void loaded(weft_optim *o)
-{
-    o->stale = o->steps % (uint64_t)weft_optim_number(o, "inner") == 0;
 }
 
 static const weft_optim_name names[] = {
@@ -114,8 +97,6 @@ const weft_optim_type weft_optim_qsvrg = {
     .names = names,
     .steps = steps,
     .reserve = reserve,
-    .message = message,
     .commit = commit,
     .estimate = estimate,
-    .loaded = loaded,
 };

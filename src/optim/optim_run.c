@@ -148,7 +148,6 @@ static int commit(weft_optim *o, float *x)
     if (code == WEFT_OK) {
         code = check_result(o);
     }
-
     if (code == WEFT_OK && o->type->settle != NULL) {
         code = o->type->settle(o, x);
     }
@@ -169,12 +168,17 @@ static int commit(weft_optim *o, float *x)
     return WEFT_OK;
 }
 
+static const float *message(weft_optim *o, const float *gradient, const weft_part *p)
+{
+    return o->type->message != NULL ? o->type->message(o, gradient, p) : gradient;
+}
+
 /* With the gradient of the whole model. */
 static int run(weft_optim *o, float *x, const float *gradient)
 {
     for (size_t i = 0; i < o->part_count; i++) {
         weft_part *p = &o->parts[i];
-        p->message = o->type->message(o, gradient + p->first, p);
+        p->message = message(o, gradient + p->first, p);
         p->waits = 0;
     }
     if (start_ready(o) != WEFT_OK) {
@@ -218,25 +222,24 @@ int weft_optim_advance(weft_optim *o, float *x, weft_gradient_fn *fn, void *user
     if (o->begun) {
         return weft_fail(WEFT_EINVAL, "optimizer advance: a step is begun and not finished");
     }
-    if (o->estimate == NULL && weft_optim_reserve(o, &o->estimate) != WEFT_OK) {
-        return WEFT_ENOMEM;
-    }
     int code = begin(o);
     if (code != WEFT_OK) {
         return failed(o, code);
     }
+    if (o->estimate == NULL && weft_optim_reserve(o, &o->estimate) != WEFT_OK) {
+        return give_up(o); /* the others are in the step */
+    }
     code = o->name->oracle ? o->type->estimate(o, x, fn, user)
-                           : weft_optim_ask(o, WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
+                           : weft_optim_ask(WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
     const fenv_t callers = weft_fp_enter();
     code = code == WEFT_OK ? run(o, x, o->estimate) : give_up(o);
     weft_fp_leave(&callers);
     return code;
 }
 
-int weft_optim_ask(weft_optim *o, weft_rows rows, uint64_t draw, const float *x,
-                   weft_gradient_fn *fn, void *user, float *ret)
+int weft_optim_ask(weft_rows rows, uint64_t draw, const float *x, weft_gradient_fn *fn, void *user,
+                   float *ret)
 {
-    (void)o;
     return fn(user, rows, draw, x, ret) == 0
                ? WEFT_OK
                : weft_fail(WEFT_ECANCELED, "the gradient could not be computed");
@@ -254,10 +257,10 @@ int weft_optim_begin(weft_optim *o, const float *x)
                          o->begun ? "the step before is not finished"
                                   : "this method asks for gradients itself");
     }
-    if (o->given == NULL && weft_optim_reserve(o, &o->given) != WEFT_OK) {
-        return WEFT_ENOMEM;
-    }
     const int code = begin(o);
+    if (code == WEFT_OK && o->given == NULL && weft_optim_reserve(o, &o->given) != WEFT_OK) {
+        return give_up(o); /* the others are in the step */
+    }
     return code == WEFT_OK ? code : failed(o, code);
 }
 
@@ -278,7 +281,7 @@ int weft_optim_ready(weft_optim *o, size_t tensor, const float *gradient)
     weft_part *p = &o->parts[t->part];
     const weft_part alone = {.first = t->first, .count = t->count, .raw = p->raw};
     const fenv_t callers = weft_fp_enter();
-    const float *m = o->type->message(o, gradient, &alone);
+    const float *m = message(o, gradient, &alone);
     if (p->tensors > 1 && m == gradient) { /* what travels together lies together */
         memcpy(o->given + t->first, m, t->count * sizeof(float));
     }

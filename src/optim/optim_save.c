@@ -83,8 +83,12 @@ static void put_head(const weft_optim *o, uint64_t saving, weft_checkpoint *c)
 /* A number that no other save has, the same on all peers. */
 static int number_saving(const weft_optim *o, uint64_t *ret)
 {
-    int code = weft_random_bytes(ret, sizeof(*ret));
-    return code == WEFT_OK ? weft_broadcast(o->group, ret, 1, WEFT_U64, 0, NULL) : code;
+    const bool drawn =
+        weft_group_rank(o->group) != 0 || weft_random_bytes(ret, sizeof(*ret)) == WEFT_OK;
+    *ret = drawn ? *ret : 0;
+    const int code = weft_broadcast(o->group, ret, 1, WEFT_U64, 0, NULL);
+    return code == WEFT_OK && *ret == 0 ? weft_fail(WEFT_EIO, "checkpoint: no random number")
+                                        : code;
 }
 
 static int fill(weft_optim *o, const float *x, weft_checkpoint *c)
@@ -117,19 +121,24 @@ static int fill(weft_optim *o, const float *x, weft_checkpoint *c)
     return code;
 }
 
-/* The worst code of all peers. */
+/* All have written theirs, of the same step? */
 static int all_could(const weft_optim *o, int code)
 {
-    int32_t mine = code == WEFT_OK ? 0 : 1, any = 0;
+    const uint64_t mine[3] = {code != WEFT_OK, o->steps, ~o->steps};
+    uint64_t any[3] = {0};
     weft_problem why = {0};
 
     weft_problem_from_last(&why);
-    const int rc = weft_allreduce(o->group, &mine, &any, 1, WEFT_I32, WEFT_MAX, NULL);
+    const int rc = weft_allreduce(o->group, mine, any, 3, WEFT_U64, WEFT_MAX, NULL);
     if (code != WEFT_OK) {
         return weft_fail_problem(&why);
     }
-    return rc == WEFT_OK && any != 0
-               ? weft_fail(WEFT_EIO, "checkpoint: another peer could not write its file")
+    if (rc == WEFT_OK && any[0] != 0) {
+        return weft_fail(WEFT_EIO, "checkpoint: another peer could not write its file");
+    }
+    return rc == WEFT_OK && any[1] != ~any[2]
+               ? weft_fail(WEFT_EMISMATCH, "checkpoint: peers are at different steps, %llu to %llu",
+                           (unsigned long long)~any[2], (unsigned long long)any[1])
                : rc;
 }
 
@@ -153,9 +162,11 @@ int weft_optim_save(weft_optim *o, const float *x, const char *path)
     }
     if (code == WEFT_OK) {
         code = weft_checkpoint_place(fresh, path);
-    } else if (fresh != NULL) {
+    }
+    if (code != WEFT_OK && fresh != NULL) {
         unlink(fresh);
     }
+    o->torn = o->torn || code != WEFT_OK; /* others may be a collective ahead */
     weft_free(fresh);
     weft_checkpoint_free(&c);
     return code;

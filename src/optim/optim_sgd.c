@@ -57,13 +57,6 @@ static int reserve(weft_optim *o)
     return code;
 }
 
-static const float *message(weft_optim *o, const float *gradient, const weft_part *p)
-{
-    (void)o;
-    (void)p;
-    return gradient;
-}
-
 static void commit(weft_optim *o, float *x)
 {
     if (o->wide != NULL) {
@@ -118,9 +111,9 @@ static const weft_optim_name names[] = {
 };
 
 const weft_optim_type weft_optim_sgd = {
+    .wide = true,
     .names = names,
     .steps = steps,
     .reserve = reserve,
-    .message = message,
     .commit = commit,
 };

@@ -41,12 +41,15 @@ static bool remembers(const weft_optim *o)
 
 static int steps(weft_optim *o)
 {
-    if (weft_optim_wide(o) || o->setting.momentum > 0.0 || o->clip > 0.0) {
-        return weft_fail(WEFT_ENOTSUP,
-                         "state=f64, momentum and clip do not go with votes: signum has beta");
+    if (o->setting.momentum > 0.0 || o->clip > 0.0) {
+        return weft_fail(WEFT_ENOTSUP, "momentum and clip do not go with votes: signum has beta");
     }
     if (o->reply != NULL) {
         return weft_fail(WEFT_ENOTSUP, "goes without a reply codec: the vote is of bits already");
+    }
+    if (strcmp(o->algo, "vote") != 0 && strncmp(o->algo, "vote:", strlen("vote:")) != 0) {
+        return weft_fail(WEFT_ENOTSUP, "votes by algorithm vote; %s would add the signs up",
+                         o->algo);
     }
     if (remembers(o) && (float)weft_optim_number(o, "beta") >= 1.0f) {
         return weft_fail(WEFT_EINVAL, "beta %g is not below 1", weft_optim_number(o, "beta"));

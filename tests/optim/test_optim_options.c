@@ -216,6 +216,11 @@ Test(optim_options, combinations_without_a_meaning_are_refused)
     refused(of("signum:beta=1", "0.1", NULL), WEFT_EINVAL, "beta 1");
     refused(of("local:inner_momentum=1", "0.1", NULL), WEFT_EINVAL, "inner_momentum 1");
     refused(of("gtopk:correction=yes", "0.1", NULL), WEFT_EINVAL, "momentum");
+    refused(of("ef:momentum=0.9,correction=yes", "0.1", "sign"), WEFT_ENOTSUP, "nearly everywhere");
+    refused(of("onebit_adam:beta2=0.999999999", "0.1", NULL), WEFT_EINVAL, "below 1");
+    attempt summed = of("signsgd", "0.1", NULL);
+    summed.opts.algo = "scatter";
+    refused(summed, WEFT_ENOTSUP, "algorithm vote");
     refused(of("gd:prox_group=1,prox_low=0", "0.1", NULL), WEFT_ENOTSUP, "prox_group");
     refused(of("gd:prox_low=1,prox_high=0", "0.1", NULL), WEFT_EINVAL, "prox_low 1");
     refused(of("gd:decay=10", "0.1", NULL), WEFT_EINVAL, "decay");
