@@ -148,11 +148,11 @@ float weft_optim_lr_now(const weft_optim *o)
     return (float)weft_optim_lr(o);
 }
 
-int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
+static int exact_mean(weft_optim *o, const void *v, void *out, weft_dtype dtype)
 {
     weft_receipt receipt = {.size = sizeof(receipt)};
     const weft_coll_opts opts = {.size = sizeof(opts), .algo = "auto", .receipt = &receipt};
-    const int code = weft_allreduce(o->group, v, out, o->count, WEFT_F32, WEFT_MEAN, &opts);
+    const int code = weft_allreduce(o->group, v, out, o->count, dtype, WEFT_MEAN, &opts);
 
     if (code == WEFT_OK) {
         o->spending.encoded_bytes += receipt.encoded_bytes;
@@ -160,6 +160,16 @@ int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
         o->spending.wire_bytes_sent += receipt.wire_bytes_sent;
     }
     return code;
+}
+
+int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
+{
+    return exact_mean(o, v, out, WEFT_F32);
+}
+
+int weft_optim_exact_mean64(weft_optim *o, const double *v, double *out)
+{
+    return exact_mean(o, v, out, WEFT_F64);
 }
 
 void weft_optim_clip(const weft_optim *o, float *direction, float lr)
@@ -176,7 +186,7 @@ void weft_optim_clip(const weft_optim *o, float *direction, float lr)
 
 bool weft_optim_refreshes(const weft_optim *o)
 {
-    return o->h != NULL && o->wide == NULL && o->steps > 0 && o->steps % REFRESH_STEPS == 0;
+    return o->h != NULL && o->steps > 0 && o->steps % REFRESH_STEPS == 0;
 }
 
 void weft_optim_descend(weft_optim *o, float *x, float *direction, float lr)

@@ -198,6 +198,7 @@ bool weft_optim_refreshes(const weft_optim *o);
 void weft_optim_shrink(const weft_optim *o, float *x);
 /* out = mean over the peers of v, exact. */
 int weft_optim_exact_mean(weft_optim *o, const float *v, float *out);
+int weft_optim_exact_mean64(weft_optim *o, const double *v, double *out);
 /* A mean over the peers is finite, or WEFT_ENONFINITE names the lowest rank whose own share of it
  * is not. A collective when it is not: mean is to have the same bits everywhere. optim_run.c */
 int weft_optim_check_finite(weft_optim *o, const float *mean, const float *own, size_t count,

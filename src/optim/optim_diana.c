@@ -134,11 +134,17 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
     return o->work + p->first;
 }
 
-/* With state=f64 hbar drifts 2^29 times less and is left. */
+/* With state=f64 too: what hbar takes in was added up in binary32. */
 static int settle(weft_optim *o, const float *x)
 {
     (void)x;
-    return weft_optim_refreshes(o) ? weft_optim_exact_mean(o, o->h, o->work) : WEFT_OK;
+    if (!weft_optim_refreshes(o)) {
+        return WEFT_OK;
+    }
+    if (o->wide == NULL) {
+        return weft_optim_exact_mean(o, o->h, o->work);
+    }
+    return o->wide->h != NULL ? weft_optim_exact_mean64(o, o->wide->h, o->wide->fresh) : WEFT_OK;
 }
 
 static void learn(weft_optim *o, const weft_part *p, float *ghat)

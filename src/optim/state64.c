@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "optim/state64.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/status.h"
 #include "optim/optim.h"
@@ -30,6 +32,9 @@ int weft_state64_open(weft_optim *o, bool memories)
     if (code == WEFT_OK && memories) {
         code = reserve(o, &o->wide->hbar);
     }
+    if (code == WEFT_OK && memories) {
+        code = reserve(o, &o->wide->fresh);
+    }
     return code;
 }
 
@@ -42,6 +47,7 @@ void weft_state64_close(weft_state64 **state)
     weft_free((*state)->v);
     weft_free((*state)->h);
     weft_free((*state)->hbar);
+    weft_free((*state)->fresh);
     weft_free(*state);
     *state = NULL;
 }
@@ -71,6 +77,9 @@ void weft_state64_commit(weft_optim *o, float *x)
     weft_state64 *s = o->wide;
     const double lr = weft_optim_lr(o), keep = 1.0 - lr * o->decay;
 
+    if (s->h != NULL && weft_optim_refreshes(o)) {
+        memcpy(s->hbar, s->fresh, o->count * sizeof(*s->hbar));
+    }
     for (size_t j = 0; j < o->count; j++) {
         const double ghat = s->h != NULL ? learn(o, j) : (double)o->mean[j];
         /* The caller may have put another model there. */

@@ -13,6 +13,7 @@
 typedef struct weft_state64 {
     double *x, *v;
     double *h, *hbar; /* NULL: no memories */
+    double *fresh;    /* scratch: mean of all h */
 } weft_state64;
 
 /* Reserve it, with memories or without. 0 or WEFT_ENOMEM. */
