@@ -34,6 +34,12 @@ typedef struct weft_score {
 
 typedef struct weft_problem weft_problem;
 
+/* Who is told as soon as a tensor's part of a gradient is known, before the whole is. */
+typedef struct weft_problem_listener {
+    void (*ready)(void *user, size_t tensor, const float *gradient); /* NULL: nobody */
+    void *user;
+} weft_problem_listener;
+
 typedef struct weft_problem_kind {
     const char *name, *summary;
     weft_labels labels; /* what it makes of a label */
@@ -67,6 +73,7 @@ struct weft_problem {
     const char *keys;         /* of the SPEC */
     const weft_dataset *data; /* borrowed */
     const weft_dataset *test; /* borrowed; NULL: none */
+    weft_problem_listener listener;
     weft_cut cut;
     weft_shards shards;
     uint64_t seed;

@@ -186,9 +186,25 @@ static double probabilities(const mlp *m, size_t r, size_t class_of)
     return weft_softmax_row(m->logits, l->units, class_of);
 }
 
-/* From the last layer's slopes to the first's, adding to the gradient (first: writing it). */
-static void backward(const mlp *m, const float *x, size_t count, bool first, float *gradient)
+/* The penalty's part, and the word that the tensor is known. */
+static void complete(const weft_problem *problem, size_t tensor, size_t from, size_t count,
+                     const float *x, float *gradient)
 {
+    const weft_problem_listener *to = &problem->listener;
+    const float l2 = (float)problem->l2;
+
+    for (size_t j = from; j < from + count && problem->l2 > 0; j++)
+        gradient[j] += l2 * x[j];
+    if (to->ready != NULL)
+        to->ready(to->user, tensor, gradient + from);
+}
+
+/* From the last layer's slopes to the first's, adding to the gradient (first block: writing it;
+ * last block: it is complete). */
+static void backward(const weft_problem *problem, const float *x, size_t count, bool first,
+                     bool final, float *gradient)
+{
+    const mlp *m = problem->own;
     const float beta = first ? 0.0f : 1.0f;
 
     for (size_t i = m->layers; i-- > 0;) {
@@ -205,6 +221,10 @@ static void backward(const mlp *m, const float *x, size_t count, bool first, flo
         for (size_t r = 0; r < count; r++) {
             for (size_t u = 0; u < l->units; u++)
                 bias[u] += l->slopes[r * l->units + u];
+        }
+        if (final) {
+            complete(problem, 2 * i + 1, l->biases, l->units, x, gradient);
+            complete(problem, 2 * i, l->weights, l->inputs * l->units, x, gradient);
         }
         if (before == NULL)
             break;
@@ -224,7 +244,6 @@ static void gradient_at(weft_problem *problem, int rank, const size_t *rows, siz
     const weft_dataset *d = problem->data;
     const mlp *m = problem->own;
     const layer *last = &m->layer[m->layers - 1];
-    const float l2 = (float)problem->l2;
 
     if (rows == NULL)
         count = problem->cut.shard_rows;
@@ -244,10 +263,8 @@ static void gradient_at(weft_problem *problem, int rank, const size_t *rows, siz
             for (size_t c = 0; c < last->units; c++)
                 last->slopes[r * last->units + c] = (float)(m->logits[c] / (double)count);
         }
-        backward(m, x, block, first == 0, ret_gradient);
+        backward(problem, x, block, first == 0, first + block == count, ret_gradient);
     }
-    for (size_t j = 0; j < problem->dim && problem->l2 > 0; j++)
-        ret_gradient[j] += l2 * x[j];
 }
 
 /* Rows of data, order[first] … (NULL: first …): losses, and how many are right. */

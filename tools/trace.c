@@ -70,6 +70,10 @@ json_t *weft_trace_json(const weft_trace *trace)
         bad |= json_object_set_new(one, "sent_bits_max", count_json(p->sent_bits_max));
         bad |= json_object_set_new(one, "wire_bytes", count_json(p->wire_bytes));
         bad |= json_object_set_new(one, "seconds", weft_report_real(p->seconds));
+        bad |= json_object_set_new(one, "gradient_seconds", weft_report_real(p->gradient_seconds));
+        bad |=
+            json_object_set_new(one, "operation_seconds", weft_report_real(p->operation_seconds));
+        bad |= json_object_set_new(one, "wait_seconds", weft_report_real(p->wait_seconds));
         if (bad != 0 || json_array_append_new(list, one) != 0) {
             json_decref(list);
             return NULL;

@@ -20,6 +20,12 @@ typedef struct weft_trace_point {
     double sent_bits_max; /* of the peer that sent most */
     double wire_bytes;    /* with headers */
     double seconds;       /* of gradients and steps, evaluation apart */
+    /* Of these, means over peers: */
+    double gradient_seconds; /* in computing gradients */
+    double
+        operation_seconds; /* from the begin of a step's first operation to the end of its last */
+    double wait_seconds;   /* waiting for operations with all gradients known: 1 - wait/operation
+                              is the share of communication that ran beside gradients */
 } weft_trace_point;
 
 typedef struct weft_trace {

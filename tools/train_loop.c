@@ -18,6 +18,9 @@
 
 #define WHERE_TEXT 160
 
+/* What a run has cost a peer so far: bytes, and nanoseconds. */
+enum { ENCODED, BODIES, WIRE, GRADIENTS, OPERATIONS, WAITED, COSTS };
+
 /* One run under way on this peer. */
 typedef struct loop {
     weft_peer *peer;
@@ -35,8 +38,8 @@ typedef struct loop {
     uint64_t epoch;  /* the one of order, from 0 */
     double *sums;    /* dim + 1: this peer's gradient and loss, summed over its rows */
     double *totals;  /* the same over all peers */
-    uint64_t *costs; /* three numbers of every peer */
-    uint64_t encoded_bytes, body_bytes, wire_bytes;
+    uint64_t *costs; /* COSTS numbers of every peer */
+    uint64_t own[COSTS];
     double seconds;
     char where[WHERE_TEXT]; /* "run 'name'" */
 } loop;
@@ -55,7 +58,7 @@ static bool reserve(loop *l, weft_train_result *result)
     l->gradient = calloc(d, sizeof(*l->gradient));
     l->sums = calloc(d + 1, sizeof(*l->sums));
     l->totals = calloc(d + 1, sizeof(*l->totals));
-    l->costs = calloc(3 * (size_t)l->peer->size, sizeof(*l->costs));
+    l->costs = calloc(COSTS * (size_t)l->peer->size, sizeof(*l->costs));
     l->batch = l->run->batch > 0 ? calloc(l->run->batch, sizeof(*l->batch)) : NULL;
     l->order = by_epochs(l) ? calloc(l->problem->cut.shard_rows, sizeof(*l->order)) : NULL;
     result->crc32c = calloc((size_t)l->peer->size, sizeof(*result->crc32c));
@@ -128,26 +131,28 @@ static int open_optimizer(loop *l)
     return 0;
 }
 
-/* Bits and bytes of all peers so far. */
+/* Costs of all peers so far. */
 static int collect_costs(loop *l, weft_trace_point *point)
 {
-    const uint64_t own[3] = {l->encoded_bytes, l->body_bytes, l->wire_bytes};
     const double n = l->peer->size;
-    double sum[3] = {0, 0, 0};
+    double sum[COSTS] = {0};
     uint64_t most = 0;
 
-    if (weft_allgather(l->peer->group, own, l->costs, 3, WEFT_U64, NULL) != WEFT_OK)
+    if (weft_allgather(l->peer->group, l->own, l->costs, COSTS, WEFT_U64, NULL) != WEFT_OK)
         return weft_peer_error(l->peer, l->where);
     for (int r = 0; r < l->peer->size; r++) {
-        for (int i = 0; i < 3; i++)
-            sum[i] += (double)l->costs[3 * r + i];
-        if (l->costs[3 * r + 1] > most)
-            most = l->costs[3 * r + 1];
+        for (int i = 0; i < COSTS; i++)
+            sum[i] += (double)l->costs[COSTS * r + i];
+        if (l->costs[COSTS * r + BODIES] > most)
+            most = l->costs[COSTS * r + BODIES];
     }
-    point->up_bits = 8 * sum[0] / n;
-    point->sent_bits = 8 * sum[1] / n;
+    point->up_bits = 8 * sum[ENCODED] / n;
+    point->sent_bits = 8 * sum[BODIES] / n;
     point->sent_bits_max = 8 * (double)most;
-    point->wire_bytes = sum[2] / n;
+    point->wire_bytes = sum[WIRE] / n;
+    point->gradient_seconds = sum[GRADIENTS] / n / 1e9;
+    point->operation_seconds = sum[OPERATIONS] / n / 1e9;
+    point->wait_seconds = sum[WAITED] / n / 1e9;
     return 0;
 }
 
@@ -230,17 +235,28 @@ static const size_t *minibatch(loop *l)
     return l->order + at % l->epoch_steps * batch;
 }
 
+/* A tensor's gradient is known; its operation begins. What keeps it from that fails the step. */
+static void ready(void *user, size_t tensor, const float *known)
+{
+    loop *l = user;
+
+    (void)weft_optim_ready(l->optim, tensor, known);
+}
+
 /* The gradient of f_rank at x over those rows; user is the loop. */
 static int gradient(void *user, weft_rows rows, uint64_t draw, const float *x, float *ret_gradient)
 {
     loop *l = user;
     weft_problem *p = l->problem;
 
+    const double begin = weft_seconds();
+
     l->drawn = draw + 1;
     if (rows == WEFT_ROWS_ALL || l->run->batch == 0)
         p->kind->gradient(p, l->peer->rank, NULL, 0, x, ret_gradient);
     else
         p->kind->gradient(p, l->peer->rank, minibatch(l), l->run->batch, x, ret_gradient);
+    l->own[GRADIENTS] += (uint64_t)((weft_seconds() - begin) * 1e9);
     memcpy(l->gradient, ret_gradient, p->dim * sizeof(*ret_gradient));
     return 0;
 }
@@ -257,9 +273,11 @@ static int step_once(loop *l, bool *ret_diverged)
     if (code != WEFT_OK && !*ret_diverged)
         return weft_peer_error(l->peer, l->where);
     cost = weft_optim_cost(l->optim);
-    l->encoded_bytes += cost.encoded_bytes;
-    l->body_bytes += cost.body_bytes_sent;
-    l->wire_bytes += cost.wire_bytes_sent;
+    l->own[ENCODED] += cost.encoded_bytes;
+    l->own[BODIES] += cost.body_bytes_sent;
+    l->own[WIRE] += cost.wire_bytes_sent;
+    l->own[OPERATIONS] += cost.operations_ns;
+    l->own[WAITED] += cost.wait_ns;
     if (l->dump != NULL && !*ret_diverged)
         return weft_dump_step(l->dump, l->optim, l->x, l->gradient);
     return 0;
@@ -409,6 +427,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
     }
     weft_problem_start(problem, l.x);
     status = open_optimizer(&l);
+    problem->listener = (weft_problem_listener){problem->tensor_count > 1 ? ready : NULL, &l};
     if (status == 0)
         status = open_dump(&l, settings, index);
     if (status == 0)
@@ -427,6 +446,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
     ret->model = l.x;
     l.x = NULL;
 out:
+    problem->listener = (weft_problem_listener){0};
     release(&l);
     return status;
 }

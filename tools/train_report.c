@@ -158,7 +158,7 @@ typedef struct columns {
 
 static weft_table *new_table(const columns *c, char heads_text[4][CELL])
 {
-    const char *heads[16] = {"<run", "steps", c->minimum ? "gap reached" : "f reached"};
+    const char *heads[18] = {"<run", "steps", c->minimum ? "gap reached" : "f reached"};
     size_t at = 3;
 
     if (c->tested)
@@ -175,6 +175,8 @@ static weft_table *new_table(const columns *c, char heads_text[4][CELL])
     heads[at++] = "sent in all";
     heads[at++] = "own messages";
     heads[at++] = "seconds";
+    heads[at++] = "gradients";
+    heads[at++] = "waiting";
     return weft_table_new(heads);
 }
 
@@ -210,6 +212,8 @@ static void print_run(weft_table *table, const columns *c, const char *name,
     bits_text(last->up_bits, text);
     weft_table_cell(table, "%s", text);
     weft_table_cell(table, "%.2f", last->seconds);
+    weft_table_cell(table, "%.2f", last->gradient_seconds);
+    weft_table_cell(table, "%.2f", last->wait_seconds);
 }
 
 static void print_runs(FILE *to, const weft_train_settings *s, const weft_problem *problem,

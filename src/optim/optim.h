@@ -119,12 +119,14 @@ struct weft_optim {
     uint64_t steps;          /* done */
     bool torn;               /* a step failed: find out where the others are */
     bool begun;
-    bool exact; /* the step under way encodes nothing */
+    bool asking; /* the gradient function of this step runs */
+    bool exact;  /* the step under way encodes nothing */
 
     weft_piece *pieces;
     size_t piece_count;
     weft_part *parts;
     size_t part_count, started; /* started: parts from the last on */
+    int64_t first_began;        /* when the first of them did in this step */
 
     /* Vectors of count floats; NULL: not held. */
     float *mean;     /* scratch: result of the exchange */

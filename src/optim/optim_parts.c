@@ -243,7 +243,7 @@ static void spend(weft_optim *o, const weft_part *p)
 
 int weft_parts_finish(weft_optim *o)
 {
-    const int64_t begun = weft_now();
+    const int64_t asked = weft_now();
     weft_problem first = {0};
 
     o->using[0] = '\0';
@@ -263,7 +263,9 @@ int weft_parts_finish(weft_optim *o)
         }
         weft_request_free(&p->request);
     }
-    o->spending.wait_ns += (uint64_t)(weft_now() - begun);
+    const int64_t ended = weft_now();
+    o->spending.wait_ns = (uint64_t)(ended - asked);
+    o->spending.operations_ns = (uint64_t)(ended - o->first_began);
     return first.code == WEFT_OK ? WEFT_OK : weft_fail_problem(&first);
 }
 

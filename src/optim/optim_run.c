@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fpenv.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -78,6 +79,7 @@ static int start_ready(weft_optim *o)
         if (p->waits > 0) {
             break;
         }
+        o->first_began = o->started == 0 ? weft_now() : o->first_began;
         code = weft_part_start(o, p, p->message);
         o->started += code == WEFT_OK;
     }
@@ -211,6 +213,53 @@ int weft_optim_step(weft_optim *o, float *x, const float *gradient)
     return code;
 }
 
+/* A tensor's gradient is known. */
+static int tell(weft_optim *o, weft_piece *t, const float *gradient)
+{
+    weft_part *p = &o->parts[t->part];
+    const weft_part alone = {.first = t->first, .count = t->count, .raw = p->raw};
+    const float *m = message(o, gradient, &alone);
+
+    if (p->tensors == 1) {
+        p->message = m;
+    } else if (m == gradient) { /* what travels together lies together */
+        float *together = o->given != NULL ? o->given : o->estimate;
+        if (together + t->first != m) {
+            memcpy(together + t->first, m, t->count * sizeof(float));
+        }
+        p->message = together + p->first;
+    } else {
+        p->message = o->work + p->first;
+    }
+    t->ready = true;
+    p->waits--;
+    return start_ready(o);
+}
+
+/* With the gradient in o->estimate, of which some tensors may have been told. */
+static int rest(weft_optim *o, float *x)
+{
+    bool told = false;
+
+    for (size_t i = 0; i < o->piece_count; i++) {
+        told = told || o->pieces[i].ready;
+    }
+    if (!told) {
+        return run(o, x, o->estimate);
+    }
+    int code = WEFT_OK;
+    for (size_t i = o->piece_count; code == WEFT_OK && i-- > 0;) {
+        weft_piece *t = &o->pieces[i];
+        code = t->ready ? WEFT_OK : tell(o, t, o->estimate + t->first);
+    }
+    code = code == WEFT_OK ? start_ready(o) : code;
+    if (code != WEFT_OK) {
+        return give_up(o);
+    }
+    code = commit(o, x);
+    return code == WEFT_OK ? code : failed(o, code);
+}
+
 int weft_optim_advance(weft_optim *o, float *x, weft_gradient_fn *fn, void *user)
 {
     if (o == NULL || x == NULL || fn == NULL) {
@@ -229,10 +278,12 @@ int weft_optim_advance(weft_optim *o, float *x, weft_gradient_fn *fn, void *user
     if (o->estimate == NULL && weft_optim_reserve(o, &o->estimate) != WEFT_OK) {
         return give_up(o); /* the others are in the step */
     }
+    o->asking = true;
     code = o->name->oracle ? o->type->estimate(o, x, fn, user)
                            : weft_optim_ask(WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
+    o->asking = false;
     const fenv_t callers = weft_fp_enter();
-    code = code == WEFT_OK ? run(o, x, o->estimate) : give_up(o);
+    code = code == WEFT_OK ? rest(o, x) : give_up(o);
     weft_fp_leave(&callers);
     return code;
 }
@@ -277,29 +328,23 @@ int weft_optim_ready(weft_optim *o, size_t tensor, const float *gradient)
                          : tensor >= o->piece_count ? "is none"
                                                     : "is ready already");
     }
-    weft_piece *t = &o->pieces[tensor];
-    weft_part *p = &o->parts[t->part];
-    const weft_part alone = {.first = t->first, .count = t->count, .raw = p->raw};
-    const fenv_t callers = weft_fp_enter();
-    const float *m = message(o, gradient, &alone);
-    if (p->tensors > 1 && m == gradient) { /* what travels together lies together */
-        memcpy(o->given + t->first, m, t->count * sizeof(float));
+    if (o->asking && o->name->oracle) {
+        return WEFT_OK; /* the message is not made of this gradient alone */
     }
-    p->message = p->tensors == 1 ? m : m == gradient ? o->given + p->first : o->work + p->first;
-    t->ready = true;
-    p->waits--;
-    const int code = start_ready(o);
+    const fenv_t callers = weft_fp_enter();
+    const int code = tell(o, &o->pieces[tensor], gradient);
     weft_fp_leave(&callers);
     return code;
 }
 
 int weft_optim_finish(weft_optim *o, float *x)
 {
-    if (o == NULL || x == NULL || !o->begun) {
+    if (o == NULL || x == NULL || !o->begun || o->asking) {
         return weft_fail(WEFT_EINVAL, "optimizer finish: %s",
-                         o == NULL   ? "optim is NULL"
-                         : x == NULL ? "x is NULL"
-                                     : "no step is begun");
+                         o == NULL    ? "optim is NULL"
+                         : x == NULL  ? "x is NULL"
+                         : !o->asking ? "no step is begun"
+                                      : "the step is one of weft_optim_advance()");
     }
     const fenv_t callers = weft_fp_enter();
     int code = start_ready(o);

@@ -76,6 +76,7 @@ typedef struct job {
     int steps;
     int stop;           /* saved there and gone on with by another optimizer; 0: never */
     int pieces;         /* 1: a step in pieces, out of order */
+    int tells;          /* 1: the gradient function tells some tensors as they become known */
     int fails;          /* 1: rank 1's gradient fails once in step 5 */
     size_t small;       /* of tensors; 0: one tensor */
     const char *prefix; /* of checkpoints */
@@ -90,15 +91,27 @@ enum { TENSORS = sizeof(tensors) / sizeof(tensors[0]) };
 
 typedef struct oracle {
     const job *j;
+    weft_optim *optim;
     int rank, fail;
 } oracle;
+
+/* Two tensors of four, and what may not be done before the function returns. */
+static int tell(weft_optim *o, const float *g)
+{
+    float x[COUNT] = {0};
+
+    return weft_optim_ready(o, 3, g + 44) != WEFT_OK || weft_optim_finish(o, x) != WEFT_EINVAL ||
+           weft_optim_begin(o, x) == WEFT_OK || weft_optim_step(o, x, g) == WEFT_OK ||
+           weft_optim_ready(o, 1, g + 3) != WEFT_OK;
+}
 
 /* Rows add noise that is 0 in their sum, whatever x is. */
 static int gradient(void *user, weft_rows rows, uint64_t draw, const float *x, float *ret)
 {
     oracle *o = user;
+    const int fail = o->fail-- == 1;
 
-    if (o->fail-- == 1) {
+    if (fail && !o->j->tells) {
         return 1;
     }
     quadratic_gradient(o->j->q, o->rank, x, ret);
@@ -108,7 +121,7 @@ static int gradient(void *user, weft_rows rows, uint64_t draw, const float *x, f
             ret[i] += (float)(2 * row - ROWS + 1) * 0.05f;
         }
     }
-    return 0;
+    return (o->j->tells && tell(o->optim, ret) != 0) || fail;
 }
 
 static int step_in_pieces(weft_optim *o, float *x, const float *g)
@@ -130,6 +143,7 @@ static int one_step(const job *j, weft_optim *o, oracle *from, float *x)
 {
     float g[COUNT];
 
+    from->optim = o;
     if (!j->pieces) {
         return weft_optim_advance(o, x, gradient, from);
     }
@@ -297,6 +311,32 @@ Test(methods, a_step_in_pieces_is_the_step)
             expect_same(&whole, &pieces, "in pieces it has other bits");
             end_job(&whole, PEERS);
             end_job(&pieces, PEERS);
+        }
+    }
+    quadratic_free(&q);
+}
+
+Test(methods, a_gradient_function_may_tell_tensors_as_they_become_known)
+{
+    static const size_t small[] = {1, 30, 1000};
+    quadratic q;
+
+    quadratic_make(&q, PEERS, COUNT);
+    for (size_t i = 0; i < METHODS; i++) {
+        for (size_t s = 0; s < 3; s++) {
+            job whole = {.q = &q, .m = &methods[i], .steps = 12, .small = small[s]};
+            job told = {.q = &q, .m = &methods[i], .steps = 12, .small = small[s], .tells = 1};
+            job torn = told;
+
+            torn.fails = 1;
+            run_job(&whole, PEERS);
+            run_job(&told, PEERS);
+            run_job(&torn, PEERS);
+            expect_same(&whole, &told, "told early it has other bits");
+            expect_same(&whole, &torn, "other bits after a failure behind what was told");
+            end_job(&whole, PEERS);
+            end_job(&told, PEERS);
+            end_job(&torn, PEERS);
         }
     }
     quadratic_free(&q);

@@ -85,7 +85,10 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(mine["model"]), DIM)
         for point in mine["trace"]:
             self.assertEqual(set(point), {"step", "f", "gap", "grad_norm", "up_bits", "sent_bits",
-                                          "sent_bits_max", "wire_bytes", "seconds"})
+                                          "sent_bits_max", "wire_bytes", "seconds", "gradient_seconds",
+                                          "operation_seconds", "wait_seconds"})
+            self.assertEqual(point["gradient_seconds"] > 0, point["step"] > 0)
+            self.assertGreaterEqual(point["operation_seconds"], point["wait_seconds"])
             self.assertAlmostEqual(point["gap"], point["f"] - problem["fstar"], places=15)
 
     def test_a_target_ends_a_run(self):
