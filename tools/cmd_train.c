@@ -77,7 +77,7 @@ static const weft_cli_option options[] = {
     {.name = "target", .kind = WEFT_CLI_REAL, .metavar = "GAP", .min = 0, .max = 1e300,
      .help = "stop a run when a traced gap f - f* is at most this"},
     {.name = "plot", .kind = WEFT_CLI_TEXT, .metavar = "FILE.svg",
-     .help = "draw the gap against steps and against bits sent (needs gnuplot)"},
+     .help = "draw gap (or f) and test accuracy against steps, bits sent and seconds (needs gnuplot)"},
     {.name = "save", .kind = WEFT_CLI_TEXT, .metavar = "FILE",
      .help = "write model and optimizer to FILE.RANK of each peer at the end"},
     {.name = "save-every", .kind = WEFT_CLI_WHOLE, .metavar = "K", .min = 1,

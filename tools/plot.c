@@ -19,6 +19,12 @@
 #define KEY_ROW 24.0    /* height of a line of the key */
 #define GAP_FLOOR 1e-16 /* smallest gap drawn: below, f - f* is rounding */
 
+/* In px: the picture's width, a row of panels, and what is above and below the rows. */
+#define WIDTH 1320
+#define ROW 440.0
+#define HEAD 40.0
+#define FOOT 22.0
+
 extern char **environ;
 
 /* Distinct in hue and lightness, also for color-blind eyes (Okabe & Ito 2008, darker yellow). */
@@ -107,7 +113,18 @@ static bool draws_f(const weft_plot_line *lines, size_t count)
     return false;
 }
 
-/* Points as "$d0 << EOD … EOD": step, megabits, gap or f. A run that diverged ends before that. */
+/* Is there test data with classes? */
+static bool draws_accuracy(const weft_plot_line *lines, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (lines[i].trace->count > 0 && !isnan(lines[i].trace->points[0].accuracy))
+            return true;
+    }
+    return false;
+}
+
+/* Points as "$d0 << EOD … EOD": step, megabits, seconds, gap or f, and accuracy in percent (0:
+ * none). A run that diverged ends before that. */
 static void put_data(FILE *to, const weft_plot_line *lines, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -118,8 +135,9 @@ static void put_data(FILE *to, const weft_plot_line *lines, size_t count)
             const weft_trace_point *p = &t->points[k];
 
             if (isfinite(height_of(p)))
-                fprintf(to, "%llu %.9g %.9g\n", (unsigned long long)p->step, p->sent_bits / 1e6,
-                        fmax(height_of(p), GAP_FLOOR));
+                fprintf(to, "%llu %.9g %.9g %.9g %.9g\n", (unsigned long long)p->step,
+                        p->sent_bits / 1e6, p->seconds, fmax(height_of(p), GAP_FLOOR),
+                        isnan(p->accuracy) ? 0.0 : 100 * p->accuracy);
         }
         fputs("EOD\n", to);
     }
@@ -177,7 +195,8 @@ static void put_key(FILE *to, const weft_plot_line *lines, size_t count, double 
     }
 }
 
-static double most_bits(const weft_plot_line *lines, size_t count)
+/* Whether anything was sent, and whether anything took time: an empty range would be an error. */
+static bool has_bits(const weft_plot_line *lines, size_t count)
 {
     double most = 0;
 
@@ -186,10 +205,21 @@ static double most_bits(const weft_plot_line *lines, size_t count)
 
         most = last != NULL ? fmax(most, last->sent_bits) : most;
     }
-    return most;
+    return most > 0;
 }
 
-/* The top of the gap axis: a run that blows up must not press the others flat. */
+static bool has_seconds(const weft_plot_line *lines, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const weft_trace_point *last = weft_trace_last(lines[i].trace);
+
+        if (last != NULL && last->seconds > 0)
+            return true;
+    }
+    return false;
+}
+
+/* The top of the first axis: a run that blows up must not press the others flat. */
 static double highest(const weft_plot_line *lines, size_t count)
 {
     double top = GAP_FLOOR;
@@ -198,43 +228,65 @@ static double highest(const weft_plot_line *lines, size_t count)
         if (lines[i].trace->count > 0 && isfinite(height_of(&lines[i].trace->points[0])))
             top = fmax(top, height_of(&lines[i].trace->points[0]));
     }
-    return 10 * pow(10, ceil(log10(top)));
+    return draws_f(lines, count) ? 1.5 * top : 10 * pow(10, ceil(log10(top)));
+}
+
+/* A row of three panels with one y axis: against steps, bits and seconds. */
+static void put_row(FILE *to, const weft_plot_line *lines, size_t count, int y, const char *label)
+{
+    const struct {
+        const char *label;
+        bool range;
+    } across[] = {{"steps", true},
+                  {"Mbit sent by a peer (mean)", has_bits(lines, count)},
+                  {"seconds", has_seconds(lines, count)}};
+
+    for (int x = 0; x < 3; x++) {
+        char columns[16];
+
+        fprintf(to, "set lmargin screen %.3f\nset rmargin screen %.3f\nset xlabel '%s'\n",
+                0.06 + 0.32 * x, 0.335 + 0.32 * x, across[x].label);
+        fprintf(to, x == 0 ? "set ylabel '%s' offset 1,0\n" : "unset ylabel\n", label);
+        fputs(across[x].range ? "set xrange [0:*]\n" : "set xrange [0:1]\n", to);
+        snprintf(columns, sizeof(columns), "%d:%d", x + 1, y);
+        put_panel(to, lines, count, columns);
+        /* Title and key are drawn once, with the first panel. */
+        fputs("unset label\nunset arrow\n", to);
+    }
 }
 
 static void put_script(FILE *to, const char *title, const weft_plot_line *lines, size_t count)
 {
     const size_t columns = key_columns(lines, count);
     const size_t rows = (count + columns - 1) / columns;
-    const double key = KEY_ROW * (double)rows;
-    const double height = 510 + key;
+    const bool accuracy = draws_accuracy(lines, count);
+    const double below = FOOT + KEY_ROW * (double)rows;
+    const double height = HEAD + ROW * (accuracy ? 2 : 1) + below;
 
     put_data(to, lines, count);
     fprintf(to,
-            "set terminal svg size 1120,%.0f dynamic background rgb 'white' font "
+            "set terminal svg size %d,%.0f dynamic background rgb 'white' font "
             "'Helvetica,Arial,sans-serif,13' enhanced linewidth 1\n",
-            height);
+            WIDTH, height);
     fputs("set encoding utf8\nset multiplot\nset logscale y\nset format y '10^{%L}'\n"
           "set grid ytics xtics lc rgb '#E2E2E2' lw 0.7\nset border 3 lc rgb '#555555'\n"
           "set tics nomirror out scale 0.6 textcolor rgb '#333333'\nset mytics 1\nunset key\n"
           "set label 1 ",
           to);
     put_text(to, title);
-    fprintf(to, " at screen 0.07,%.4f left noenhanced font ',16' textcolor rgb '#111111'\n",
+    fprintf(to, " at screen 0.06,%.4f left noenhanced font ',16' textcolor rgb '#111111'\n",
             1 - 24 / height);
     put_key(to, lines, count, height);
     fprintf(to, "set yrange [*:%.3g]\nset bmargin screen %.4f\nset tmargin screen %.4f\n",
-            highest(lines, count), (72 + key) / height, 1 - 52 / height);
-    fprintf(to,
-            "set lmargin screen 0.07\nset rmargin screen 0.50\n"
-            "set ylabel '%s' offset 1,0\nset xlabel 'steps'\n",
-            draws_f(lines, count) ? "objective f" : "gap f − f*");
-    put_panel(to, lines, count, "1:3");
-    fputs("unset label\nunset arrow\nset lmargin screen 0.56\nset rmargin screen 0.98\n"
-          "unset ylabel\nset xlabel 'Mbit sent by a peer (mean)'\n",
-          to);
-    /* A group of one sends nothing: an empty range would be an error. */
-    fputs(most_bits(lines, count) > 0 ? "set xrange [0:*]\n" : "set xrange [0:1]\n", to);
-    put_panel(to, lines, count, "2:3");
+            highest(lines, count), 1 - (HEAD + ROW - 50) / height, 1 - (HEAD + 8) / height);
+    put_row(to, lines, count, 4, draws_f(lines, count) ? "objective f" : "gap f − f*");
+    if (accuracy) {
+        fprintf(to,
+                "unset logscale y\nset format y '%%g'\nset yrange [*:*]\n"
+                "set bmargin screen %.4f\nset tmargin screen %.4f\n",
+                1 - (HEAD + 2 * ROW - 50) / height, 1 - (HEAD + ROW + 8) / height);
+        put_row(to, lines, count, 5, "accuracy on the test data, %");
+    }
     fputs("unset multiplot\n", to);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Curves of training runs as an SVG file, drawn by gnuplot: gap against steps and against bits. */
+/* Curves of training runs as an SVG file, drawn by gnuplot: gap (or f) and, where there is test
+ * data with classes, accuracy against steps, bits and seconds. */
 #ifndef WEFT_TOOLS_PLOT_H
 #define WEFT_TOOLS_PLOT_H
 

@@ -188,8 +188,12 @@ class Runs(unittest.TestCase):
         text = picture.read_text(encoding="utf-8")
         self.assertIn("<svg", text)
         self.assertIn("</svg>", text)
-        for word in "Ada's", "Bo", "steps", "Mbit sent by a peer":
+        for word in "Ada's", "Bo", "steps", "Mbit sent by a peer", "seconds", "gap f":
             self.assertIn(word, text.replace("&apos;", "'").replace("&#39;", "'"))
+        self.assertNotIn("accuracy", text)
+        done = train("--data", self.data, "--test", self.data, "-n", 2, "--link", "mem", "--steps", 40, "--plot", picture)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("accuracy on the test data", picture.read_text(encoding="utf-8"))
 
     def test_a_run_that_loses_a_peer_leaves_the_finished_ones(self):
         out, table, picture = self.path / "lost", self.path / "lost.json", self.path / "lost.svg"
