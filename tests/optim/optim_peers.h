@@ -10,7 +10,7 @@
 #include <weft/group.h>
 #include <weft/optim.h>
 
-enum { PEERS_MAX = 9 };
+enum { PEERS_MAX = 81 };
 
 /* Run body on each of `size` peers, every one a thread with its group over a hub. Assertions
  * belong behind it: a body records what it saw. Fails the test when a group cannot be opened. */
