@@ -173,6 +173,43 @@ class Runs(unittest.TestCase):
                 for got, h, q in zip(row("h", k + 1, r), row("h", k, r), row("q", k, r)):
                     self.assertAlmostEqual(got, h + alpha * q, places=5)
 
+    def test_every_step_of_a_dump_obeys_the_laws_of_diana(self):
+        """v' = beta v + hbar + mean q, x' = prox(x - lr v'), h' = h + alpha q, hbar = mean h, and q lies on
+        the grid of its codec with the signs of g - h."""
+        peers, steps, block = 3, 15, 8
+        for levels, beta, l1 in (1, 0, 0.02), (7, 0.5, 0.01), (3, 0.9, 0):
+            with self.subTest(levels=levels, beta=beta, l1=l1):
+                out = self.path / f"laws-{levels}"
+                run = self.figures("-n", peers, "--link", "mem", "--steps", steps, "--dump", out, "--l1", l1, "--optimizer",
+                                   f"diana:momentum={beta}", "--lr", 0.3, "--codec",
+                                   f"qsgd:levels={levels},bucket={block},norm=max")["runs"][0]
+                alpha = float(run["optimizer"].split("alpha=")[1].split(",")[0])
+                x, g, h, q, hbar, v = ([row for row in zip(*[iter(floats(out / f"{name}.f32"))] * DIM)]
+                                       for name in ("x", "g", "h", "q", "hbar", "v"))
+                kept = 0
+                for k in range(steps):
+                    for j in range(DIM):
+                        mean_q = sum(q[k * peers + r][j] for r in range(peers)) / peers
+                        before = v[k - 1][j] if k > 0 else 0
+                        self.assertAlmostEqual(v[k][j], beta * before + hbar[k][j] + mean_q, places=5)
+                        z = x[k][j] - 0.3 * v[k][j]
+                        soft = max(abs(z) - 0.3 * l1, 0) * (1 if z > 0 else -1)
+                        self.assertAlmostEqual(x[k + 1][j], soft, places=5)
+                        self.assertAlmostEqual(hbar[k + 1][j], sum(h[(k + 1) * peers + r][j] for r in range(peers)) / peers,
+                                               places=6)
+                    for r in range(peers):
+                        at = k * peers + r
+                        delta = [a - b for a, b in zip(g[at], h[at])]
+                        for j in range(DIM):
+                            self.assertAlmostEqual(h[at + peers][j], h[at][j] + alpha * q[at][j], places=5)
+                            scale = max(map(abs, delta[j // block * block:j // block * block + block]))
+                            level = q[at][j] / scale * levels if scale > 0 else 0
+                            self.assertAlmostEqual(level, round(level), places=3)
+                            self.assertLessEqual(abs(level), levels + 1e-3)
+                            kept += round(level) != 0
+                            self.assertTrue(round(level) == 0 or (level > 0) == (delta[j] > 0), (level, delta[j]))
+                self.assertGreater(kept, steps * peers * DIM / 20)
+
     def test_several_runs_dump_into_a_folder_each(self):
         out = self.path / "dumps"
         self.figures("-n", 2, "--steps", 2, "--dump", out, "--run", "lr=0.1", "--run", "lr=0.2")
