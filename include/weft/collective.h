@@ -127,6 +127,9 @@ typedef struct weft_coll_opts {
                                       operation */
     weft_regions *regions;       /**< in/out, of algorithm oktopk; NULL: it cuts evenly and selects
                                       exactly */
+    int decline;                 /**< 1: this peer cannot do its part; its call fails the operation
+                                      for all with WEFT_ECANCELED, before a byte of it is sent
+                                      (weft_cancel() may come too late) */
 } weft_coll_opts;
 
 /**

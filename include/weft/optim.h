@@ -84,7 +84,7 @@ typedef struct weft_step_cost {
     uint64_t body_bytes_sent; /**< bodies handed to links, forwarding included */
     uint64_t wire_bytes_sent; /**< with 64-byte headers */
     uint64_t operations_ns;   /**< from the begin of the first operation to the end of the last */
-    uint64_t wait_ns; /**< of that, waited for with all gradients known; the rest is overlap */
+    uint64_t wait_ns;         /**< of that, after all gradients were known; the rest is overlap */
 } weft_step_cost;
 
 /**
@@ -108,7 +108,8 @@ WEFT_API int weft_optim_step(weft_optim *optim, float *x, const float *gradient)
 WEFT_API int weft_optim_begin(weft_optim *optim, const float *x);
 /**
  * @param tensor    its place in opts->tensors. @param gradient  that tensor's.
- * An operation that cannot begin also fails the step, in the end; the code need not be looked at.
+ * An operation that cannot begin is tried again by the next call; if it still cannot in the end,
+ * the step fails: that code need not be looked at. WEFT_EINVAL is a mistake that changes nothing.
  */
 WEFT_API int weft_optim_ready(weft_optim *optim, size_t tensor, const float *gradient);
 /** As weft_optim_step(). Every tensor must have been ready. */
@@ -123,8 +124,9 @@ typedef enum weft_rows {
 
 /**
  * Gradient of this peer's f_i at x. It may call weft_optim_ready() for tensors as they become
- * known, with their places in ret_gradient: their operations then run beside the rest. What is not
- * told is ready when it returns; methods that need several gradients do not listen.
+ * known, with their places in ret_gradient, where they must stay as they are: their operations then
+ * run beside the rest. What is not told is ready when it returns, and so is the last operation;
+ * methods that need several gradients do not listen.
  * @param draw  number of the minibatch, from 0: the same number is to give the same rows.
  * @return 0, or any other value: the step fails, on all peers.
  */

@@ -497,6 +497,10 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
         weft_request_discard(r);
         return rc;
     }
+    if (o.decline != 0) { /* of a pair its first part fails, and with it the call */
+        weft_problem_set(r->before != NULL ? &r->before->problem : &r->problem, WEFT_ECANCELED,
+                         g->rank, "rank %d declined %s", g->rank, weft_call_name(c));
+    }
     describe(g, c, r);
     *ret = r;
     return WEFT_OK;

@@ -65,6 +65,7 @@ typedef struct weft_part {
     double share; /* of it that topk sends; 0: another codec */
     size_t waits; /* tensors that are not ready yet */
     const float *message;
+    int64_t began; /* when its operation did (weft_now()) */
     weft_request *request;
     weft_receipt receipt;
 } weft_part;
@@ -126,7 +127,7 @@ struct weft_optim {
     size_t piece_count;
     weft_part *parts;
     size_t part_count, started; /* started: parts from the last on */
-    int64_t first_began;        /* when the first of them did in this step */
+    int64_t known;              /* when all gradients of this step were (weft_now()) */
 
     /* Vectors of count floats; NULL: not held. */
     float *mean;     /* scratch: result of the exchange */
@@ -218,7 +219,7 @@ bool weft_optim_one_level(const weft_optim *o);
 int weft_parts_make(weft_optim *o, const weft_optim_opts *opts);
 void weft_parts_free(weft_optim *o);
 /* Begin the operation of one part. */
-int weft_part_start(weft_optim *o, weft_part *p, const float *message);
+int weft_part_start(weft_optim *o, weft_part *p, const float *message, bool decline);
 /* Wait for all that was started, whatever becomes of it. 0, or the first failure. */
 int weft_parts_finish(weft_optim *o);
 /* fn's gradient. 0, or WEFT_ECANCELED. optim_run.c */

@@ -195,7 +195,7 @@ static float *at(float *vector, const weft_part *p)
     return vector != NULL ? vector + p->first : NULL;
 }
 
-int weft_part_start(weft_optim *o, weft_part *p, const float *message)
+int weft_part_start(weft_optim *o, weft_part *p, const float *message, bool decline)
 {
     const bool plain = p->raw || o->exact, replies = o->reply != NULL && !plain;
     weft_coll_opts opts = {
@@ -205,6 +205,7 @@ int weft_part_start(weft_optim *o, weft_part *p, const float *message)
         .draw = o->steps + 1,
         .tensor = (uint32_t)p->tensor,
         .receipt = &p->receipt,
+        .decline = decline,
     };
 
     p->receipt = (weft_receipt){.size = sizeof(p->receipt)};
@@ -241,10 +242,28 @@ static void spend(weft_optim *o, const weft_part *p)
     }
 }
 
+/* The last part began first; the last to end is told by its receipt, or by who waited for it. */
+static void spend_time(weft_optim *o, bool waited)
+{
+    const int64_t began = o->parts[o->part_count - 1].began;
+    int64_t ended = began;
+
+    for (size_t i = 0; i < o->part_count; i++) {
+        const weft_part *p = &o->parts[i];
+        const int64_t end = p->began + (int64_t)p->receipt.total_ns;
+        ended = end > ended ? end : ended;
+    }
+    if (waited) {
+        ended = weft_now();
+        o->spending.wait_ns = (uint64_t)(ended - (o->known > began ? o->known : began));
+    }
+    o->spending.operations_ns = (uint64_t)(ended - began);
+}
+
 int weft_parts_finish(weft_optim *o)
 {
-    const int64_t asked = weft_now();
     weft_problem first = {0};
+    bool waited = false;
 
     o->using[0] = '\0';
     for (size_t i = o->part_count; i-- > 0;) {
@@ -252,7 +271,11 @@ int weft_parts_finish(weft_optim *o)
         if (p->request == NULL) {
             continue;
         }
-        const int code = weft_wait(p->request, WEFT_FOREVER);
+        int code = weft_test(p->request);
+        if (code == WEFT_PENDING) {
+            waited = true;
+            code = weft_wait(p->request, WEFT_FOREVER);
+        }
         if (code == WEFT_OK) {
             spend(o, p);
         } else if (first.code == WEFT_OK) {
@@ -263,9 +286,7 @@ int weft_parts_finish(weft_optim *o)
         }
         weft_request_free(&p->request);
     }
-    const int64_t ended = weft_now();
-    o->spending.wait_ns = (uint64_t)(ended - asked);
-    o->spending.operations_ns = (uint64_t)(ended - o->first_began);
+    spend_time(o, waited);
     return first.code == WEFT_OK ? WEFT_OK : weft_fail_problem(&first);
 }
 
@@ -273,10 +294,11 @@ void weft_parts_abandon(weft_optim *o)
 {
     for (size_t i = o->part_count; i-- > 0;) {
         weft_part *p = &o->parts[i];
-        if (p->request == NULL && weft_part_start(o, p, o->mean + p->first) != WEFT_OK) {
-            continue;
+        if (p->request != NULL) {
+            weft_cancel(p->request);
+        } else {
+            (void)weft_part_start(o, p, o->mean + p->first, true);
         }
-        weft_cancel(p->request);
     }
     for (size_t i = 0; i < o->part_count; i++) {
         weft_request_free(&o->parts[i].request);

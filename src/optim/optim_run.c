@@ -69,18 +69,20 @@ static int begin(weft_optim *o)
     return WEFT_OK;
 }
 
-/* The part begins, and those before it that were ready earlier. */
+/* The part begins, and those before it that were ready earlier. While a gradient function runs one
+ * is held back: should the function fail, that one is canceled, and the step fails for all. */
 static int start_ready(weft_optim *o)
 {
+    const size_t held = o->asking ? 1 : 0;
     int code = WEFT_OK;
 
-    while (code == WEFT_OK && o->started < o->part_count) {
+    while (code == WEFT_OK && o->started + held < o->part_count) {
         weft_part *p = &o->parts[o->part_count - 1 - o->started];
         if (p->waits > 0) {
             break;
         }
-        o->first_began = o->started == 0 ? weft_now() : o->first_began;
-        code = weft_part_start(o, p, p->message);
+        p->began = weft_now();
+        code = weft_part_start(o, p, p->message, false);
         o->started += code == WEFT_OK;
     }
     return code;
@@ -178,6 +180,7 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
 /* With the gradient of the whole model. */
 static int run(weft_optim *o, float *x, const float *gradient)
 {
+    o->known = weft_now();
     for (size_t i = 0; i < o->part_count; i++) {
         weft_part *p = &o->parts[i];
         p->message = message(o, gradient + p->first, p);
@@ -224,7 +227,7 @@ static int tell(weft_optim *o, weft_piece *t, const float *gradient)
         p->message = m;
     } else if (m == gradient) { /* what travels together lies together */
         float *together = o->given != NULL ? o->given : o->estimate;
-        if (together + t->first != m) {
+        if (together + t->first != m) { /* in advance() it may lie there already */
             memcpy(together + t->first, m, t->count * sizeof(float));
         }
         p->message = together + p->first;
@@ -241,6 +244,7 @@ static int rest(weft_optim *o, float *x)
 {
     bool told = false;
 
+    o->known = weft_now();
     for (size_t i = 0; i < o->piece_count; i++) {
         told = told || o->pieces[i].ready;
     }
@@ -331,6 +335,12 @@ int weft_optim_ready(weft_optim *o, size_t tensor, const float *gradient)
     if (o->asking && o->name->oracle) {
         return WEFT_OK; /* the message is not made of this gradient alone */
     }
+    if (o->asking && gradient != o->estimate + o->pieces[tensor].first) {
+        return weft_fail(WEFT_EINVAL,
+                         "optimizer ready: the gradient of tensor %s is not in its place in "
+                         "ret_gradient",
+                         o->pieces[tensor].name);
+    }
     const fenv_t callers = weft_fp_enter();
     const int code = tell(o, &o->pieces[tensor], gradient);
     weft_fp_leave(&callers);
@@ -347,6 +357,7 @@ int weft_optim_finish(weft_optim *o, float *x)
                                       : "the step is one of weft_optim_advance()");
     }
     const fenv_t callers = weft_fp_enter();
+    o->known = weft_now();
     int code = start_ready(o);
     for (size_t i = 0; code == WEFT_OK && i < o->piece_count; i++) {
         if (!o->pieces[i].ready) {

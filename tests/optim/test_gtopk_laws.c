@@ -91,7 +91,9 @@ static void descend(weft_group *group, int rank, void *user)
         for (size_t j = 0; j < DIM; j++) {
             g[j] += (float)(SIGMA * normal(&rng) / sqrt(c->rows));
         }
-        c->slope += rank == 0 ? slope_at(c->q, x) / c->steps : 0.0;
+        if (rank == 0) {
+            c->slope += slope_at(c->q, x) / c->steps;
+        }
         code = weft_optim_step(o, x, g);
         if (code == WEFT_OK) {
             memcpy(c->residual + (size_t)rank * DIM, weft_optim_state(o, "residual"),
