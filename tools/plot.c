@@ -219,6 +219,40 @@ static bool has_seconds(const weft_plot_line *lines, size_t count)
     return false;
 }
 
+/* From where the first run starts, which may be a checkpoint, to some step behind it. */
+static void put_steps_range(FILE *to, const weft_plot_line *lines, size_t count)
+{
+    uint64_t first = UINT64_MAX, last = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const weft_trace *t = lines[i].trace;
+
+        if (t->count > 0) {
+            first = t->points[0].step < first ? t->points[0].step : first;
+            last = t->points[t->count - 1].step > last ? t->points[t->count - 1].step : last;
+        }
+    }
+    first = first > last ? 0 : first;
+    fprintf(to, "set xrange [%llu:%llu]\n", (unsigned long long)first,
+            (unsigned long long)(last > first ? last : first + 1));
+}
+
+/* Accuracy in percent, with room above and below: all may be equal. */
+static void put_accuracy_range(FILE *to, const weft_plot_line *lines, size_t count)
+{
+    double least = 100, most = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < lines[i].trace->count; k++) {
+            const double a = 100 * lines[i].trace->points[k].accuracy;
+
+            least = fmin(least, a);
+            most = fmax(most, a);
+        }
+    }
+    fprintf(to, "set yrange [%.4g:%.4g]\n", fmax(least - 1, 0), fmin(most + 1, 100));
+}
+
 /* The top of the first axis: a run that blows up must not press the others flat. */
 static double highest(const weft_plot_line *lines, size_t count)
 {
@@ -236,7 +270,7 @@ static void put_row(FILE *to, const weft_plot_line *lines, size_t count, int y, 
 {
     const struct {
         const char *label;
-        bool range;
+        bool extends;
     } across[] = {{"steps", true},
                   {"Mbit sent by a peer (mean)", has_bits(lines, count)},
                   {"seconds", has_seconds(lines, count)}};
@@ -247,7 +281,10 @@ static void put_row(FILE *to, const weft_plot_line *lines, size_t count, int y, 
         fprintf(to, "set lmargin screen %.3f\nset rmargin screen %.3f\nset xlabel '%s'\n",
                 0.06 + 0.32 * x, 0.335 + 0.32 * x, across[x].label);
         fprintf(to, x == 0 ? "set ylabel '%s' offset 1,0\n" : "unset ylabel\n", label);
-        fputs(across[x].range ? "set xrange [0:*]\n" : "set xrange [0:1]\n", to);
+        if (x == 0)
+            put_steps_range(to, lines, count);
+        else
+            fputs(across[x].extends ? "set xrange [0:*]\n" : "set xrange [0:1]\n", to);
         snprintf(columns, sizeof(columns), "%d:%d", x + 1, y);
         put_panel(to, lines, count, columns);
         /* Title and key are drawn once, with the first panel. */
@@ -282,9 +319,10 @@ static void put_script(FILE *to, const char *title, const weft_plot_line *lines,
     put_row(to, lines, count, 4, draws_f(lines, count) ? "objective f" : "gap f − f*");
     if (accuracy) {
         fprintf(to,
-                "unset logscale y\nset format y '%%g'\nset yrange [*:*]\n"
+                "unset logscale y\nset format y '%%g'\n"
                 "set bmargin screen %.4f\nset tmargin screen %.4f\n",
                 1 - (HEAD + 2 * ROW - 50) / height, 1 - (HEAD + ROW + 8) / height);
+        put_accuracy_range(to, lines, count);
         put_row(to, lines, count, 5, "accuracy on the test data, %");
     }
     fputs("unset multiplot\n", to);
