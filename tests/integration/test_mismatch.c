@@ -96,7 +96,7 @@ static void one_pair(member *me, const pair *p, int odd)
     MUST_OK(me, make(me, mine, in, out, &r));
     MUST_END(me, WEFT_EMISMATCH, weft_wait(r, WEFT_FOREVER));
     const int64_t took = (weft_now() - before) / WEFT_MS;
-    MUST(me, took < cluster_patience(15000), "pair %d, odd %d: told after %lld ms", (int)(p - pairs),
+    MUST(me, took < cluster_patience(5000), "pair %d, odd %d: told after %lld ms", (int)(p - pairs),
          odd, (long long)took);
     free(in); /* the error ends the borrow */
     free(out);

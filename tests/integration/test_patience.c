@@ -13,14 +13,14 @@
 
 static void unequal(weft_group_opts *o, const member *me)
 {
-    o->dead_ms = cluster_patience(me->rank == 0 ? 1000 : 10000);
+    o->dead_ms = cluster_patience(me->rank == 0 ? 400 : 4000);
 }
 
 static void idle_body(member *me)
 {
     const gate *never = me->user;
     MUST_OK(me, weft_barrier(me->group, NULL));
-    MUST(me, !gate_pass_within(never, cluster_patience(2500)), "somebody opened the gate");
+    MUST(me, !gate_pass_within(never, cluster_patience(1500)), "somebody opened the gate");
     for (int i = 0; i < 3; i++) {
         float v = (float)(me->rank + 1);
         MUST_OK(me, weft_allreduce(me->group, &v, &v, 1, WEFT_F32, WEFT_SUM, NULL));
