@@ -195,28 +195,17 @@ static void put_key(FILE *to, const weft_plot_line *lines, size_t count, double 
     }
 }
 
-/* Whether anything was sent, and whether anything took time: an empty range would be an error. */
-static bool has_bits(const weft_plot_line *lines, size_t count)
+/* What the longest run spent. */
+static void most_spent(const weft_plot_line *lines, size_t count, double *ret_bits,
+                       double *ret_seconds)
 {
-    double most = 0;
-
+    *ret_bits = *ret_seconds = 0;
     for (size_t i = 0; i < count; i++) {
         const weft_trace_point *last = weft_trace_last(lines[i].trace);
 
-        most = last != NULL ? fmax(most, last->sent_bits) : most;
+        *ret_bits = last != NULL ? fmax(*ret_bits, last->sent_bits) : *ret_bits;
+        *ret_seconds = last != NULL ? fmax(*ret_seconds, last->seconds) : *ret_seconds;
     }
-    return most > 0;
-}
-
-static bool has_seconds(const weft_plot_line *lines, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const weft_trace_point *last = weft_trace_last(lines[i].trace);
-
-        if (last != NULL && last->seconds > 0)
-            return true;
-    }
-    return false;
 }
 
 /* From where the first run starts, which may be a checkpoint, to some step behind it. */
@@ -268,23 +257,21 @@ static double highest(const weft_plot_line *lines, size_t count)
 /* A row of three panels with one y axis: against steps, bits and seconds. */
 static void put_row(FILE *to, const weft_plot_line *lines, size_t count, int y, const char *label)
 {
-    const struct {
-        const char *label;
-        bool extends;
-    } across[] = {{"steps", true},
-                  {"Mbit sent by a peer (mean)", has_bits(lines, count)},
-                  {"seconds", has_seconds(lines, count)}};
+    static const char *const across[] = {"steps", "Mbit sent by a peer (mean)", "seconds"};
+    double most[3] = {0};
 
+    most_spent(lines, count, &most[1], &most[2]);
     for (int x = 0; x < 3; x++) {
         char columns[16];
 
         fprintf(to, "set lmargin screen %.3f\nset rmargin screen %.3f\nset xlabel '%s'\n",
-                0.06 + 0.32 * x, 0.335 + 0.32 * x, across[x].label);
+                0.06 + 0.32 * x, 0.335 + 0.32 * x, across[x]);
         fprintf(to, x == 0 ? "set ylabel '%s' offset 1,0\n" : "unset ylabel\n", label);
         if (x == 0)
             put_steps_range(to, lines, count);
         else
-            fputs(across[x].extends ? "set xrange [0:*]\n" : "set xrange [0:1]\n", to);
+            /* Nothing sent, or no time taken: an empty range would be an error. */
+            fputs(most[x] > 0 ? "set xrange [0:*]\n" : "set xrange [0:1]\n", to);
         snprintf(columns, sizeof(columns), "%d:%d", x + 1, y);
         put_panel(to, lines, count, columns);
         /* Title and key are drawn once, with the first panel. */

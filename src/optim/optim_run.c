@@ -180,7 +180,6 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
 /* With the gradient of the whole model. */
 static int run(weft_optim *o, float *x, const float *gradient)
 {
-    o->known = weft_now();
     for (size_t i = 0; i < o->part_count; i++) {
         weft_part *p = &o->parts[i];
         p->message = message(o, gradient + p->first, p);
@@ -211,6 +210,7 @@ int weft_optim_step(weft_optim *o, float *x, const float *gradient)
     }
     const fenv_t callers = weft_fp_enter();
     int code = begin(o);
+    o->known = weft_now();
     code = code == WEFT_OK ? run(o, x, gradient) : failed(o, code);
     weft_fp_leave(&callers);
     return code;

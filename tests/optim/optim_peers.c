@@ -77,6 +77,13 @@ void peers_run_within(int size, int64_t timeout_ms,
     }
 }
 
+double peers_normal(weft_rng *rng)
+{
+    const double u = 1.0 - weft_rng_unit(rng), v = weft_rng_unit(rng);
+
+    return sqrt(-2.0 * log(u)) * cos(2.0 * 3.14159265358979323846 * v);
+}
+
 static void *zeros(size_t count, size_t bytes)
 {
     void *p = calloc(count, bytes);

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "base/rng.h"
 #include <weft/group.h>
 #include <weft/optim.h>
 
@@ -31,6 +32,9 @@ typedef struct quadratic {
     double *center;
     weft_smoothness smoothness;
 } quadratic;
+
+/* A normal number of mean 0 and variance 1 (Box and Muller). */
+double peers_normal(weft_rng *rng);
 
 void quadratic_make(quadratic *q, int peers, size_t count);
 void quadratic_free(quadratic *q);

@@ -39,13 +39,6 @@ typedef struct course {
     int code[PEERS];
 } course;
 
-static double normal(weft_rng *rng)
-{
-    const double u = 1.0 - weft_rng_unit(rng), v = weft_rng_unit(rng);
-
-    return sqrt(-2.0 * log(u)) * cos(2.0 * 3.14159265358979323846 * v);
-}
-
 static double square_of_sum(const float *of_peers, double factor)
 {
     double all = 0.0;
@@ -89,7 +82,7 @@ static void descend(weft_group *group, int rank, void *user)
     for (int k = 0; k < c->steps && code == WEFT_OK; k++) {
         quadratic_gradient(c->q, rank, x, g);
         for (size_t j = 0; j < DIM; j++) {
-            g[j] += (float)(SIGMA * normal(&rng) / sqrt(c->rows));
+            g[j] += (float)(SIGMA * peers_normal(&rng) / sqrt(c->rows));
         }
         if (rank == 0) {
             c->slope += slope_at(c->q, x) / c->steps;

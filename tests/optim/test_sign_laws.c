@@ -18,13 +18,6 @@ static const int voters[] = {1, 3, 9, 27, 81};
 
 enum { VOTERS = sizeof(voters) / sizeof(voters[0]) };
 
-static double normal(weft_rng *rng)
-{
-    const double u = 1.0 - weft_rng_unit(rng), v = weft_rng_unit(rng);
-
-    return sqrt(-2.0 * log(u)) * cos(2.0 * 3.14159265358979323846 * v);
-}
-
 static weft_rng stream(int rank, int what)
 {
     return (weft_rng){.state = 0xD1342543DE82EF95U * (uint64_t)(rank + 1) + (uint64_t)what};
@@ -53,7 +46,7 @@ static void vote(weft_group *group, int rank, void *user)
 
     for (int k = 0; k < VOTES && code == WEFT_OK; k++) {
         for (size_t j = 0; j < COORDINATES; j++) {
-            g[j] = (float)(1.0 + noise * normal(&rng));
+            g[j] = (float)(1.0 + noise * peers_normal(&rng));
             x[j] = 0.0f;
         }
         code = weft_optim_step(o, x, g);
@@ -136,7 +129,7 @@ static int descend(weft_group *group, int rank, const toy *t, int rate, int repe
     }
     for (int k = 0; k < STEPS && code == WEFT_OK; k++) {
         memcpy(g, x, sizeof(g));
-        g[0] += (float)(t->noise * normal(&rng));
+        g[0] += (float)(t->noise * peers_normal(&rng));
         code = weft_optim_step(o, x, g);
         for (int j = 0; j < DIM && k >= STEPS - LAST; j++) {
             const double part = 0.5 * (double)x[j] * (double)x[j] / LAST / t->repeats;
