@@ -171,7 +171,7 @@ static int check_encode(const weft_codec *codec, const weft_draw *draw, const fl
 {
     const char *name = codec->type->name;
     size_t bound = weft_codec_bound(codec, count);
-    bool draws = !(codec->type->traits & WEFT_CODEC_LOSSLESS);
+    bool draws = weft_codec_lossy(codec);
     if (draws && (!draw || draw->draw >= DRAW_END || draw->tensor > TENSOR_MOST))
         return weft_fail(WEFT_EINVAL,
                          "codec %s: draw is NULL, its number 2^48 or more, or its "

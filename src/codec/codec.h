@@ -131,6 +131,18 @@ struct weft_codec {
 int weft_codec_make(weft_codec **ret, const char *spec, weft_dtype dtype, weft_op op,
                     const weft_user_op *user_op);
 
+/* Decoding gives something else than was encoded. */
+static inline bool weft_codec_lossy(const weft_codec *c)
+{
+    return (c->type->traits & WEFT_CODEC_LOSSLESS) == 0;
+}
+
+/* Operands must keep the order of ranks. */
+static inline bool weft_codec_ordered(const weft_codec *c)
+{
+    return c->op == WEFT_USER && c->user_op.commutative == 0;
+}
+
 /* Row of the table by position, NULL behind the last. */
 const weft_codec_type *weft_codec_type_at(int index);
 

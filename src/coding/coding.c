@@ -32,22 +32,17 @@ static const char *usual(const weft_algo *a)
     return needs & WEFT_NEEDS_SIGNS ? "sign:scaled=no" : needs & WEFT_NEEDS_PAIRS ? "topk" : "raw";
 }
 
-static bool lossless(const weft_codec *c)
-{
-    return (c->type->traits & WEFT_CODEC_LOSSLESS) != 0;
-}
-
 static int open_reply(weft_coding *k, const weft_coding_ask *ask)
 {
     /* Where sums may be encoded again, replies are encoded like contributions. */
-    const bool alike = ask->fidelity == WEFT_FIDELITY_REQUANTIZED && !lossless(k->codec) &&
+    const bool alike = ask->fidelity == WEFT_FIDELITY_REQUANTIZED && weft_codec_lossy(k->codec) &&
                        !(k->codec->type->traits & WEFT_CODEC_WHOLE);
     const char *spec = ask->reply ? ask->reply : alike ? weft_codec_spec(k->codec) : "raw";
     const int rc = weft_codec_make(&k->reply, spec, ask->dtype, ask->op, ask->user_op);
 
     if (rc)
         return weft_fail_context("reply");
-    k->replies_lossy = !lossless(k->reply);
+    k->replies_lossy = weft_codec_lossy(k->reply);
     k->reply_asked = ask->reply && k->replies_lossy;
     if (k->reply->type->traits & WEFT_CODEC_WHOLE)
         return weft_fail(WEFT_ENOTSUP,
@@ -68,7 +63,7 @@ int weft_coding_open(weft_coding *ret, const weft_coding_ask *ask)
     int rc = weft_codec_make(&k.codec, ask->codec ? ask->codec : usual(a), ask->dtype, ask->op,
                              ask->user_op);
 
-    if (!rc && ask->coll != WEFT_COLL_ALLREDUCE && !lossless(k.codec))
+    if (!rc && ask->coll != WEFT_COLL_ALLREDUCE && weft_codec_lossy(k.codec))
         rc = weft_fail(WEFT_ENOTSUP, "codec %s serves allreduce only", k.codec->type->name);
     if (!rc && (unsigned)ask->fidelity > WEFT_FIDELITY_REQUANTIZED)
         rc = weft_fail(WEFT_EINVAL, "fidelity %d is none", (int)ask->fidelity);

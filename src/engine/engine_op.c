@@ -119,7 +119,7 @@ static bool floats(float **at, bool wanted, const weft_request *r)
 
 static bool measures(const weft_request *r)
 {
-    return r->measures && (r->codec->type->traits & WEFT_CODEC_LOSSLESS) == 0;
+    return r->measures && weft_codec_lossy(r->codec);
 }
 
 /* Floats of the codec's state, of the whole vector. */

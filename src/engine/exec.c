@@ -171,11 +171,6 @@ int weft_exec_no_memory(void)
     return weft_fail(WEFT_ENOMEM, "out of memory for a message");
 }
 
-bool weft_exec_lossless(const weft_codec *c)
-{
-    return (c->type->traits & WEFT_CODEC_LOSSLESS) != 0;
-}
-
 /* What the encoding of the span has changed. */
 void weft_exec_measure(const weft_exec *x, const float *decoded)
 {
@@ -196,7 +191,7 @@ static int decode_own(const weft_exec *x)
     const size_t at = weft_exec_at(x), count = x->span.count;
     float *to = x->op->own != NULL ? x->op->own + at : NULL;
     weft_message *scratch = NULL;
-    if (weft_exec_lossless(c) || (to == NULL && !(r->requantizes && x->op->acc != NULL))) {
+    if (!weft_codec_lossy(c) || (to == NULL && !(r->requantizes && x->op->acc != NULL))) {
         return WEFT_OK;
     }
     if (to == NULL) {
@@ -335,7 +330,7 @@ static bool feed(const weft_operation *op, weft_lane *lane, const weft_plan *pla
         weft_kernel_add(op->acc + at, in + at, r->residual + at, plan->count);
         in = op->acc;
     }
-    if (op->own != NULL && weft_exec_lossless(r->codec)) {
+    if (op->own != NULL && !weft_codec_lossy(r->codec)) {
         memcpy(op->own + at, in + at, plan->count * sizeof(float));
     }
     return true;

@@ -47,7 +47,6 @@ static inline size_t weft_exec_length(const weft_message *m)
 /* The slot holds this message from now on. false: it is NULL. */
 bool weft_exec_refill(weft_slot *slot, weft_message *m);
 int weft_exec_no_memory(void);
-bool weft_exec_lossless(const weft_codec *c);
 
 /* For the receipt: what the encoding of the span has changed. */
 void weft_exec_measure(const weft_exec *x, const float *decoded);

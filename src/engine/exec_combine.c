@@ -157,7 +157,7 @@ int weft_exec_fold(weft_exec *x)
     if (r->requantizes) {
         return requantize(x);
     }
-    if (!weft_exec_lossless(r->codec)) {
+    if (weft_codec_lossy(r->codec)) {
         return fold_encoded(x);
     }
     const int rc = make_writable(x);

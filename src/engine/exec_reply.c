@@ -66,7 +66,7 @@ static bool keeps_loss(const weft_exec *x)
 {
     const weft_request *r = x->op->request;
     return x->op->acc != NULL && x->op->news == NULL && r->reply_carry == NULL && !r->returns &&
-           !weft_exec_lossless(r->reply) && x->span.count > 0;
+           weft_codec_lossy(r->reply) && x->span.count > 0;
 }
 
 /* The reply as all others decode it, in place of the sum. */
@@ -110,7 +110,7 @@ int weft_exec_reply(weft_exec *x)
                              weft_exec_length(m), &len);
     if (rc == WEFT_OK) {
         m->len = WEFT_FRAME_HEADER + len;
-        rc = weft_exec_lossless(c) ? WEFT_OK : decode_lossy(x);
+        rc = weft_codec_lossy(c) ? decode_lossy(x) : WEFT_OK;
     }
     return rc;
 }

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/fpenv.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "codec/codec_region.h"
@@ -35,11 +34,6 @@ static int open_coding(const weft_call *c, const weft_coll_opts *o, const char *
                                  .owned = o->owned != NULL};
     const int rc = weft_coding_open(ret, &ask);
     return rc == WEFT_OK ? rc : weft_fail_context("%s", weft_call_name(c));
-}
-
-static bool lossy(const weft_codec *codec)
-{
-    return (codec->type->traits & WEFT_CODEC_LOSSLESS) == 0;
 }
 
 static int check_regions(const weft_call *c, const weft_coll_opts *o, const weft_pick *pick)
@@ -85,13 +79,6 @@ static int check_extras(const weft_call *c, const weft_coll_opts *o, const weft_
     return WEFT_OK;
 }
 
-/* Blocks whose lengths only the two ranks know between which they go: in a single lane, of which a
- * rank sees its own part. */
-static bool lone_lane(const weft_call *c)
-{
-    return c->in_counts != NULL && c->out_counts != NULL;
-}
-
 static int too_long(const weft_call *c, uint64_t count, const weft_codec *codec)
 {
     return weft_fail(WEFT_ENOTSUP, "%s: a vector of %llu elements is too long for codec %s",
@@ -103,8 +90,8 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
 {
     const weft_codec_type *type = r->codec->type;
     /* The codec's block; codecs without scales have edges anywhere. */
-    r->lane_length =
-        lone_lane(c) ? WEFT_COUNT_MOST : weft_lane_length(pick, choice, type->block(r->codec));
+    r->lane_length = weft_call_lone_lane(c) ? WEFT_COUNT_MOST
+                                            : weft_lane_length(pick, choice, type->block(r->codec));
     r->lane_count = r->count == 0 ? 1 : (r->count + r->lane_length - 1) / r->lane_length;
     const uint64_t longest = r->count < r->lane_length ? r->count : r->lane_length;
     if (r->lane_count > UINT32_MAX || weft_codec_bound(r->codec, (size_t)longest) > MESSAGE_MOST) {
@@ -120,12 +107,6 @@ static const int *order_for(const weft_group *g, const weft_pick *pick, bool ord
            : pick->algo->traits & WEFT_ALGO_RING ? g->orders.ring
            : pick->algo->traits & WEFT_ALGO_TREE ? g->orders.tree
                                                  : NULL;
-}
-
-/* Operands must keep the order of ranks. */
-static bool ordered(const weft_codec *codec)
-{
-    return codec->op == WEFT_USER && codec->user_op.commutative == 0;
 }
 
 /* Lanes, plans and words of an algorithm that was picked. */
@@ -151,7 +132,7 @@ static int follow(weft_group *g, const weft_call *c, const weft_choice *choice,
                         .cuts = regions != NULL ? regions->cut : NULL,
                         .graph = choice->graph,
                         .file = pick->file};
-    if (lone_lane(c)) {
+    if (weft_call_lone_lane(c)) {
         shape.count = (size_t)WEFT_COUNT_MOST; /* alike for all: each cuts it to what it has */
     }
     r->seated = shape.order != NULL;
@@ -269,8 +250,8 @@ static int follow_all(weft_group *g, const weft_call *c, const weft_coll_opts *o
     }
     hand_over(k, r);
     snprintf(r->result.fidelity, sizeof(r->result.fidelity), "%s",
-             weft_algo_fidelity(pick->algo, lossy(r->reply)));
-    if (o->nonfinite == WEFT_NONFINITE_SKIP && lossy(r->codec) &&
+             weft_algo_fidelity(pick->algo, weft_codec_lossy(r->reply)));
+    if (o->nonfinite == WEFT_NONFINITE_SKIP && weft_codec_lossy(r->codec) &&
         !weft_kernel_finite(r->in, (size_t)r->count)) {
         r->result.skipped = 1;
         r->zeros = weft_calloc((size_t)r->count, sizeof(*r->zeros));
@@ -295,7 +276,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
 {
     const size_t width = weft_dtype_bytes(c->dtype);
     /* Nothing that others do not know may choose. */
-    const uint64_t count = lone_lane(c) ? 0 : r->count;
+    const uint64_t count = weft_call_lone_lane(c) ? 0 : r->count;
     char rule[WEFT_SPEC_TEXT];
     const char *name = o->algo != NULL                                          ? o->algo
                        : weft_rules_find(g->algo, c->coll, count * width, rule) ? rule
@@ -310,7 +291,7 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
         .size = g->size,
         .count = count,
         .element_bytes = width,
-        .ordered = ordered(coding.codec),
+        .ordered = weft_codec_ordered(coding.codec),
         .ragged = c->lengths,
         .root = c->root,
         .host = g->host,
@@ -329,76 +310,6 @@ static int make_plans(weft_group *g, const weft_call *c, const weft_coll_opts *o
     }
     weft_coding_close(&coding);
     return rc;
-}
-
-/* What all peers must say alike of the blocks' lengths. */
-static void describe_counts(const weft_group *g, const weft_call *c, const weft_request *r,
-                            char *text, size_t cap)
-{
-    const size_t *counts = c->in_counts != NULL ? c->in_counts : c->out_counts;
-    if (lone_lane(c)) {
-        snprintf(text, cap, "counts=own");
-    } else if (counts != NULL) {
-        uint64_t sum = 0;
-        for (int i = 0; i < g->size; i++) {
-            sum += counts[i];
-        }
-        snprintf(text, cap, "counts=%llu(%016llx)", (unsigned long long)sum,
-                 (unsigned long long)weft_hash64(counts, (size_t)g->size * sizeof(*counts)));
-    } else {
-        snprintf(text, cap, "count=%llu", (unsigned long long)r->count);
-    }
-}
-
-/* How replies are made, where they are not the elements. */
-static void describe_replies(const weft_request *r, char *text, size_t cap)
-{
-    char memory[48] = "";
-    text[0] = '\0';
-    if (!r->plan->plan.replies || !lossy(r->reply)) {
-        return;
-    }
-    if (r->reply_memory != NULL) {
-        snprintf(memory, sizeof(memory), " memory=%.9g", (double)r->reply_alpha);
-    }
-    snprintf(text, cap, " reply=%s%s%s", weft_codec_spec(r->reply), memory,
-             r->reply_carry != NULL ? " carry" : "");
-}
-
-static void describe(const weft_group *g, const weft_call *c, weft_request *r)
-{
-    /* Both ends of a transfer say the same. */
-    const char *name = c->coll == WEFT_COLL_TRANSFER ? weft_coll_name(c->coll) : weft_call_name(c);
-    const bool reduces = weft_coll_reduces(c->coll);
-    const weft_topology *graph = c->topology != NULL ? c->topology : g->topology;
-    char root[32] = "", counts[64], edges[64] = "", order[32] = "", regions[40] = "",
-         reply[WEFT_SPEC_TEXT + 64];
-    if (graph != NULL) {
-        snprintf(edges, sizeof(edges), " edges=%016llx",
-                 (unsigned long long)weft_topology_digest(graph));
-    }
-    if (r->seated) {
-        snprintf(order, sizeof(order), " order=%016llx", (unsigned long long)g->orders.digest);
-    }
-    if (r->regions != 0) {
-        snprintf(regions, sizeof(regions), " regions=%016llx", (unsigned long long)r->regions);
-    }
-    if (weft_coll_rooted(c->coll) && c->coll != WEFT_COLL_TRANSFER) {
-        snprintf(root, sizeof(root), " root=%d", c->root);
-    }
-    describe_counts(g, c, r, counts, sizeof(counts));
-    describe_replies(r, reply, sizeof(reply));
-    if (c->coll == WEFT_COLL_BARRIER) {
-        snprintf(r->words, sizeof(r->words), "%s algo=%s%s%s", name, r->algo, order, edges);
-    } else {
-        snprintf(r->words, sizeof(r->words), "%s %s%s%s%s %s%s codec=%s algo=%s%s%s%s%s lane=%llu",
-                 name, weft_dtype_name(c->dtype), reduces ? " " : "",
-                 reduces ? weft_op_name(c->op) : "", ordered(r->codec) ? " ordered" : "", counts,
-                 root, weft_codec_spec(r->codec), r->algo, order, edges, regions, reply,
-                 (unsigned long long)r->lane_length);
-    }
-    r->descriptor = weft_hash64(r->words, strlen(r->words));
-    r->descriptor += r->descriptor == 0; /* 0 is no hash: frames without an operation have it */
 }
 
 static uint64_t longest(const weft_group *g, const weft_call *c)
@@ -501,7 +412,7 @@ int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret)
         weft_problem_set(r->before != NULL ? &r->before->problem : &r->problem, WEFT_ECANCELED,
                          g->rank, "rank %d declined %s", g->rank, weft_call_name(c));
     }
-    describe(g, c, r);
+    weft_call_describe(g, c, r);
     *ret = r;
     return WEFT_OK;
 }

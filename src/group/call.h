@@ -28,6 +28,13 @@ static inline const char *weft_call_name(const weft_call *c)
     return c->serves != NULL ? c->serves : weft_coll_name(c->coll);
 }
 
+/* Blocks whose lengths only the two ranks know between which they go: in a single lane, of which a
+ * rank sees its own part. */
+static inline bool weft_call_lone_lane(const weft_call *c)
+{
+    return c->in_counts != NULL && c->out_counts != NULL;
+}
+
 #define WEFT_COUNT_MOST (UINT64_C(1) << 40)
 
 /* What can be said of a call before anything is made of it. Nothing is sent. 0; WEFT_EINVAL;
@@ -42,6 +49,8 @@ uint64_t weft_call_out_extent(const weft_group *g, const weft_call *c);
 bool weft_call_has_in(const weft_group *g, const weft_call *c);
 bool weft_call_has_out(const weft_group *g, const weft_call *c);
 
+/* Put a request's call into words, and their hash beside them. Its plans are made. */
+void weft_call_describe(const weft_group *g, const weft_call *c, weft_request *r);
 /* 0; WEFT_EINVAL; WEFT_ENOTSUP; WEFT_ENOMEM. Nothing is sent, no operation number is used. */
 int weft_call_make(weft_group *g, const weft_call *c, weft_request **ret);
 /* The same for one end of a transfer, of which c says buffer, count, dtype and options. */
