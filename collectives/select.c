@@ -184,6 +184,8 @@ static const char *codec_lacks(const weft_algo *a, const weft_choice *c)
     if ((needs & WEFT_NEEDS_LOSSY) && (has & (WEFT_CODEC_LOSSLESS | WEFT_CODEC_WHOLE)))
         return "encodes sums again, part by part, which goes with no codec that loses nothing or "
                "takes the vector as a whole";
+    if ((needs & WEFT_NEEDS_LOSSY) && (has & WEFT_CODEC_COMMON))
+        return "encodes sums again, which this codec would do with the draws that made them";
     if ((has & WEFT_CODEC_WHOLE) && a->parts && !(a->traits & WEFT_ALGO_SPLITS))
         return "cuts the vector, which this codec encodes as a whole";
     return NULL;

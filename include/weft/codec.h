@@ -15,6 +15,9 @@
 extern "C" {
 #endif
 
+/** Share of the elements that codec "topk" sends whose SPEC gives neither k nor density. */
+#define WEFT_TOPK_DENSITY 0.01
+
 typedef struct weft_codec weft_codec; /**< a codec with its parameters; immutable */
 
 /** Which random numbers an encoding draws: the same fields give the same bits, everywhere. */

@@ -16,7 +16,6 @@
 #include "codec/selection.h"
 
 enum { K, DENSITY, VALUES, INDEX }; /* order of the parameters */
-#define DENSITY_DEFAULT 0.01
 
 static const weft_param params[] = {
     [K] = {.key = "k",
@@ -56,7 +55,7 @@ weft_selection weft_selection_of_topk(const weft_codec *c, size_t count)
         .values = c->spec.choice[VALUES],
         .index = c->spec.choice[INDEX],
         .count = count,
-        .most = isnan(k) ? weft_selection_share(isnan(density) ? DENSITY_DEFAULT : density, count)
+        .most = isnan(k) ? weft_selection_share(isnan(density) ? WEFT_TOPK_DENSITY : density, count)
                 : k < (double)count ? (size_t)k
                                     : count,
     };

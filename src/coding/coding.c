@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "coding/coding.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@
 #include "codec/codec_region.h"
 #include "codec/codec_shared.h"
 #include "codec/codec_vote.h"
+
+#define LEAST_DENSITY 1e-9 /* of codec topk, which selects one element at least */
 
 /* The row that a SPEC names; NULL: none, or not one of the table. */
 static const weft_algo *named(const weft_coding_ask *ask)
@@ -36,7 +39,7 @@ static int open_reply(weft_coding *k, const weft_coding_ask *ask)
 {
     /* Where sums may be encoded again, replies are encoded like contributions. */
     const bool alike = ask->fidelity == WEFT_FIDELITY_REQUANTIZED && weft_codec_lossy(k->codec) &&
-                       !(k->codec->type->traits & WEFT_CODEC_WHOLE);
+                       !(k->codec->type->traits & (WEFT_CODEC_WHOLE | WEFT_CODEC_COMMON));
     const char *spec = ask->reply ? ask->reply : alike ? weft_codec_spec(k->codec) : "raw";
     const int rc = weft_codec_make(&k->reply, spec, ask->dtype, ask->op, ask->user_op);
 
@@ -48,6 +51,12 @@ static int open_reply(weft_coding *k, const weft_coding_ask *ask)
         return weft_fail(WEFT_ENOTSUP,
                          "reply codec %s encodes a vector as a whole, replies are parts of it",
                          k->reply->type->name);
+    /* A place that was drawn is drawn again, and its value multiplied again. */
+    if (k->codec->type->traits & k->reply->type->traits & WEFT_CODEC_COMMON)
+        return weft_fail(WEFT_ENOTSUP,
+                         "codec %s draws alike wherever it encodes: its sums are no input of reply "
+                         "codec %s",
+                         k->codec->type->name, k->reply->type->name);
     if (k->replies_lossy && ask->fidelity == WEFT_FIDELITY_EXACT)
         return weft_fail(WEFT_EINVAL,
                          "fidelity exact and reply codec %s: a reply that is encoded "
@@ -173,7 +182,7 @@ static int split(weft_coding *k, int size, uint64_t count, weft_regions *kept, u
         snprintf(spec, sizeof spec, "topk:k=%zu", each > 0 ? each : 1);
     else
         snprintf(spec, sizeof spec, "topk:density=%.17g",
-                 most < count ? (double)most / (double)count : 1.0);
+                 most < count ? fmax((double)most / (double)count, LEAST_DENSITY) : 1.0);
     if ((rc = weft_codec_region(&regions, k->codec, kept, every)))
         return rc;
     weft_codec_close(&k->codec);

@@ -4,7 +4,7 @@
 
 #include "engine/engine_state.h"
 
-static const char no_memory[] = "out of memory for it";
+static const char no_memory[] = "out of memory for a message";
 
 /* Put the fragment where it belongs; NULL: fine, else what is wrong with it. Takes the message. */
 static const char *take(weft_engine *e, weft_arrival *a, const weft_frame *f, weft_message *m,
@@ -114,8 +114,11 @@ void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, const weft_me
         !split(e, op, lane, plan, ordinal, parts, a->message)) {
         wrong = no_memory;
     }
-    if (wrong != NULL && wrong != no_memory && op->request->in_lengths != NULL &&
-        op->request->out_lengths != NULL) {
+    if (wrong == no_memory) { /* which is no fault of who sent it */
+        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory for a message"});
+        return;
+    }
+    if (wrong != NULL && op->request->in_lengths != NULL && op->request->out_lengths != NULL) {
         /* Of a block whose length only the two of us know. */
         other_length(e, now, op, position, bound);
         return;

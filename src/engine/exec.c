@@ -153,10 +153,12 @@ weft_draw weft_exec_draw(const weft_exec *x, uint32_t member)
 int weft_exec_malformed(const weft_exec *x, const weft_slot *slot, int code)
 {
     char who[64];
-    return code != WEFT_ECODEC || slot->from < 0
-               ? code
-               : weft_fail_context("from %s",
-                                   weft_context_rank(x->op->context, slot->from, who, sizeof(who)));
+    if (code != WEFT_ECODEC || slot->from < 0) {
+        return code;
+    }
+    weft_fail_context("from %s", weft_context_rank(x->op->context, slot->from, who, sizeof(who)));
+    return weft_fail_rank(code, weft_context_named(x->op->context, slot->from), "%s",
+                          weft_last_error()->message);
 }
 
 bool weft_exec_refill(weft_slot *slot, weft_message *m)
@@ -458,7 +460,9 @@ weft_ran weft_lane_run(weft_engine *e, int64_t now, weft_lane *lane, weft_proble
         weft_fail_context("%s on %s", weft_op_words(c, op->request, op->number, what, sizeof(what)),
                           weft_context_rank(c, c->position, me, sizeof(me)));
         weft_problem_from_last(why);
-        why->rank = weft_context_named(c, c->position);
+        if (why->rank < 0) { /* else it is of who sent what cannot be read */
+            why->rank = weft_context_named(c, c->position);
+        }
         return WEFT_RAN_FAILED;
     }
     if (lane->pending > 0) {

@@ -79,8 +79,7 @@ static int requantize(const weft_exec *x)
 static int blame(const weft_exec *x, const weft_slot *const *slots, size_t n, int rc)
 {
     const weft_codec *c = x->op->request->codec;
-    const weft_problem said = {.code = rc};
-    weft_problem why = said;
+    weft_problem why = {0};
     weft_message *scratch = weft_message_new(x->engine->pool, x->span.count * sizeof(float));
     weft_problem_from_last(&why);
     for (size_t i = 0; scratch != NULL && i < n; i++) {

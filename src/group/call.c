@@ -97,7 +97,13 @@ static int cut_lanes(const weft_call *c, const weft_pick *pick, const weft_choic
     if (r->lane_count > UINT32_MAX || weft_codec_bound(r->codec, (size_t)longest) > MESSAGE_MOST) {
         return too_long(c, r->count, r->codec);
     }
-    return WEFT_OK;
+    /* A reply is of one rank's part, which ends on an edge of a block. */
+    const uint64_t part = longest / (uint64_t)choice->size + type->block(r->codec) + 1;
+    const bool replies = (pick->algo->traits & WEFT_ALGO_REPLIES) != 0;
+    return replies && weft_codec_bound(r->reply, (size_t)(part < longest ? part : longest)) >
+                          MESSAGE_MOST
+               ? too_long(c, r->count, r->reply)
+               : WEFT_OK;
 }
 
 /* Ranks as they sit in the algorithm: as they are where operands must keep the order of ranks. */

@@ -162,9 +162,22 @@ static int exact_mean(weft_optim *o, const void *v, void *out, weft_dtype dtype)
     return code;
 }
 
+int weft_optim_tell(const weft_optim *o, const void *mine, void *all, size_t count,
+                    weft_dtype dtype, weft_op op)
+{
+    const weft_coll_opts opts = {.size = sizeof(opts), .algo = "auto"};
+    return weft_allreduce(o->group, mine, all, count, dtype, op, &opts);
+}
+
 int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
 {
     return exact_mean(o, v, out, WEFT_F32);
+}
+
+void weft_optim_decline_mean(weft_optim *o)
+{
+    const weft_coll_opts opts = {.size = sizeof(opts), .algo = "auto", .decline = true};
+    (void)weft_allreduce(o->group, o->mean, o->mean, o->count, WEFT_F32, WEFT_MEAN, &opts);
 }
 
 int weft_optim_exact_mean64(weft_optim *o, const double *v, double *out)
@@ -248,6 +261,7 @@ double weft_optim_share(weft_optim *o)
     if (!codec_number(o, "topk", "k", &k) || !codec_number(o, "topk", "density", &density)) {
         return 0.0;
     }
+    density = isnan(density) ? WEFT_TOPK_DENSITY : density;
     for (size_t i = 0; i < o->part_count; i++) {
         weft_part *p = &o->parts[i];
         p->share = isnan(k) ? density : fmin(k / (double)p->count, 1.0);

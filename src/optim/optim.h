@@ -54,6 +54,7 @@ typedef struct weft_optim_name {
     bool any_codec;    /* biased ones too: what they lose is kept */
     bool signs;        /* its parts are votes: nothing goes as it is */
     bool oracle;       /* asks for gradients itself */
+    bool summed;       /* what a peer sends is in the sum, all of it: hbar is the mean of all h */
     weft_m m;
 } weft_optim_name;
 
@@ -199,8 +200,13 @@ void weft_optim_clip(const weft_optim *o, float *direction, float lr);
 bool weft_optim_refreshes(const weft_optim *o);
 /* x is decayed. */
 void weft_optim_shrink(const weft_optim *o, float *x);
+/* A small allreduce of the optimizer's own, whichever algorithm parts are to go by. */
+int weft_optim_tell(const weft_optim *o, const void *mine, void *all, size_t count,
+                    weft_dtype dtype, weft_op op);
 /* out = mean over the peers of v, exact. */
 int weft_optim_exact_mean(weft_optim *o, const float *v, float *out);
+/* In its place, of a peer that has no v: it fails on all. */
+void weft_optim_decline_mean(weft_optim *o);
 int weft_optim_exact_mean64(weft_optim *o, const double *v, double *out);
 /* A mean over the peers is finite, or WEFT_ENONFINITE names the lowest rank whose own share of it
  * is not. A collective when it is not: mean is to have the same bits everywhere. optim_run.c */
@@ -218,6 +224,11 @@ bool weft_optim_one_level(const weft_optim *o);
 
 int weft_parts_make(weft_optim *o, const weft_optim_opts *opts);
 void weft_parts_free(weft_optim *o);
+/* Would all operations be taken, of the first step and where they change of later ones? Once all
+ * vectors are there. 0, or what weft_allreduce_start() says. */
+int weft_parts_try(weft_optim *o);
+/* Would peers share scales in any of them, with that codec? */
+bool weft_parts_share_scales(weft_optim *o, const char *codec);
 /* Begin the operation of one part. */
 int weft_part_start(weft_optim *o, weft_part *p, const float *message, bool decline);
 /* Wait for all that was started, whatever becomes of it. 0, or the first failure. */

@@ -28,9 +28,10 @@ static int steps(weft_optim *o)
         return weft_fail(WEFT_ENOTSUP, "goes without a reply codec: what replies lose would stay "
                                        "lost in hbar; take diana");
     }
-    o->setting.delta = o->setting.omega > 0.0         ? 0.0
-                       : strcmp(o->codec, "raw") == 0 ? 1.0
-                                                      : weft_optim_share(o);
+    /* What topk keeps is so much of a vector where values go as they are. */
+    o->setting.delta = strcmp(o->codec, "raw") == 0             ? 1.0
+                       : strstr(o->codec, "values=f32") != NULL ? weft_optim_share(o)
+                                                                : 0.0;
     if (o->setting.omega > 0.0) {
         return weft_fail(WEFT_ENOTSUP,
                          "codec %s is unbiased and no contraction: take diana, or a biased codec",
@@ -91,7 +92,8 @@ static const weft_optim_name names[] = {
               .params = params},
      .codec = "topk:density=0.01",
      .m = WEFT_M_OWN,
-     .any_codec = true},
+     .any_codec = true,
+     .summed = true},
     {.info = {.name = NULL}},
 };
 

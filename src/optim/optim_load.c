@@ -215,7 +215,7 @@ static int compare(const weft_optim *o, const source *s, bool *ret_exact)
                          s->rank == (uint64_t)weft_group_rank(o->group);
     const uint64_t mine[3] = {s->shared, ~s->shared, !own};
     uint64_t all[3];
-    const int rc = weft_allreduce(o->group, mine, all, 3, WEFT_U64, WEFT_MAX, NULL);
+    const int rc = weft_optim_tell(o, mine, all, 3, WEFT_U64, WEFT_MAX);
 
     if (rc == WEFT_OK && all[0] != ~all[1]) {
         return weft_fail(WEFT_EINVAL, "checkpoint: files of one save hold different models");

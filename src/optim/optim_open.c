@@ -120,7 +120,6 @@ static int worst_omega(const weft_optim *o, const weft_codec *codec, bool shared
 static int take_codec(weft_optim *o, const char *asked)
 {
     const char *spec = asked != NULL ? asked : o->name->codec != NULL ? o->name->codec : "raw";
-    const bool shared = o->algo != NULL && strncmp(o->algo, "shared", strlen("shared")) == 0;
     weft_codec *codec = NULL;
     int code = weft_codec_open(&codec, spec);
 
@@ -131,6 +130,7 @@ static int take_codec(weft_optim *o, const char *asked)
                          weft_codec_spec(codec));
     }
     if (code == WEFT_OK) {
+        const bool shared = weft_codec_is_unbiased(codec) && weft_parts_share_scales(o, spec);
         code = worst_omega(o, codec, shared, &o->setting.omega);
     }
     if (code == WEFT_OK) {
@@ -145,6 +145,10 @@ static int take_reply(weft_optim *o, const char *spec)
     weft_codec *codec = NULL;
     int code = weft_codec_open(&codec, spec);
 
+    if (code == WEFT_OK && strcmp(weft_codec_spec(codec), "raw") == 0) {
+        weft_codec_close(&codec); /* which is how replies go anyway */
+        return WEFT_OK;
+    }
     if (code == WEFT_OK) {
         code = keep_text(&o->reply, weft_codec_spec(codec));
         o->reply_biased = !weft_codec_is_unbiased(codec);
@@ -242,6 +246,9 @@ static int set_up(weft_optim *o, const char *spec, const weft_optim_opts *opts)
         code = keep_text(&o->algo, algo);
     }
     if (code == WEFT_OK) {
+        code = weft_optim_reserve(o, &o->mean);
+    }
+    if (code == WEFT_OK) {
         code = take_codec(o, opts->codec);
     }
     if (code == WEFT_OK && opts->reply_codec != NULL) {
@@ -249,9 +256,6 @@ static int set_up(weft_optim *o, const char *spec, const weft_optim_opts *opts)
     }
     if (code == WEFT_OK) {
         code = take_spec(o, spec);
-    }
-    if (code == WEFT_OK) {
-        code = weft_optim_reserve(o, &o->mean);
     }
     if (code == WEFT_OK) {
         code = weft_optim_reserve(o, &o->v);
@@ -268,7 +272,7 @@ static int set_up(weft_optim *o, const char *spec, const weft_optim_opts *opts)
                          "would keep what it loses",
                          o->reply);
     }
-    return code;
+    return code == WEFT_OK ? weft_parts_try(o) : code;
 }
 
 int weft_optim_open(weft_optim **ret, weft_group *group, const char *spec, size_t count,

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "group/dry_run.h"
 #include "optim/optim.h"
 #include <weft/group.h>
 
@@ -195,41 +196,106 @@ static float *at(float *vector, const weft_part *p)
     return vector != NULL ? vector + p->first : NULL;
 }
 
-int weft_part_start(weft_optim *o, weft_part *p, const float *message, bool decline)
+/* How a part's operation goes. */
+static weft_coll_opts options(weft_optim *o, weft_part *p)
 {
     const bool plain = p->raw || o->exact, replies = o->reply != NULL && !plain;
     weft_coll_opts opts = {
         .size = sizeof(opts),
+        .codec = "raw",
         .own = at(o->q, p),
         .residual = at(o->residual_next, p),
         .draw = o->steps + 1,
         .tensor = (uint32_t)p->tensor,
         .receipt = &p->receipt,
-        .decline = decline,
     };
 
-    p->receipt = (weft_receipt){.size = sizeof(p->receipt)};
     if (!plain) {
         opts.codec = o->codec_now != NULL && o->warm > p->share ? o->codec_now : o->codec;
         opts.algo = o->algo;
-    }
-    if (o->residual_next != NULL) {
-        memcpy(at(o->residual_next, p), at(o->residual, p), p->count * sizeof(float));
+        opts.fidelity = o->name->summed ? WEFT_FIDELITY_EXACT : WEFT_FIDELITY_DEFAULT;
     }
     if (replies) {
         opts.reply_codec = o->reply;
         opts.fidelity = WEFT_FIDELITY_REQUANTIZED;
     }
     if (replies && o->memory != NULL) {
-        memcpy(at(o->memory_next, p), at(o->memory, p), p->count * sizeof(float));
-        memset(at(o->owned, p), 0, p->count * sizeof(float));
         opts.reply_memory = at(o->memory_next, p);
         opts.reply_alpha = (float)(1.0 / (1.0 + o->setting.reply_omega));
         opts.reply_carry = at(o->hbar, p);
         opts.owned = at(o->owned, p);
     }
-    return weft_allreduce_start(o->group, message, at(o->mean, p), p->count, WEFT_F32,
-                                o->name->signs ? WEFT_SUM : WEFT_MEAN, &opts, &p->request);
+    return opts;
+}
+
+static weft_op operation(const weft_optim *o)
+{
+    return o->name->signs ? WEFT_SUM : WEFT_MEAN;
+}
+
+static int try_parts(weft_optim *o)
+{
+    char algo[WEFT_DRY_ALGO];
+    int code = WEFT_OK;
+
+    for (size_t i = 0; code == WEFT_OK && i < o->part_count; i++) {
+        weft_part *p = &o->parts[i];
+        const weft_coll_opts opts = options(o, p);
+        p->receipt = (weft_receipt){.size = sizeof(p->receipt)};
+        code = weft_allreduce_dry_run(o->group, at(o->mean, p), at(o->mean, p), p->count, WEFT_F32,
+                                      operation(o), &opts, algo);
+        if (code != WEFT_OK && o->piece_count > 1) {
+            weft_fail_context("tensor %s", o->pieces[p->tensor].name);
+        }
+    }
+    return code;
+}
+
+int weft_parts_try(weft_optim *o)
+{
+    if (o->type->begin != NULL) {
+        o->type->begin(o);
+    }
+    int code = try_parts(o);
+    if (code == WEFT_OK && o->exact) { /* later it is not */
+        o->exact = false;
+        code = try_parts(o);
+    }
+    return code;
+}
+
+bool weft_parts_share_scales(weft_optim *o, const char *codec)
+{
+    const weft_coll_opts opts = {.size = sizeof(opts), .codec = codec, .algo = o->algo};
+    char algo[WEFT_DRY_ALGO];
+
+    for (size_t i = 0; i < o->part_count; i++) {
+        weft_part *p = &o->parts[i];
+        if (!p->raw &&
+            weft_allreduce_dry_run(o->group, at(o->mean, p), at(o->mean, p), p->count, WEFT_F32,
+                                   operation(o), &opts, algo) == WEFT_OK &&
+            strncmp(algo, "shared", strlen("shared")) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int weft_part_start(weft_optim *o, weft_part *p, const float *message, bool decline)
+{
+    weft_coll_opts opts = options(o, p);
+
+    opts.decline = decline;
+    p->receipt = (weft_receipt){.size = sizeof(p->receipt)};
+    if (opts.residual != NULL) {
+        memcpy(opts.residual, at(o->residual, p), p->count * sizeof(float));
+    }
+    if (opts.reply_memory != NULL && opts.owned != NULL) {
+        memcpy(opts.reply_memory, at(o->memory, p), p->count * sizeof(float));
+        memset(opts.owned, 0, p->count * sizeof(float));
+    }
+    return weft_allreduce_start(o->group, message, at(o->mean, p), p->count, WEFT_F32, operation(o),
+                                &opts, &p->request);
 }
 
 static void spend(weft_optim *o, const weft_part *p)

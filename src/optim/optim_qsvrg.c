@@ -30,8 +30,8 @@ static int steps(weft_optim *o)
 
 static int reserve(weft_optim *o)
 {
-    float **const vectors[] = {&o->anchor, &o->hbar, &o->work, &o->q};
-    return weft_optim_reserve_all(o, vectors, o->setting.omega > 0.0 ? 4 : 3);
+    float **const vectors[] = {&o->anchor, &o->hbar, &o->m, &o->work, &o->q};
+    return weft_optim_reserve_all(o, vectors, o->setting.omega > 0.0 ? 5 : 4);
 }
 
 /* Of the step under way. Tried again, it begins its epoch again, on all peers alike. */
@@ -40,43 +40,48 @@ static bool begins_epoch(const weft_optim *o)
     return o->steps % (uint64_t)weft_optim_number(o, "inner") == 0;
 }
 
-/* The anchor and its gradient. */
-static int set_anchor(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
+/* The gradient of the anchor that the step begins with, into o->m: until the step is committed the
+ * old ones stay. */
+static int ask_mean(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
 {
     int code = weft_optim_ask(WEFT_ROWS_ALL, o->steps, x, fn, user, o->work);
 
-    if (code == WEFT_OK) {
-        code = weft_optim_exact_mean(o, o->work, o->mean);
+    if (code != WEFT_OK) { /* the others are in it */
+        weft_problem why = {0};
+        weft_problem_from_last(&why);
+        weft_optim_decline_mean(o);
+        return weft_fail_problem(&why);
     }
-    if (code == WEFT_OK) {
-        code = weft_optim_check_finite(o, o->mean, o->work, o->count, "the gradient of all rows");
-    }
-    if (code == WEFT_OK) {
-        memcpy(o->hbar, o->mean, o->count * sizeof(float));
-        memcpy(o->anchor, x, o->count * sizeof(float));
-    }
-    return code;
+    code = weft_optim_exact_mean(o, o->work, o->m);
+    return code == WEFT_OK
+               ? weft_optim_check_finite(o, o->m, o->work, o->count, "the gradient of all rows")
+               : code;
 }
 
 static int estimate(weft_optim *o, const float *x, weft_gradient_fn *fn, void *user)
 {
-    int code = begins_epoch(o) ? set_anchor(o, x, fn, user) : WEFT_OK;
+    const bool begins = begins_epoch(o);
+    int code = begins ? ask_mean(o, x, fn, user) : WEFT_OK;
 
     if (code == WEFT_OK) {
-        code = weft_optim_ask(WEFT_ROWS_BATCH, o->steps, o->anchor, fn, user, o->work);
+        code = weft_optim_ask(WEFT_ROWS_BATCH, o->steps, begins ? x : o->anchor, fn, user, o->work);
     }
     if (code == WEFT_OK) {
         code = weft_optim_ask(WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
     }
     if (code == WEFT_OK) {
         weft_kernel_sub(o->estimate, o->estimate, o->work, o->count);
-        weft_kernel_add(o->estimate, o->estimate, o->hbar, o->count);
+        weft_kernel_add(o->estimate, o->estimate, begins ? o->m : o->hbar, o->count);
     }
     return code;
 }
 
 static void commit(weft_optim *o, float *x)
 {
+    if (begins_epoch(o)) {
+        memcpy(o->hbar, o->m, o->count * sizeof(float));
+        memcpy(o->anchor, x, o->count * sizeof(float));
+    }
     weft_optim_descend(o, x, o->mean, weft_optim_lr_now(o));
 }
 

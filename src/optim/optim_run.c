@@ -37,7 +37,7 @@ static int meet(weft_optim *o)
     int code = WEFT_EMISMATCH;
 
     for (int i = 0; i < MEETINGS && code == WEFT_EMISMATCH; i++) {
-        code = weft_allreduce(o->group, mine, steps, 2, WEFT_U64, WEFT_MAX, NULL);
+        code = weft_optim_tell(o, mine, steps, 2, WEFT_U64, WEFT_MAX);
     }
     if (code == WEFT_OK && steps[0] != ~steps[1]) {
         return weft_fail(WEFT_EMISMATCH,
@@ -108,7 +108,7 @@ int weft_optim_check_finite(weft_optim *o, const float *mean, const float *own, 
     }
     const int32_t mine = weft_kernel_finite(own, count) ? size : weft_group_rank(o->group);
     int32_t rank = size;
-    const int code = weft_allreduce(o->group, &mine, &rank, 1, WEFT_I32, WEFT_MIN, NULL);
+    const int code = weft_optim_tell(o, &mine, &rank, 1, WEFT_I32, WEFT_MIN);
     if (code != WEFT_OK) {
         return code;
     }

@@ -129,7 +129,7 @@ static int all_could(const weft_optim *o, int code)
     weft_problem why = {0};
 
     weft_problem_from_last(&why);
-    const int rc = weft_allreduce(o->group, mine, any, 3, WEFT_U64, WEFT_MAX, NULL);
+    const int rc = weft_optim_tell(o, mine, any, 3, WEFT_U64, WEFT_MAX);
     if (code != WEFT_OK) {
         return weft_fail_problem(&why);
     }
@@ -160,13 +160,13 @@ int weft_optim_save(weft_optim *o, const float *x, const char *path)
                         : weft_checkpoint_write(&c, path, &fresh);
         code = all_could(o, code);
     }
+    o->torn = o->torn || code != WEFT_OK; /* others may be a collective ahead */
     if (code == WEFT_OK) {
-        code = weft_checkpoint_place(fresh, path);
+        code = weft_checkpoint_place(fresh, path); /* or not: the others need not know */
     }
     if (code != WEFT_OK && fresh != NULL) {
         unlink(fresh);
     }
-    o->torn = o->torn || code != WEFT_OK; /* others may be a collective ahead */
     weft_free(fresh);
     weft_checkpoint_free(&c);
     return code;

@@ -153,6 +153,21 @@ Test(compressed, every_codec_by_every_algorithm_gives_all_the_same_bits, .timeou
     }
 }
 
+static void overflow_body(member *me)
+{
+    const weft_coll_opts opts = {.size = sizeof(opts), .algo = "gtopk_tree", .codec = "topk:k=1"};
+    const float v = 3e38f;
+    float out = 0.0f;
+    const int code = weft_allreduce(me->group, &v, &out, 1, WEFT_F32, WEFT_SUM, &opts);
+    MUST(me, code == WEFT_ENONFINITE && strstr(weft_last_error()->message, "overflows") != NULL,
+         "%d: %s", code, weft_last_error()->message);
+}
+
+Test(compressed, a_merge_that_overflows_says_so_on_all)
+{
+    cluster_run(CLUSTER_MEM, 3, overflow_body, NULL);
+}
+
 /* ---- shared scales --------------------------------------------------------------------------- */
 
 static void shared_body(member *me)

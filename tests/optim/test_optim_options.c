@@ -195,6 +195,12 @@ static attempt replies(attempt a, const char *reply)
     return a;
 }
 
+static attempt by(attempt a, const char *algo)
+{
+    a.opts.algo = algo;
+    return a;
+}
+
 Test(optim_options, combinations_without_a_meaning_are_refused)
 {
     attempt parted = of("diana:state=f64", "0.1", FOUR_BITS);
@@ -218,6 +224,11 @@ Test(optim_options, combinations_without_a_meaning_are_refused)
     refused(of("gtopk:correction=yes", "0.1", NULL), WEFT_EINVAL, "momentum");
     refused(of("ef:momentum=0.9,correction=yes", "0.1", "sign"), WEFT_ENOTSUP, "nearly everywhere");
     refused(of("onebit_adam:beta2=0.999999999", "0.1", NULL), WEFT_EINVAL, "below 1");
+    refused(by(of("ef21", "0.1", NULL), "gtopk_tree"), WEFT_ENOTSUP, "merged");
+    refused(by(of("onebit_adam", "0.1", NULL), "gather"), WEFT_ENOTSUP, "replies");
+    refused(of("onebit_adam", "0.1", "topk:k=8"), WEFT_ENOTSUP, "as a whole");
+    refused(replies(of("sgd", "0.1", "randk"), "randk"), WEFT_ENOTSUP, "draws alike");
+    refused(of("ef21", "theory", "topk:values=qsgd4"), WEFT_ENOTSUP, "theory");
     attempt summed = of("signsgd", "0.1", NULL);
     summed.opts.algo = "scatter";
     refused(summed, WEFT_ENOTSUP, "algorithm vote");
@@ -367,6 +378,26 @@ static void starve_step(weft_group *group, int rank, void *user)
         h->wrong += again != WEFT_OK && again != WEFT_EBROKEN && again != WEFT_ENOMEM;
     }
     weft_optim_close(&o);
+}
+
+Test(optim_options, a_codec_is_the_same_with_its_defaults_spelled_out)
+{
+    cr_expect_eq(bound(of("ef21", "0.1", "topk"), 2),
+                 bound(of("ef21", "0.1", "topk:density=0.01"), 2));
+    cr_expect_lt(bound(of("ef21", "0.1", "topk"), 2), bound(of("ef21", "0.1", "raw"), 2));
+}
+
+/* The group's rule is WEFT_ALGO where no option gives one. */
+Test(optim_options, scales_that_a_rule_makes_shared_are_in_the_bound)
+{
+    const double alone = bound(of("diana", "0.1", FOUR_BITS), 2);
+    const double shared = bound(by(of("diana", "0.1", FOUR_BITS), "shared"), 2);
+
+    cr_expect_lt(shared, alone);
+    cr_assert_eq(setenv("WEFT_ALGO", "shared", 1), 0);
+    cr_expect_eq(bound(of("diana", "0.1", FOUR_BITS), 2), shared);
+    refused(of("ef21", "0.1", NULL), WEFT_ENOTSUP, "shared");
+    unsetenv("WEFT_ALGO");
 }
 
 Test(optim_options, running_out_of_memory_is_reported_wherever_it_happens)
