@@ -114,6 +114,46 @@ Test(checkpoint, a_peer_without_a_file_is_named_to_all)
     clear_folder(c.folder);
 }
 
+static void save_in_the_way(weft_group *group, int rank, void *user)
+{
+    cut *c = user;
+    const weft_optim_opts opts = {.size = sizeof(opts), .lr = "0.1"};
+    weft_optim *o = NULL;
+    float x[SMALL] = {0}, g[SMALL] = {1.0f, 2.0f, 4.0f};
+    char path[128], before[160];
+    int code = weft_optim_open(&o, group, "gd", SMALL, &opts);
+
+    snprintf(path, sizeof(path), "%s/%d", c->folder, rank);
+    snprintf(before, sizeof(before), "%s.before", path);
+    if (rank == 1 && mkdir(before, 0700) != 0) {
+        code = WEFT_EINTERNAL;
+    }
+    if (code == WEFT_OK) {
+        code = weft_optim_save(o, x, path);
+        code = code == (rank == 1 ? WEFT_EIO : WEFT_OK) ? WEFT_OK : WEFT_EINTERNAL;
+    }
+    if (code == WEFT_OK) {
+        code = weft_optim_step(o, x, g);
+    }
+    c->code[rank] = code;
+    c->steps[rank] = weft_optim_steps(o);
+    snprintf(c->text[rank], sizeof(c->text[rank]), "%s", weft_last_error()->message);
+    (void)rmdir(before);
+    weft_optim_close(&o);
+}
+
+Test(checkpoint, a_file_that_cannot_take_its_place_fails_no_step)
+{
+    cut c = {.folder = scratch_folder()};
+
+    peers_run(3, save_in_the_way, &c);
+    for (int r = 0; r < 3; r++) {
+        cr_expect_eq(c.code[r], WEFT_OK, "rank %d: %s", r, c.text[r]);
+        cr_expect_eq(c.steps[r], 1);
+    }
+    clear_folder(c.folder);
+}
+
 static void mix(weft_group *group, int rank, void *user)
 {
     cut *c = user;
