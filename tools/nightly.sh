@@ -25,9 +25,11 @@ part() {
     fi
 }
 
+# As many at a time: peers' patience grows with how many share a core.
 repeat() {
-    meson test -C build/gcc --no-rebuild --num-processes "$1" --repeat "${REPEAT:-20}" \
-        --print-errorlogs --quiet --suite link --suite integration --suite stress
+    WEFT_TEST_PATIENCE=$((($1 + jobs - 1) / jobs)) meson test -C build/gcc --no-rebuild \
+        --num-processes "$1" --repeat "${REPEAT:-20}" --print-errorlogs --quiet \
+        --suite link --suite integration --suite stress
 }
 
 memory() {

@@ -64,7 +64,8 @@ const char *cluster_folder(const cluster *c);
 int cluster_leftovers(const cluster *c);
 
 const char *cluster_link_name(cluster_link link);
-/* What a promise of so many milliseconds may take here: more under sanitizers. */
+/* What a promise of so many milliseconds may take here: more under sanitizers, and as many times
+ * as WEFT_TEST_PATIENCE says, where more tests run than there are cores. */
 int64_t cluster_patience(int64_t ms);
 
 /* For a peer. */
