@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The collectives' entry points: the public shape of each, and nothing else. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/status.h"
 #include "group/call.h"
+#include "group/dry_run.h"
 #include <weft/collective.h>
 
 static int start(weft_group *g, const weft_call *c, weft_request **ret)
@@ -40,6 +42,20 @@ int weft_allreduce(weft_group *group, const void *in, void *out, size_t count, w
 {
     const weft_call c = allreduce_call(in, out, count, dtype, op, opts);
     return run(group, &c);
+}
+
+int weft_allreduce_dry_run(weft_group *group, const void *in, void *out, size_t count,
+                           weft_dtype dtype, weft_op op, const weft_coll_opts *opts,
+                           char ret_algo[WEFT_DRY_ALGO])
+{
+    const weft_call c = allreduce_call(in, out, count, dtype, op, opts);
+    weft_request *r = NULL;
+    const int code = weft_call_make(group, &c, &r);
+    if (code == WEFT_OK) {
+        snprintf(ret_algo, WEFT_DRY_ALGO, "%s", r->algo);
+        weft_request_discard(r);
+    }
+    return code;
 }
 
 int weft_allreduce_start(weft_group *group, const void *in, void *out, size_t count,

@@ -148,10 +148,11 @@ float weft_optim_lr_now(const weft_optim *o)
     return (float)weft_optim_lr(o);
 }
 
-static int exact_mean(weft_optim *o, const void *v, void *out, weft_dtype dtype)
+static int exact_mean(weft_optim *o, const void *v, void *out, weft_dtype dtype, bool decline)
 {
     weft_receipt receipt = {.size = sizeof(receipt)};
-    const weft_coll_opts opts = {.size = sizeof(opts), .algo = "auto", .receipt = &receipt};
+    const weft_coll_opts opts = {
+        .size = sizeof(opts), .algo = "auto", .receipt = &receipt, .decline = decline};
     const int code = weft_allreduce(o->group, v, out, o->count, dtype, WEFT_MEAN, &opts);
 
     if (code == WEFT_OK) {
@@ -171,18 +172,17 @@ int weft_optim_tell(const weft_optim *o, const void *mine, void *all, size_t cou
 
 int weft_optim_exact_mean(weft_optim *o, const float *v, float *out)
 {
-    return exact_mean(o, v, out, WEFT_F32);
+    return exact_mean(o, v, out, WEFT_F32, false);
 }
 
 void weft_optim_decline_mean(weft_optim *o)
 {
-    const weft_coll_opts opts = {.size = sizeof(opts), .algo = "auto", .decline = true};
-    (void)weft_allreduce(o->group, o->mean, o->mean, o->count, WEFT_F32, WEFT_MEAN, &opts);
+    (void)exact_mean(o, o->mean, o->mean, WEFT_F32, true);
 }
 
 int weft_optim_exact_mean64(weft_optim *o, const double *v, double *out)
 {
-    return exact_mean(o, v, out, WEFT_F64);
+    return exact_mean(o, v, out, WEFT_F64, false);
 }
 
 void weft_optim_clip(const weft_optim *o, float *direction, float lr)

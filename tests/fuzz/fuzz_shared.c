@@ -13,18 +13,11 @@
 
 #include "base/status.h"
 #include "codec/codec_shared.h"
+#include "fuzz_must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { HEAD = 12, LANE_MOST = 400, SCALES = 64, ROOM = 2 + 2 * LANE_MOST, UNTOUCHED = 0x5a };
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 typedef struct operand {
     uint8_t *bytes; /* exactly len */

@@ -14,19 +14,12 @@
 
 #include "codec/codec.h"
 #include "codec/sparse.h"
+#include "fuzz_must.h"
 #include <weft/status.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { HEAD = 6, MOST = 700, UNTOUCHED = 0x5a };
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static unsigned u16(const uint8_t *p)
 {

@@ -10,17 +10,10 @@
 
 #include "base/spec.h"
 #include "codec/codec.h"
+#include "fuzz_must.h"
 #include <weft/status.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static const weft_param every_kind[] = {
     {.key = "lr", .value = "0.1", .min = 0, .max = 1e30, .help = "number"},
