@@ -24,7 +24,9 @@ static const weft_param params[] = {
     {.key = "residual",
      .value = "patch",
      .choices = "patch|keep|hash|paper",
-     .help = "where the mass goes that merges drop: sparse.h"},
+     .help = "what merges drop: keep: who merges keeps it; hash: shared out by index; paper: who "
+             "sent an index that lost takes it back, the rest is lost; patch: as paper, and who "
+             "merges keeps the rest"},
     {.key = NULL},
 };
 

@@ -192,9 +192,10 @@ static int run(const weft_cli *cli)
 
 const weft_command weft_cmd_info = {
     .name = "info",
-    .summary = "version, build, and every codec, algorithm, optimizer, finder and link",
+    .summary = "version, build, and every codec, algorithm, topology, optimizer, finder, link",
     .usage = "[FAMILY] [OPTIONS]",
-    .about = "FAMILY is codecs, algorithms, optimizers, finders or links; without it, all.\n",
+    .about = "FAMILY is codecs, algorithms, topologies, optimizers, finders or links; "
+             "without it, all.\n",
     .example = "weft info --json - | jq '.codecs[].name'",
     .options = options,
     .args_max = 1,

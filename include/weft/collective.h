@@ -54,7 +54,7 @@ typedef struct weft_receipt {
     uint64_t body_bytes_received; /**< bodies of data frames taken */
     uint64_t wire_bytes_sent;     /**< frames of this operation with their 64-byte headers */
     uint64_t lanes;               /**< lanes the vector was cut into */
-    char fidelity[16]; /**< "exact", "requantized"; "voted" of vote, "merged" of gtopk_… */
+    char fidelity[16]; /**< "exact", "requantized"; "voted" of vote, "merged" of gtopk_…, oktopk */
     uint64_t skipped;  /**< 1: the input was not finite, and zeros went in */
     /* Nanoseconds. */
     uint64_t total_ns;   /**< from the operation's turn to its end */

@@ -147,7 +147,7 @@ typedef struct weft_group_stats {
     uint64_t frames_dropped;      /**< frames refused: late, foreign, malformed */
 } weft_group_stats;
 
-/** Fill the first opts->size bytes. @return 0 or WEFT_EINVAL. Threads: any. */
+/** Fill the first ret->size bytes. @return 0 or WEFT_EINVAL. Threads: any. */
 WEFT_API int weft_group_get_stats(weft_group *group, weft_group_stats *ret);
 
 /** Make a hub for so many peers. Each thread then opens its group with link "mem" and this hub.

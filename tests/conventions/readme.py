@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 PEERS = 3
-FRAME = """#include <weft/weft.h>
+FRAME = """#include <stdio.h>
+#include <weft/weft.h>
 int body(weft_group *group, size_t count, const weft_tensor *tensors, float *x, float *gradient,
          void my_gradient(const float *x, float *gradient));
 int body(weft_group *group, size_t count, const weft_tensor *tensors, float *x, float *gradient,
