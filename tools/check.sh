@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # check.sh [full|quick|gcc|asan|tsan|lint|fuzz|codecs|valgrind]: install what is missing, build, test.
-#   full      everything below; what continuous integration runs
+#   full      what continuous integration runs: everything below but codecs and clang-tidy
 #   quick     the inner loop: one build, the suites without real processes
 #   gcc       gcc build, every suite
-#   asan      clang build with ASan and UBSan: unit, property, optim, and real processes
+#   asan      clang build with ASan and UBSan: unit, property (one random case in WEFT_TEST_SHARE, 8),
+#             optim, and real processes
 #   tsan      the stress programs under ThreadSanitizer
 #   lint      clang-format and clang-tidy
-#   fuzz      replay of the corpus, then FUZZ_SECONDS (20) of fresh input for each target
-#   codecs    FUZZ_INPUTS (1000000) of fresh input for each codec, one codec at a time; not in full
+#   fuzz      replay of the corpus, then FUZZ_SECONDS (5) of fresh input for each target
+#   codecs    FUZZ_INPUTS (1000000) of fresh input for each codec
 #   valgrind  three real peers under valgrind
 # Builds live in build/. The last line says "N passed, N failed"; the exit status is 0 when nothing
 # failed.
@@ -98,7 +99,7 @@ sources() {
 check_gcc() {
     CC=gcc step 'gcc build, warnings are errors' build gcc || return
     suites gcc "$jobs" --suite unit --suite property --suite conventions --suite headers \
-        --suite fuzz --suite link --suite optim --suite train
+        --suite fuzz --suite link --suite optim --suite laws --suite train
     # Real processes with deadlines: one test at a time.
     suites gcc 1 --suite integration --suite cli --suite stress
 }
@@ -112,7 +113,10 @@ check_quick() {
 check_asan() {
     CC=clang step 'clang build with ASan and UBSan, warnings are errors' build clang \
         -Db_sanitize=address,undefined -Db_lundef=false || return
+    share=${WEFT_TEST_SHARE-}
+    export WEFT_TEST_SHARE="${share:-8}"
     suites clang "$jobs" --setup asan --suite unit --suite property --suite optim --suite fuzz
+    export WEFT_TEST_SHARE="$share"
     # Buffers that their owner frees the moment a timeout hands them back.
     suites clang 1 --setup asan test_buffers
     step 'three peers under ASan and UBSan' sh tests/support/leakguard.sh \
@@ -135,7 +139,7 @@ fuzz_one() {
     fresh=build/fuzz/corpus/$name
     mkdir -p "$fresh"
     # Without entropic: keeping its frequencies took four fifths of the time.
-    "$1" -entropic=0 -max_total_time="${FUZZ_SECONDS:-20}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+    "$1" -entropic=0 -max_total_time="${FUZZ_SECONDS:-5}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
         -print_final_stats=1 -artifact_prefix="build/fuzz/crash-$name-" "$fresh" \
         "tests/fuzz/corpus/$name" </dev/null >"build/fuzz/$name.log" 2>&1
     echo $? >"build/fuzz/$name.status"
@@ -211,7 +215,7 @@ check_fuzz() {
     done
     wait
     for name in $names; do
-        step "fuzz $name for ${FUZZ_SECONDS:-20} s" fuzz_told "$name"
+        step "fuzz $name for ${FUZZ_SECONDS:-5} s" fuzz_told "$name"
     done
 }
 
@@ -223,8 +227,12 @@ tidy() {
         xargs -P "$jobs" -n 4 clang-tidy --quiet -p build/clang 2>build/tidy.log
 }
 
-check_lint() {
+check_format() {
     step 'clang-format' sh -c 'clang-format --dry-run -Werror "$@"' sh $(sources)
+}
+
+check_lint() {
+    check_format
     [ -f build/clang/compile_commands.json ] || CC=clang step 'clang configuration' \
         meson setup build/clang -Db_sanitize=address,undefined -Db_lundef=false || return
     step 'clang-tidy' tidy
@@ -251,7 +259,7 @@ full)
     check_tsan
     check_valgrind
     check_fuzz
-    check_lint
+    check_format
     ;;
 quick) check_quick ;;
 gcc) check_gcc ;;
@@ -262,7 +270,7 @@ fuzz) check_fuzz ;;
 codecs) check_codecs ;;
 valgrind) check_valgrind ;;
 *)
-    sed -n '3,14s/^# //p' "$root/tools/check.sh" >&2
+    sed -n '3,15s/^# //p' "$root/tools/check.sh" >&2
     exit 2
     ;;
 esac

@@ -1,6 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # nightly.sh: what check.sh does, then the same kinds of tests for longer. Hours, not minutes:
+#   lint      clang-tidy too
+#   asan      every random case of the properties, and the laws
 #   fuzz      FUZZ_SECONDS (1800) of fresh input for each target
 #             and FUZZ_INPUTS (1000000) for each codec
 #   repeat    the suites of real processes REPEAT (20) times, with the machine idle and loaded
@@ -32,6 +34,11 @@ repeat() {
         --suite link --suite integration --suite stress
 }
 
+addresses() {
+    meson test -C build/clang --no-rebuild --num-processes "$jobs" --setup asan --print-errorlogs \
+        --quiet --suite property --suite laws
+}
+
 memory() {
     meson test -C build/gcc --no-rebuild --num-processes "$jobs" --timeout-multiplier 20 \
         --print-errorlogs --quiet --suite unit --wrap "valgrind --quiet --trace-children=yes \
@@ -39,6 +46,8 @@ memory() {
 }
 
 part 'check.sh' sh tools/check.sh
+part 'lint' sh tools/check.sh lint
+part 'ASan and UBSan, every case' addresses
 part 'fuzz' env FUZZ_SECONDS="${FUZZ_SECONDS:-1800}" sh tools/check.sh fuzz
 part 'fuzz, each codec' sh tools/check.sh codecs
 part 'repeat, one at a time' repeat 1
