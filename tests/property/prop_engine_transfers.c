@@ -337,7 +337,8 @@ Test(prop_engine_transfers, timeouts_name_the_other_end_and_numbers_go_on)
         simgroups_check_credit(&p.w);
         close_post(&p);
     }
-    cr_assert(errors > 1000 && successes > 1000, "%ld errors, %ld successes", errors, successes);
+    cr_assert(errors > (long)share_of(1000) && successes > (long)share_of(1000),
+              "%ld errors, %ld successes", errors, successes);
 }
 
 /* ---- who leaves, who is lost ----------------------------------------------------------------- */
@@ -382,7 +383,7 @@ Test(prop_engine_transfers, who_leaves_a_group_ends_its_transfers_there_and_no_o
         errors += p.errors;
         close_post(&p);
     }
-    cr_assert(errors > 50, "%ld errors", errors);
+    cr_assert(errors > (long)share_of(50), "%ld errors", errors);
 }
 
 static int place_of(const post *p, int group, int rank)
@@ -423,7 +424,7 @@ Test(prop_engine_transfers, faults_are_named_in_every_group)
         errors += p.errors;
         close_post(&p);
     }
-    cr_assert(errors > 1000, "%ld errors", errors);
+    cr_assert(errors > (long)share_of(1000), "%ld errors", errors);
 }
 
 static bool anything(const post *p, const letter *l, int end)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How many of a test's random cases are tried. A sanitized build is several times slower and looks
- * for what nearly every case shows: tools/check.sh runs it with WEFT_TEST_SHARE=8, an eighth of them.
+ * for what nearly every case shows: tools/check.sh runs it with WEFT_TEST_SHARE=8, an eighth of
+ * them.
  */
 #ifndef WEFT_TESTS_SUPPORT_SHARE_H
 #define WEFT_TESTS_SUPPORT_SHARE_H
