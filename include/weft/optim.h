@@ -10,7 +10,9 @@
  *
  * A step takes effect on all peers or on none: model and state change only after every operation
  * has succeeded here and a barrier has told that it did so everywhere. A failed step leaves both as
- * they were and may be taken again, with the same random numbers.
+ * they were and may be taken again, with the same random numbers. Where that barrier let some peers
+ * go and failed on others, these are a step behind until they take it again: it is then committed
+ * as the others did, from what came of the failed one.
  */
 #ifndef WEFT_OPTIM_H
 #define WEFT_OPTIM_H
@@ -42,7 +44,8 @@ typedef struct weft_tensor {
 /** Options, the same on all peers. Strings and tensors are copied. */
 typedef struct weft_optim_opts {
     size_t size;             /**< sizeof(weft_optim_opts) */
-    const char *lr;          /**< "0.1", "theory", "theory*4", "theory2019"; NULL: "theory" */
+    const char *lr;          /**< "0.1", "theory", "theory*4", "theory2019",
+                                  "theory_nonconvex"; NULL: "theory" */
     const char *schedule;    /**< what lr is multiplied by in each step: "constant",
                                   "step:every=100,factor=0.1", "cosine:steps=1000", "inverse",
                                   "sqrt"; all take warmup=STEPS; NULL: "constant" */
@@ -93,9 +96,10 @@ typedef struct weft_step_cost {
  * @param x         the model, count floats, the same on all peers before the call.
  * @param gradient  this peer's gradient at x, count floats that do not overlap x.
  * @return 0, or the collective's error: x and all state are then those before the call, and the
- *         step may be tried again. WEFT_ENOTSUP: the method asks for gradients itself, see
- *         weft_optim_advance().
- * Threads: any, one at a time for each optimizer.
+ *         step may be tried again. WEFT_EMISMATCH: peers were not at the same step or did not do
+ *         the same; where one tries a failed step again and others do not know yet that it failed,
+ *         it comes once on these, and they are to try again too. WEFT_ENOTSUP: the method asks for
+ * gradients itself, see weft_optim_advance(). Threads: any, one at a time for each optimizer.
  */
 WEFT_API int weft_optim_step(weft_optim *optim, float *x, const float *gradient);
 

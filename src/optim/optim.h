@@ -120,6 +120,8 @@ struct weft_optim {
     double clip, decay;      /* 0: none */
     uint64_t steps;          /* done */
     bool torn;               /* a step failed: find out where the others are */
+    bool held;               /* it ended in the barrier: all that it needs is here */
+    bool taken;              /* and others have taken it: it is committed as it is held */
     bool begun;
     bool asking; /* the gradient function of this step runs */
     bool exact;  /* the step under way encodes nothing */
@@ -238,6 +240,9 @@ int weft_optim_ask(weft_rows rows, uint64_t draw, const float *x, weft_gradient_
                    float *ret);
 /* All operations of a step, ended at once on all peers: this one cannot take part. */
 void weft_parts_abandon(weft_optim *o);
+
+/* optim_run.c: all is here, state and x become what they are after the step. */
+void weft_optim_commit(weft_optim *o, float *x);
 
 /* optim_save.c: what x and state consist of. */
 size_t weft_optim_vectors(const weft_optim *o, float *x, weft_vector out[WEFT_VECTORS]);

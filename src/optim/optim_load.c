@@ -235,7 +235,7 @@ static void apply(weft_optim *o, float *x, const source *s, bool exact)
         weft_checkpoint_order(list[i].data, list[i].bytes, o->count);
     }
     o->steps = s->steps;
-    o->torn = false;
+    o->torn = o->held = false;
     o->stale = o->anchor != NULL;
     o->cost = (weft_step_cost){0};
     if (o->type->loaded != NULL) {

@@ -6,6 +6,10 @@
  * After a failure peers may be a step apart for a moment: one is in that barrier, the other tries
  * again. So a step after a failure begins with a small operation of its own, on which neither can
  * mistake the other's, and in which all tell which step they are at.
+ *
+ * The barrier may let some go and fail on others. Who passed it knows that everybody has all that
+ * the step needs, and who failed in it holds that: where the next meeting shows that others have
+ * taken the step, it is committed here as it is held.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +22,7 @@
 #include "optim/optim.h"
 #include <weft/group.h>
 
-enum { MEETINGS = 4 };
+enum { MEETINGS = 4 }; /* and one for each operation that another's step may have begun */
 
 static int failed(weft_optim *o, int code)
 {
@@ -32,36 +36,42 @@ static int failed(weft_optim *o, int code)
 /* Where are the others? */
 static int meet(weft_optim *o)
 {
-    const uint64_t mine[2] = {o->steps, ~o->steps};
-    uint64_t steps[2] = {0};
+    /* Done here, and to be had here, the second and third so that the largest is of the least. */
+    const uint64_t mine[3] = {o->steps, ~o->steps, ~(o->steps + o->held)};
+    uint64_t told[3] = {0};
     int code = WEFT_EMISMATCH;
 
-    for (int i = 0; i < MEETINGS && code == WEFT_EMISMATCH; i++) {
-        code = weft_optim_tell(o, mine, steps, 2, WEFT_U64, WEFT_MAX);
+    for (size_t i = 0; i < MEETINGS + o->part_count && code == WEFT_EMISMATCH; i++) {
+        code = weft_optim_tell(o, mine, told, 3, WEFT_U64, WEFT_MAX);
     }
-    if (code == WEFT_OK && steps[0] != ~steps[1]) {
+    if (code == WEFT_OK && ~told[2] < told[0]) {
         return weft_fail(WEFT_EMISMATCH,
                          "peers are at different steps, %llu to %llu are done: load a checkpoint",
-                         (unsigned long long)~steps[1], (unsigned long long)steps[0]);
+                         (unsigned long long)~told[1], (unsigned long long)told[0]);
     }
     o->torn = code != WEFT_OK;
+    o->taken = code == WEFT_OK && o->steps < told[0];
     return code;
 }
 
 static int begin(weft_optim *o)
 {
-    o->spending = (weft_step_cost){0};
     const int code = o->torn ? meet(o) : WEFT_OK;
     if (code != WEFT_OK) {
         return code;
     }
-    o->started = 0;
     o->begun = true;
-    if (o->type->begin != NULL) {
-        o->type->begin(o);
-    }
     for (size_t i = 0; i < o->piece_count; i++) {
         o->pieces[i].ready = false;
+    }
+    if (o->taken) {
+        return WEFT_OK;
+    }
+    o->held = false;
+    o->started = 0;
+    o->spending = (weft_step_cost){0};
+    if (o->type->begin != NULL) {
+        o->type->begin(o);
     }
     for (size_t i = 0; i < o->part_count; i++) {
         o->parts[i].waits = o->parts[i].tensors;
@@ -145,6 +155,18 @@ static void swap(float **a, float **b)
     }
 }
 
+void weft_optim_commit(weft_optim *o, float *x)
+{
+    o->type->commit(o, x);
+    swap(&o->residual, &o->residual_next);
+    swap(&o->memory, &o->memory_next);
+    swap(&o->m, &o->m_next);
+    o->steps++;
+    o->begun = o->held = o->taken = false;
+    o->cost = o->spending;
+    memcpy(o->used, o->using, sizeof(o->used));
+}
+
 static int commit(weft_optim *o, float *x)
 {
     int code = weft_parts_finish(o);
@@ -155,21 +177,14 @@ static int commit(weft_optim *o, float *x)
     if (code == WEFT_OK && o->type->settle != NULL) {
         code = o->type->settle(o, x);
     }
-    if (code == WEFT_OK && o->setting.peers > 1) {
+    o->held = code == WEFT_OK;
+    if (code == WEFT_OK && weft_group_size(o->group) > 1) {
         code = weft_barrier(o->group, NULL);
     }
-    if (code != WEFT_OK) {
-        return code;
+    if (code == WEFT_OK) {
+        weft_optim_commit(o, x);
     }
-    o->type->commit(o, x);
-    swap(&o->residual, &o->residual_next);
-    swap(&o->memory, &o->memory_next);
-    swap(&o->m, &o->m_next);
-    o->steps++;
-    o->begun = false;
-    o->cost = o->spending;
-    memcpy(o->used, o->using, sizeof(o->used));
-    return WEFT_OK;
+    return code;
 }
 
 static const float *message(weft_optim *o, const float *gradient, const weft_part *p)
@@ -210,8 +225,14 @@ int weft_optim_step(weft_optim *o, float *x, const float *gradient)
     }
     const fenv_t callers = weft_fp_enter();
     int code = begin(o);
-    o->known = weft_now();
-    code = code == WEFT_OK ? run(o, x, gradient) : failed(o, code);
+    if (code != WEFT_OK) {
+        code = failed(o, code);
+    } else if (o->taken) {
+        weft_optim_commit(o, x);
+    } else {
+        o->known = weft_now();
+        code = run(o, x, gradient);
+    }
     weft_fp_leave(&callers);
     return code;
 }
@@ -275,7 +296,14 @@ int weft_optim_advance(weft_optim *o, float *x, weft_gradient_fn *fn, void *user
     if (o->begun) {
         return weft_fail(WEFT_EINVAL, "optimizer advance: a step is begun and not finished");
     }
+    fenv_t callers = weft_fp_enter();
     int code = begin(o);
+    if (code == WEFT_OK && o->taken) {
+        weft_optim_commit(o, x);
+        weft_fp_leave(&callers);
+        return WEFT_OK;
+    }
+    weft_fp_leave(&callers); /* fn is the caller's */
     if (code != WEFT_OK) {
         return failed(o, code);
     }
@@ -286,7 +314,7 @@ int weft_optim_advance(weft_optim *o, float *x, weft_gradient_fn *fn, void *user
     code = o->name->oracle ? o->type->estimate(o, x, fn, user)
                            : weft_optim_ask(WEFT_ROWS_BATCH, o->steps, x, fn, user, o->estimate);
     o->asking = false;
-    const fenv_t callers = weft_fp_enter();
+    callers = weft_fp_enter();
     code = code == WEFT_OK ? rest(o, x) : give_up(o);
     weft_fp_leave(&callers);
     return code;
@@ -313,7 +341,8 @@ int weft_optim_begin(weft_optim *o, const float *x)
                                   : "this method asks for gradients itself");
     }
     const int code = begin(o);
-    if (code == WEFT_OK && o->given == NULL && weft_optim_reserve(o, &o->given) != WEFT_OK) {
+    if (code == WEFT_OK && !o->taken && o->given == NULL &&
+        weft_optim_reserve(o, &o->given) != WEFT_OK) {
         return give_up(o); /* the others are in the step */
     }
     return code == WEFT_OK ? code : failed(o, code);
@@ -341,6 +370,10 @@ int weft_optim_ready(weft_optim *o, size_t tensor, const float *gradient)
                          "ret_gradient",
                          o->pieces[tensor].name);
     }
+    if (o->taken) {
+        o->pieces[tensor].ready = true;
+        return WEFT_OK;
+    }
     const fenv_t callers = weft_fp_enter();
     const int code = tell(o, &o->pieces[tensor], gradient);
     weft_fp_leave(&callers);
@@ -357,6 +390,11 @@ int weft_optim_finish(weft_optim *o, float *x)
                                       : "the step is one of weft_optim_advance()");
     }
     const fenv_t callers = weft_fp_enter();
+    if (o->taken) {
+        weft_optim_commit(o, x);
+        weft_fp_leave(&callers);
+        return WEFT_OK;
+    }
     o->known = weft_now();
     int code = start_ready(o);
     for (size_t i = 0; code == WEFT_OK && i < o->piece_count; i++) {
