@@ -51,7 +51,7 @@ static const weft_cli_option options[] = {
      .choices = "exact|requantized",
      .help = "requantized: without --reply-codec sums are encoded like gradients"},
     {.name = "lr", .kind = WEFT_CLI_TEXT, .metavar = "X", .value = "theory",
-     .help = "step size: a number, theory, theory*FACTOR, theory2019"},
+     .help = "step size: a number, theory, theory*FACTOR, theory2019, theory_nonconvex"},
     {.name = "schedule", .kind = WEFT_CLI_TEXT, .metavar = "SPEC", .value = "constant",
      .help = "what it is multiplied by: constant, step:every=K,factor=F, cosine:steps=K, inverse, "
              "sqrt; each with warmup=K"},

@@ -40,6 +40,8 @@ WEFT_API const char *weft_codec_spec(const weft_codec *codec);
 WEFT_API size_t weft_codec_bound(const weft_codec *codec, size_t count);
 /** 1 when the expectation of the decoded value is the input. */
 WEFT_API int weft_codec_is_unbiased(const weft_codec *codec);
+/** 1 when all peers make the same random choices ("randk"): their errors do not average out. */
+WEFT_API int weft_codec_draws_alike(const weft_codec *codec);
 /** omega with E|Q(v)-v|^2 <= omega |v|^2 for vectors of count floats; 0 for "raw".
  *  @return 0, or WEFT_ENOTSUP when the codec is biased. */
 WEFT_API int weft_codec_omega(const weft_codec *codec, size_t count, double *ret);

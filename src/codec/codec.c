@@ -152,6 +152,11 @@ int weft_codec_is_unbiased(const weft_codec *codec)
     return (type->traits & WEFT_CODEC_UNBIASED) && !(type->biased && type->biased(codec));
 }
 
+int weft_codec_draws_alike(const weft_codec *codec)
+{
+    return (codec->type->traits & WEFT_CODEC_COMMON) != 0;
+}
+
 int weft_codec_omega(const weft_codec *codec, size_t count, double *ret)
 {
     if (!codec->type->omega || !weft_codec_is_unbiased(codec))

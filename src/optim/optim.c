@@ -134,8 +134,9 @@ int weft_optim_lr_theory(weft_optim *o, int (*theory)(const weft_setting *s, dou
 {
     double lr = 0.0;
 
-    if (o->rule.kind == WEFT_LR_THEORY2019) {
-        return weft_fail(WEFT_ENOTSUP, "lr=theory2019 is diana's: take lr=theory");
+    if (o->rule.kind == WEFT_LR_THEORY2019 || o->rule.kind == WEFT_LR_NONCONVEX) {
+        return weft_fail(WEFT_ENOTSUP, "lr=%s is diana's: take lr=theory",
+                         o->rule.kind == WEFT_LR_NONCONVEX ? "theory_nonconvex" : "theory2019");
     }
     const int code = theory(&o->setting, &lr);
     o->bound = code == WEFT_OK ? lr : 0.0;

@@ -52,16 +52,23 @@ static int steps(weft_optim *o)
     const double asked = weft_optim_number(o, "alpha");
     int code = WEFT_OK;
 
+    const bool nonconvex = o->rule.kind == WEFT_LR_NONCONVEX;
+
     o->alpha = isnan(asked) ? weft_theory_alpha(o->setting.omega) : asked;
-    if (o->rule.kind != WEFT_LR_THEORY2019 || o->name->oracle) {
+    if (!(o->rule.kind == WEFT_LR_THEORY2019 || nonconvex) || o->name->oracle) {
         code = weft_optim_lr_theory(o, o->name->oracle ? weft_theory_vr : weft_theory_diana);
         /* Theory is of memories that learn no faster than a message is sure. */
         if (o->alpha * (1.0 + o->setting.omega) > 1.0 + 1e-9) {
             o->bound = 0.0;
         }
     } else if (!isnan(asked)) {
-        code = weft_fail(WEFT_EINVAL, "lr=theory2019 sets alpha too: leave alpha=auto, or take "
-                                      "lr=theory");
+        code = weft_fail(WEFT_EINVAL, "lr=%s sets alpha too: leave alpha=auto, or take lr=theory",
+                         nonconvex ? "theory_nonconvex" : "theory2019");
+    } else if (nonconvex && weft_prox_any(&o->prox)) {
+        code = weft_fail(WEFT_ENOTSUP, "lr=theory_nonconvex is for f alone, without a prox");
+    } else if (nonconvex) {
+        code = weft_theory_nonconvex(&o->setting, &o->lr, &o->alpha);
+        o->bound = 2.0 * o->lr;
     } else if (!weft_optim_one_level(o)) {
         code = weft_fail(WEFT_ENOTSUP,
                          "lr=theory2019 is for quantization with one level (qsgd:levels=1), not "

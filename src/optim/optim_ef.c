@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Error feedback: any codec, biased ones too, whose losses are kept and sent later.
+ * Error feedback: biased codecs too, whose losses are kept and sent later. What is kept stays small
+ * where a codec loses less than it is given: an unbiased one with omega below 1, sign, topk.
  *   p_i = e_i + lr g_i;  D_i = C(p_i);  e_i = p_i - D_i;  v = beta v + mean_i D_i;  x = prox(x - v)
  * The step size is inside the residual: x - mean_i e_i is the model that dense steps would have
  * (Karimireddy et al. 2019), whatever the schedule.
@@ -9,7 +10,9 @@
  * butterfly: what does not win a place goes back to the residuals (the algorithm's key residual
  * says how). Its first epochs send more: densities 0.25, 0.0725, 0.015, 0.004, an epoch each.
  * correction=yes keeps momentum on the peer, before the selection (Lin et al. 2018, DGC):
- *   m_i = beta m_i + g_i;  p_i = e_i + lr m_i;  m_i = 0 where D_i is sent.
+ *   m_i = beta m_i + g_i;  p_i = e_i + lr m_i;  m_i = 0 where D_i is sent and applied.
+ *
+ * clip shortens the step, not the gradients: what it cuts off is not kept.
  */
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +61,7 @@ static bool selects(const weft_optim *o)
 
 static bool sends_few(const weft_optim *o)
 {
-    static const char *const few[] = {"topk:", "threshold:", "randk:"};
+    static const char *const few[] = {"topk:", "threshold:"};
 
     for (size_t i = 0; i < sizeof(few) / sizeof(few[0]); i++) {
         if (strncmp(o->codec, few[i], strlen(few[i])) == 0) {
@@ -146,14 +149,14 @@ static const float *message(weft_optim *o, const float *gradient, const weft_par
     return to;
 }
 
-/* The momentum of what was sent begins anew, but for tensors that go as they are: nothing of theirs
- * is late. */
+/* The momentum of what was applied begins anew: sent by this peer, and, where few of all win a
+ * place, among those. Not so of tensors that go as they are: nothing of theirs is late. */
 static void mask(weft_optim *o)
 {
     for (size_t i = 0; i < o->part_count; i++) {
         const weft_part *p = &o->parts[i];
         for (size_t j = p->first; !p->raw && j < p->first + p->count; j++) {
-            o->m_next[j] = o->q[j] != 0.0f ? 0.0f : o->m_next[j];
+            o->m_next[j] = o->q[j] != 0.0f && o->mean[j] != 0.0f ? 0.0f : o->m_next[j];
         }
     }
 }
@@ -175,7 +178,7 @@ static void commit(weft_optim *o, float *x)
 static const weft_optim_name names[] = {
     {.info = {.name = "ef",
               .scope = "",
-              .summary = "error feedback over any codec: what is lost is sent later",
+              .summary = "error feedback, over biased codecs too: what is lost is sent later",
               .source = "Seide et al. 2014; Karimireddy et al. 2019; Stich et al. 2018",
               .cost = "state residual, v; one allreduce of count floats a step",
               .params = params},

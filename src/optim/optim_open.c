@@ -89,7 +89,7 @@ static int shared_omega(const weft_optim *o, const weft_codec *codec, size_t cou
     snprintf(text, sizeof(text), "%.*s0%s", (int)(at - spec), spec, at + strspn(at, "0123456789"));
     int code = weft_codec_open(&whole, text);
     if (code == WEFT_OK) {
-        code = weft_codec_omega(whole, block * (size_t)o->setting.peers, ret);
+        code = weft_codec_omega(whole, block * (size_t)weft_group_size(o->group), ret);
     }
     weft_codec_close(&whole);
     return code;
@@ -129,11 +129,19 @@ static int take_codec(weft_optim *o, const char *asked)
                          "it loses",
                          weft_codec_spec(codec));
     }
+    if (code == WEFT_OK && o->name->any_codec && weft_codec_draws_alike(codec)) {
+        code =
+            weft_fail(WEFT_ENOTSUP,
+                      "keeps what a codec loses, and %s, which makes what it sends as many times "
+                      "larger as it sends less, loses more than it was given: take topk",
+                      weft_codec_spec(codec));
+    }
     if (code == WEFT_OK) {
         const bool shared = weft_codec_is_unbiased(codec) && weft_parts_share_scales(o, spec);
         code = worst_omega(o, codec, shared, &o->setting.omega);
     }
     if (code == WEFT_OK) {
+        o->setting.peers = weft_codec_draws_alike(codec) ? 1 : weft_group_size(o->group);
         code = keep_text(&o->codec, weft_codec_spec(codec));
     }
     weft_codec_close(&codec);
@@ -301,7 +309,6 @@ int weft_optim_open(weft_optim **ret, weft_group *group, const char *spec, size_
     }
     o->group = group;
     o->count = count;
-    o->setting.peers = weft_group_size(group);
     const int code = set_up(o, spec, &mine);
     if (code != WEFT_OK) {
         /* Errors of the SPEC itself begin with it. */

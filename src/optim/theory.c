@@ -22,12 +22,18 @@ static const char *after(const char *text, const char *word)
 
 int weft_lr_parse(const char *text, weft_lr_rule *ret)
 {
-    weft_lr_rule rule = {.kind = WEFT_LR_THEORY, .value = 1.0};
-    const char *rest = after(text, "theory");
+    static const struct {
+        const char *word;
+        weft_lr_kind kind;
+    } rules[] = {{"theory", WEFT_LR_THEORY},
+                 {"theory2019", WEFT_LR_THEORY2019},
+                 {"theory_nonconvex", WEFT_LR_NONCONVEX}};
+    weft_lr_rule rule = {.kind = WEFT_LR_NUMBER, .value = 1.0};
+    const char *rest = NULL;
 
-    if (rest == NULL) {
-        rest = after(text, "theory2019");
-        rule.kind = rest != NULL ? WEFT_LR_THEORY2019 : WEFT_LR_NUMBER;
+    for (size_t i = 0; rest == NULL && i < sizeof(rules) / sizeof(rules[0]); i++) {
+        rest = after(text, rules[i].word);
+        rule.kind = rest != NULL ? rules[i].kind : WEFT_LR_NUMBER;
     }
     if (rest == NULL || *rest == '*') {
         const char *number = rest == NULL ? text : rest + 1;
@@ -36,8 +42,8 @@ int weft_lr_parse(const char *text, weft_lr_rule *ret)
         if (weft_parse_number("lr", number, 0.0, (double)FLT_MAX, &rule.value) != WEFT_OK ||
             (float)rule.value <= 0.0f) {
             return weft_fail(WEFT_EINVAL,
-                             "lr \"%s\" is none of: a number above 0, theory, theory*FACTOR, "
-                             "theory2019, theory2019*FACTOR",
+                             "lr \"%s\" is none of: a number above 0, theory, theory2019, "
+                             "theory_nonconvex, and one of these with *FACTOR behind it",
                              text);
         }
     }
@@ -123,6 +129,17 @@ int weft_theory_diana2019(const weft_setting *s, double *ret_lr, double *ret_alp
     return code;
 }
 
+int weft_theory_nonconvex(const weft_setting *s, double *ret_lr, double *ret_alpha)
+{
+    const int code = need(s->smoothness.Lmax, "Lmax", "theory_nonconvex");
+
+    if (code == WEFT_OK) {
+        *ret_alpha = 0.5 * weft_theory_alpha(s->omega);
+        *ret_lr = (1.0 - s->momentum) / (s->smoothness.Lmax * (1.0 + 4.0 * s->omega / s->peers));
+    }
+    return code;
+}
+
 int weft_theory_vr(const weft_setting *s, double *ret_lr)
 {
     const int code = need(s->smoothness.Lrow, "Lrow", "theory");
@@ -138,8 +155,15 @@ int weft_theory_feedback(const weft_setting *s, double *ret_lr)
 {
     const bool rows = s->smoothness.minibatch != 0;
     const double L = rows ? 2.0 * s->smoothness.Lrow : s->smoothness.L;
-    const int code = need(L, rows ? "Lrow" : "L", "theory");
+    int code = need(L, rows ? "Lrow" : "L", "theory");
 
+    if (code == WEFT_OK && s->omega >= 1.0) {
+        code = weft_fail(WEFT_ENOTSUP,
+                         "theory's step of error feedback is known where a codec loses less than "
+                         "it is given; this one's omega is %g, not below 1: give a number, or take "
+                         "more levels or shorter buckets",
+                         s->omega);
+    }
     if (code == WEFT_OK) {
         *ret_lr = (1.0 - s->momentum) / L;
     }

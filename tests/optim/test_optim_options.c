@@ -273,6 +273,20 @@ Test(optim_options, theorys_step_is_refused_where_there_is_none)
     rows.opts.smoothness.minibatch = 1;
     refused(rows, WEFT_ENOTSUP, "full gradients");
     refused(of("ef", "theory2019", NULL), WEFT_ENOTSUP, "diana's");
+    refused(of("sgd", "theory_nonconvex", FOUR_BITS), WEFT_ENOTSUP, "diana's");
+    refused(of("diana:alpha=0.1", "theory_nonconvex", FOUR_BITS), WEFT_EINVAL, "alpha=auto");
+    refused(of("diana:prox_l1=0.1", "theory_nonconvex", FOUR_BITS), WEFT_ENOTSUP, "prox");
+    refused(of("ef", "theory", "qsgd:levels=1,bucket=0,norm=2"), WEFT_ENOTSUP, "omega is");
+}
+
+/* What it loses is (length of a group - 1) times what it is given: feedback would grow by that. */
+Test(optim_options, feedback_refuses_a_codec_that_loses_more_than_it_is_given)
+{
+    static const char *const keepers[] = {"ef", "ef21", "onebit_adam", "local"};
+
+    for (size_t i = 0; i < sizeof(keepers) / sizeof(keepers[0]); i++) {
+        refused(of(keepers[i], "0.1", "randk:density=0.1"), WEFT_ENOTSUP, "topk");
+    }
 }
 
 static void is(double got, double want, const char *what)
@@ -300,6 +314,14 @@ Test(optim_options, bounds_are_theorys_whatever_lr_is)
        "vr_diana");
     is(bound(of("ef21", "0.1", "topk:k=28"), 4), 1.0 / (2.0 + 5.0 * sqrt(b / t)), "ef21");
     is(bound(of("ef", "0.1", "sign"), 4), 1.0 / 2.0, "ef");
+    /* All peers draw alike, and their errors do not average out: as if there were one. */
+    is(bound(of("sgd", "0.1", "randk:density=0.25"), 4), 1.0 / (2.0 + 2.0 * 3.0 * 5.0),
+       "sgd through randk");
+    is(bound(of("diana", "0.1", "randk:density=0.25"), 4), 1.0 / (2.0 + 6.0 * 3.0 * 5.0),
+       "diana through randk");
+    is(bound(of("diana", "theory_nonconvex", FOUR_BITS), 4),
+       2.0 / (5.0 * (1.0 + 4.0 * omega / 4.0)), "diana without convexity");
+    cr_expect_eq(bound(of("ef", "0.1", "qsgd:levels=1,bucket=0,norm=2"), 2), 0.0, "omega above 1");
     cr_expect_eq(bound(of("signum", "0.1", NULL), 2), 0.0);
     cr_expect_eq(bound(of("ef21", "0.1", "sign"), 2), 0.0);
     cr_expect_eq(bound(of("terngrad", "0.1", "tern:clip=2.5"), 2), 0.0);

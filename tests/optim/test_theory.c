@@ -168,6 +168,32 @@ Test(theory, an_unknown_value_is_named)
     cr_expect_eq(alpha, 4.0, "untouched on failure");
 }
 
+Test(theory, of_functions_that_are_not_convex)
+{
+    weft_setting s = setting;
+    double lr = 3.0, alpha = 4.0;
+
+    cr_assert_eq(weft_theory_nonconvex(&s, &lr, &alpha), WEFT_OK);
+    equals(lr, 1.0 / (5.0 * (1.0 + 4.0 * 1.5 / 10.0)));
+    equals(alpha, 0.2);
+    s.smoothness.Lmax = 0.0;
+    cr_expect_eq(weft_theory_nonconvex(&s, &lr, &alpha), WEFT_EINVAL);
+    cr_expect_not_null(strstr(weft_last_error()->message, "smoothness.Lmax"));
+}
+
+Test(theory, error_feedback_wants_codecs_that_lose_less_than_they_are_given)
+{
+    weft_setting s = setting;
+    double lr = 3.0;
+
+    cr_expect_eq(weft_theory_feedback(&s, &lr), WEFT_ENOTSUP);
+    cr_expect_not_null(strstr(weft_last_error()->message, "omega is 1.5"));
+    cr_expect_eq(lr, 3.0, "untouched on failure");
+    s.omega = 0.99;
+    cr_assert_eq(weft_theory_feedback(&s, &lr), WEFT_OK);
+    equals(lr, 1.0 / 2.0);
+}
+
 Test(theory, rules_are_read)
 {
     const struct {
@@ -182,11 +208,13 @@ Test(theory, rules_are_read)
         {"theory*0.5", WEFT_LR_THEORY, 0.5},
         {"theory2019", WEFT_LR_THEORY2019, 1.0},
         {"theory2019*2", WEFT_LR_THEORY2019, 2.0},
+        {"theory_nonconvex", WEFT_LR_NONCONVEX, 1.0},
+        {"theory_nonconvex*0.5", WEFT_LR_NONCONVEX, 0.5},
     };
-    const char *const bad[] = {"",           "0",         "-1",      "nan",
-                               "inf",        "1e-60",     "1e39",    "theory*",
-                               "theory*0",   "theory*-1", "theory4", "theory *4",
-                               "theory2020", "teory",     "0.1x",    "theory**2"};
+    const char *const bad[] = {"",          "0",         "-1",         "nan",      "inf",
+                               "1e-60",     "1e39",      "theory*",    "theory*0", "theory*-1",
+                               "theory4",   "theory *4", "theory2020", "teory",    "0.1x",
+                               "theory**2", "theory_"};
     weft_lr_rule rule;
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
