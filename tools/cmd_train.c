@@ -313,11 +313,13 @@ const weft_command weft_cmd_train = {
         "equal checksums.\n"
         "\n"
         "With --epochs a peer goes over its shard in minibatches of --batch rows, each row at\n"
-        "most once an epoch; with --steps minibatches are drawn with replacement.\n"
+        "most once an epoch, be it in many steps or few (local takes several in a step); with\n"
+        "--steps minibatches are drawn with replacement.\n"
         "\n"
         "--dump writes, for K steps, N peers and D coordinates: x [K+1,D] model, xs [N,K+1,D]\n"
-        "of every peer, g [K,N,D] gradients, q [K,N,D] decoded messages, v [K,D] directions,\n"
-        "and where the optimizer has memories (diana) h [K+1,N,D] and hbar [K+1,D]: NAME.f32\n"
+        "of every peer, g [K,N,D] gradients, v [K,D] directions, and where the optimizer holds\n"
+        "them q [K,N,D] decoded messages (the gradients where nothing is lost), and memories\n"
+        "(diana) h [K+1,N,D] and hbar [K+1,D]: NAME.f32\n"
         "in DIR, with several runs in DIR/1, DIR/2, ...; shapes.json tells shapes and the run.\n",
     .example = "weft train --data mushrooms -n 4 --l2 auto --plot gap.svg --run 'name=GD' "
                "--run 'name=DIANA optimizer=diana codec=qsgd:levels=1,bucket=16,norm=max'",

@@ -12,7 +12,9 @@
 #include "rehearse.h"
 
 const char weft_train_penalties_text[] =
-    "the penalties belong to the problem: give --l1 and --l2, not prox_l1 and prox_l2";
+    "the penalties belong to the problem: give --l1 and --l2, not prox_l1 and prox_l2; with "
+    "prox_group, prox_low, prox_high and decay the minimum is another than the one that gaps are "
+    "of";
 
 int weft_train_check_rows(const weft_train_settings *s, int peers, char *why, size_t cap)
 {
@@ -38,14 +40,22 @@ double weft_train_number(const char *spec, const char *key, double otherwise)
     const size_t len = strlen(key);
 
     for (const char *p = strpbrk(spec, ":,"); p != NULL; p = strpbrk(p + 1, ",")) {
-        if (strncmp(p + 1, key, len) == 0 && p[1 + len] == '=')
-            return strtod(p + 2 + len, NULL);
+        if (strncmp(p + 1, key, len) == 0 && p[1 + len] == '=') {
+            char *end = NULL;
+            const double value = strtod(p + 2 + len, &end);
+            return end == p + 2 + len ? otherwise : value; /* auto */
+        }
     }
     return otherwise;
 }
 
-bool weft_train_penalties_fit(const char *spec, double l1)
+bool weft_train_penalties_fit(const char *spec, double l1, bool convex)
 {
+    if (convex && (weft_train_number(spec, "prox_group", 0) > 0 ||
+                   !isnan(weft_train_number(spec, "prox_low", (double)NAN)) ||
+                   !isnan(weft_train_number(spec, "prox_high", (double)NAN)) ||
+                   weft_train_number(spec, "decay", 0) > 0))
+        return false;
     /* The SPEC is text: its numbers have fewer digits. */
     return fabs(weft_train_number(spec, "prox_l1", 0) - l1) <= 1e-4 * l1 &&
            weft_train_number(spec, "prox_l2", 0) == 0;
@@ -91,10 +101,10 @@ static int rehearse(const weft_cli *cli, const weft_alone *alone, const weft_tra
                                "%slr %s: the smoothness of %s is not known, lr must be a number",
                                where, run->lr, s->problem);
     if (weft_optim_open(&optim, alone->group, run->optimizer, 1, &opts) != WEFT_OK ||
-        (weft_train_penalties_fit(weft_optim_spec(optim), s->l1) &&
+        (weft_train_penalties_fit(weft_optim_spec(optim), s->l1, s->kind->convex) &&
          weft_optim_advance(optim, &x, flat, NULL) != WEFT_OK))
         status = weft_cli_refuse(cli, "%s%s", where, weft_last_error()->message);
-    else if (!weft_train_penalties_fit(weft_optim_spec(optim), s->l1))
+    else if (!weft_train_penalties_fit(weft_optim_spec(optim), s->l1, s->kind->convex))
         status = weft_cli_refuse(cli, "%s%s", where, weft_train_penalties_text);
     weft_optim_close(&optim);
     return status;

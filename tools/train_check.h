@@ -17,8 +17,8 @@ int weft_train_rehearse(const weft_cli *cli, const weft_train_settings *settings
 double weft_train_number(const char *spec, const char *key, double otherwise);
 
 /* A prox that f does not contain would move the minimum away from f*: are those of the optimizer
- * the problem's? spec: its SPEC with every value. */
-bool weft_train_penalties_fit(const char *spec, double l1);
+ * the problem's? spec: its SPEC with every value; convex: f* is known. */
+bool weft_train_penalties_fit(const char *spec, double l1, bool convex);
 extern const char weft_train_penalties_text[]; /* what to say if not */
 
 /* The codec of the run's replies; NULL: none. */

@@ -25,6 +25,7 @@ struct weft_dump {
     char *folder;
     size_t count;
     uint64_t steps;
+    bool sends_gradients, scattered;
     bool held[RECORDS];  /* the method has it; the same on all peers */
     FILE *file[RECORDS]; /* rank 0 only; XS: in the order [K+1,n,d], turned at the end */
     float *gathered;     /* size x count */
@@ -138,6 +139,19 @@ static int append_all(weft_dump *d, enum record r, const float *vector)
     return append(d, r, d->gathered, d->peer->size);
 }
 
+/* Of the memories that were gathered last, into the place of the first. */
+static const float *mean_gathered(weft_dump *d)
+{
+    for (size_t j = 0; j < d->count; j++) {
+        double sum = 0;
+
+        for (size_t r = 0; r < (size_t)d->peer->size; r++)
+            sum += (double)d->gathered[r * d->count + j];
+        d->gathered[j] = (float)(sum / d->peer->size);
+    }
+    return d->gathered;
+}
+
 /* x, xs, h, hbar: held before the first step and after each. */
 static int append_state(weft_dump *d, const weft_optim *optim, const float *x)
 {
@@ -149,8 +163,14 @@ static int append_state(weft_dump *d, const weft_optim *optim, const float *x)
     if (status == 0)
         status = append_all(d, H, weft_optim_state(optim, "h"));
     if (status == 0 && hbar != NULL)
-        status = append(d, HBAR, hbar, 1);
+        status = append(d, HBAR, d->scattered ? mean_gathered(d) : hbar, 1);
     return status;
+}
+
+void weft_dump_knows(weft_dump *dump, bool sends_gradients, bool scattered)
+{
+    dump->sends_gradients = sends_gradients;
+    dump->scattered = scattered;
 }
 
 int weft_dump_start(weft_dump *dump, const weft_optim *optim, const float *x)
@@ -164,8 +184,7 @@ int weft_dump_step(weft_dump *dump, const weft_optim *optim, const float *x, con
     const float *q = weft_optim_state(optim, "q");
     int status = append_all(dump, G, gradient);
 
-    /* A method that holds no decoded message sends the gradient itself, uncompressed. */
-    if (status == 0)
+    if (status == 0 && (q != NULL || dump->sends_gradients))
         status = append_all(dump, Q, q != NULL ? q : gradient);
     if (status == 0 && v != NULL)
         status = append(dump, V, v, 1);

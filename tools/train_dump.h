@@ -3,7 +3,7 @@
  * `--dump DIR`: what every peer held at every step, as raw little-endian float32 files for NumPy,
  * with K steps done, n peers and d coordinates:
  *
- *   x.f32 [K+1,d]  model              g.f32 [K,n,d]    gradients at x[k]
+ *   x.f32 [K+1,d]  model              g.f32 [K,n,d]    gradients, the last asked for in the step
  *   h.f32 [K+1,n,d]  own memories     q.f32 [K,n,d]    decoded messages
  *   hbar.f32 [K+1,d]  mean memory     v.f32 [K,d]      direction with momentum, after the step
  *   xs.f32 [n,K+1,d]  every peer's model
@@ -14,6 +14,8 @@
  */
 #ifndef WEFT_TOOLS_TRAIN_DUMP_H
 #define WEFT_TOOLS_TRAIN_DUMP_H
+
+#include <stdbool.h>
 
 #include <jansson.h>
 #include <weft/optim.h>
@@ -28,6 +30,8 @@ int weft_dump_prepare(const char *folder, char *why, size_t cap);
 /* All calls are collective: every peer makes them, in the same order. They return an exit status
  * after telling what went wrong. count: floats of the model. */
 int weft_dump_open(weft_dump **ret, weft_peer *peer, const char *folder, size_t count);
+/* Of the method: its messages are the gradients; its mean memory is in pieces on the peers. */
+void weft_dump_knows(weft_dump *dump, bool sends_gradients, bool scattered);
 /* Record the state before the first step. */
 int weft_dump_start(weft_dump *dump, const weft_optim *optim, const float *x);
 /* Record a step: the gradient it took, and what is held after it. */

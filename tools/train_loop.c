@@ -82,13 +82,29 @@ static void release(loop *l)
 /* Theory promises nothing from here on; often it goes well. */
 static void warn(const loop *l)
 {
-    const double lr = weft_optim_lr(l->optim), bound = weft_optim_bound(l->optim);
+    const double lr = weft_optim_base_lr(l->optim), bound = weft_optim_bound(l->optim);
 
     if (l->peer->rank != 0 || !(bound > 0) || lr <= bound * (1 + 1e-6))
         return;
     weft_progress_end();
     fprintf(stderr, "weft train: %s: lr %.4g is %.3g times theory's bound %.4g\n", l->where, lr,
             lr / bound, bound);
+}
+
+/* A step of local takes many minibatches: as many passes are fewer steps. */
+static void count_steps(loop *l)
+{
+    const char *spec = weft_optim_spec(l->optim);
+    const uint64_t each = strncmp(spec, "local:", strlen("local:")) == 0
+                              ? (uint64_t)weft_train_number(spec, "local", 1)
+                              : 1;
+    const uint64_t steps = l->run->epochs * l->epoch_steps / each;
+
+    if (l->run->epochs == 0 || each == 1)
+        return;
+    l->steps = steps > 0 ? steps : 1;
+    if (l->run->every == 0)
+        l->every = l->epoch_steps > each ? l->epoch_steps / each : 1;
 }
 
 static int open_optimizer(loop *l)
@@ -125,7 +141,8 @@ static int open_optimizer(loop *l)
     if (code != WEFT_OK)
         return weft_peer_error(l->peer, l->where);
     warn(l);
-    if (!weft_train_penalties_fit(weft_optim_spec(l->optim), l1))
+    count_steps(l);
+    if (!weft_train_penalties_fit(weft_optim_spec(l->optim), l1, p->kind->convex))
         return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "%s: %s", l->where,
                               weft_train_penalties_text);
     return 0;
@@ -371,6 +388,19 @@ static int compare_models(loop *l, weft_train_result *result)
     return result->equal ? 0 : WEFT_EXIT_WRONG;
 }
 
+/* What goes out is the gradient, and nothing of it is lost. */
+static bool sends_gradients(const loop *l)
+{
+    static const char *const names[] = {"gd", "sgd", "diana"};
+    const char *spec = weft_optim_spec(l->optim);
+    const size_t length = strcspn(spec, ":");
+    bool known = false;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        known = known || (strlen(names[i]) == length && strncmp(spec, names[i], length) == 0);
+    return known && strcmp(weft_optim_codec(l->optim), "raw") == 0;
+}
+
 static int open_dump(loop *l, const weft_train_settings *s, size_t index)
 {
     char folder[4096];
@@ -385,6 +415,7 @@ static int open_dump(loop *l, const weft_train_settings *s, size_t index)
         return weft_peer_fail(l->peer, WEFT_EXIT_USAGE, "--dump: the name is too long");
     if (weft_dump_open(&l->dump, l->peer, folder, l->problem->dim) != 0)
         return WEFT_EXIT_USAGE;
+    weft_dump_knows(l->dump, sends_gradients(l), weft_train_reply(l->run) != NULL);
     return weft_dump_start(l->dump, l->optim, l->x);
 }
 
@@ -398,7 +429,8 @@ static json_t *about(const loop *l, const weft_train_settings *s)
     json_object_set_new(root, "optimizer", json_string(spec));
     json_object_set_new(root, "codec", json_string(weft_optim_codec(l->optim)));
     json_object_set_new(root, "algo", json_string(l->run->algo != NULL ? l->run->algo : "auto"));
-    json_object_set_new(root, "lr", weft_report_real(weft_optim_lr(l->optim)));
+    json_object_set_new(root, "lr", weft_report_real(weft_optim_base_lr(l->optim)));
+    json_object_set_new(root, "schedule", json_string(l->run->schedule));
     json_object_set_new(root, "alpha",
                         weft_report_real(weft_train_number(spec, "alpha", (double)NAN)));
     json_object_set_new(root, "momentum",
@@ -440,7 +472,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
     if (status == 0)
         status = compare_models(&l, ret);
     if (l.optim != NULL) {
-        ret->lr = weft_optim_lr(l.optim);
+        ret->lr = weft_optim_base_lr(l.optim);
         ret->optimizer = strdup(weft_optim_spec(l.optim));
         ret->codec = strdup(weft_optim_codec(l.optim));
         ret->bound = weft_optim_bound(l.optim);

@@ -84,6 +84,7 @@ static json_t *run_json(const weft_train_settings *s, const weft_train_spec *run
     json_object_set_new(root, "fidelity",
                         json_string(weft_train_reply(run) != NULL ? "requantized" : "exact"));
     json_object_set_new(root, "lr", weft_report_real(r->lr));
+    json_object_set_new(root, "schedule", json_string(run->schedule));
     json_object_set_new(root, "batch",
                         run->batch == 0 ? json_string("full")
                                         : json_integer((json_int_t)run->batch));

@@ -145,6 +145,8 @@ typedef int weft_gradient_fn(void *user, weft_rows rows, uint64_t draw, const fl
 WEFT_API int weft_optim_advance(weft_optim *optim, float *x, weft_gradient_fn *fn, void *user);
 
 WEFT_API uint64_t weft_optim_steps(const weft_optim *optim); /**< steps done */
+/** Step size that the schedule multiplies, by numbers up to 1. */
+WEFT_API double weft_optim_base_lr(const weft_optim *optim);
 /** Step size of the next step, by the schedule. */
 WEFT_API double weft_optim_lr(const weft_optim *optim);
 /** The largest step size for which theory promises convergence; 0: not known. */
@@ -163,9 +165,10 @@ WEFT_API const char *weft_optim_algo(const weft_optim *optim);
  * a failed one), "residual" (what encodings have lost so far), "m" (momentum of signum, of
  * correction=yes, of onebit_adam; what ef21 follows).
  * @return NULL when the method holds none of that name: sgd has no h and hbar, nor has diana with
- * alpha = 0; where a lossless codec is used without memories, the message is the gradient and there
- * is no q. With state=f64 the vectors are roundings of the state. With a reply codec hbar is right
- * only where this peer owns the span. Valid until closed.
+ * alpha = 0; q is held by gd, sgd and its names with lossy codecs, diana, ef21 and correction=yes
+ * (by gd, sgd and diana with codec raw the message is the gradient). With state=f64 the vectors are
+ * roundings of the state. With a reply codec hbar is right only where this peer owns the span.
+ * Valid until closed.
  */
 WEFT_API const float *weft_optim_state(const weft_optim *optim, const char *name);
 

@@ -287,6 +287,11 @@ uint64_t weft_optim_steps(const weft_optim *o)
     return o->steps;
 }
 
+double weft_optim_base_lr(const weft_optim *o)
+{
+    return o->lr;
+}
+
 double weft_optim_lr(const weft_optim *o)
 {
     return o->lr * weft_schedule_at(&o->schedule, o->steps);

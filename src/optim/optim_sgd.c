@@ -48,7 +48,7 @@ static int reserve(weft_optim *o)
 {
     int code = WEFT_OK;
 
-    if (o->setting.omega > 0.0) {
+    if (strcmp(o->codec, "raw") != 0) {
         code = weft_optim_reserve(o, &o->q);
     }
     if (code == WEFT_OK && weft_optim_wide(o)) {

@@ -98,6 +98,10 @@ class BadInput(unittest.TestCase):
             ("lr", "--lr", "fast"),
             ("gd", "--optimizer", "gd", "--batch", 5),
             ("give --l1 and --l2", "--optimizer", "diana:prox_l1=0.1"),
+            ("another than the one that gaps are of", "--optimizer", "gd:prox_high=0"),
+            ("another than the one that gaps are of", "--optimizer", "gd:prox_low=-1"),
+            ("another than the one that gaps are of", "--optimizer", "diana:prox_group=0.1"),
+            ("another than the one that gaps are of", "--optimizer", "sgd:decay=0.1"),
             ("zigzag", "--algo", "zigzag"),
         ]:
             with self.subTest(args):

@@ -137,9 +137,9 @@ class Runs(unittest.TestCase):
         run = done["runs"][0]
         shapes = json.loads((out / "shapes.json").read_text())
         about = {key: shapes.pop(key) for key in list(shapes) if not isinstance(shapes[key], list)}
-        self.assertEqual(set(about), {"name", "optimizer", "codec", "algo", "lr", "alpha", "momentum", "l1", "l2",
+        self.assertEqual(set(about), {"name", "optimizer", "codec", "algo", "lr", "schedule", "alpha", "momentum", "l1", "l2",
                                       "n", "seed"})
-        for key in "name", "optimizer", "codec", "lr", "seed":
+        for key in "name", "optimizer", "codec", "lr", "schedule", "seed":
             self.assertEqual(about[key], run[key])
         self.assertEqual((about["n"], about["l1"], about["momentum"]), (peers, 0, 0))
         self.assertEqual(about["l2"], done["problem"]["l2"])
@@ -209,6 +209,52 @@ class Runs(unittest.TestCase):
                             kept += round(level) != 0
                             self.assertTrue(round(level) == 0 or (level > 0) == (delta[j] > 0), (level, delta[j]))
                 self.assertGreater(kept, steps * peers * DIM / 20)
+
+    def test_a_dump_with_a_reply_codec_has_the_mean_of_all_memories(self):
+        peers, steps = 3, 9
+        out = self.path / "replies"
+        self.figures("-n", peers, "--link", "mem", "--steps", steps, "--dump", out, "--optimizer", "diana", "--algo",
+                     "scatter", "--codec", "qsgd:levels=7,bucket=8,norm=max", "--reply-codec",
+                     "qsgd:levels=7,bucket=8,norm=max")
+        h, hbar = ([row for row in zip(*[iter(floats(out / f"{name}.f32"))] * DIM)] for name in ("h", "hbar"))
+        self.assertEqual(len(hbar), steps + 1)
+        for k in range(1, steps + 1):
+            self.assertTrue(all(any(h[k * peers + r]) for r in range(peers)))
+            for j in range(DIM):
+                self.assertAlmostEqual(hbar[k][j], sum(h[k * peers + r][j] for r in range(peers)) / peers, places=6)
+
+    def test_a_dump_has_messages_only_of_methods_that_hold_them(self):
+        for holds, *words in [(True, "--optimizer", "sgd"),
+                              (True, "--optimizer", "terngrad", "--codec", "tern:clip=2.5", "--lr", 0.1),
+                              (True, "--optimizer", "ef21", "--codec", "topk:k=3"),
+                              (False, "--optimizer", "ef", "--codec", "topk:k=3", "--lr", 0.1),
+                              (False, "--optimizer", "signum", "--lr", 0.01),
+                              (False, "--optimizer", "local", "--batch", 4, "--lr", 1)]:
+            with self.subTest(words):
+                out = self.path / f"holds-{words[1]}"
+                self.figures("-n", 2, "--link", "mem", "--steps", 3, "--dump", out, *words)
+                self.assertEqual("q" in json.loads((out / "shapes.json").read_text()), holds)
+                self.assertEqual((out / "q.f32").exists(), holds)
+
+    def test_a_schedule_leaves_lr_as_it_was_given(self):
+        out = self.path / "schedule"
+        run = self.figures("-n", 2, "--link", "mem", "--steps", 5, "--dump", out, "--lr", 0.25, "--schedule",
+                           "cosine:steps=5")["runs"][0]
+        about = json.loads((out / "shapes.json").read_text())
+        self.assertEqual((run["lr"], run["schedule"]), (0.25, "cosine:steps=5"))
+        self.assertEqual((about["lr"], about["schedule"]), (0.25, "cosine:steps=5"))
+
+    def test_a_step_size_above_the_bound_is_told_though_a_warm_up_begins_below(self):
+        done = train("--data", self.data, "-n", 2, "--link", "mem", "--steps", 2, "--lr", "theory*50", "--schedule",
+                     "constant:warmup=100")
+        self.assertIn("is 50 times theory's bound", done.stderr)
+
+    def test_an_epoch_of_local_steps_is_one_pass(self):
+        # 62 rows on 2 peers, 31 each: 7 minibatches of 4 an epoch.
+        for epochs, local, steps in (4, 3, 9), (4, 7, 4), (1, 16, 1), (3, 1, 21):
+            run = self.figures("-n", 2, "--link", "mem", "--epochs", epochs, "--batch", 4, "--optimizer",
+                               f"local:local={local}", "--lr", 1)["runs"][0]
+            self.assertEqual((run["epochs"], run["steps"]), (epochs, steps))
 
     def test_several_runs_dump_into_a_folder_each(self):
         out = self.path / "dumps"
