@@ -187,6 +187,7 @@ WEFT_API int weft_optim_save(weft_optim *optim, const float *x, const char *path
  * with the file of its rank, and the same seed and options, the next steps give the bits that those
  * of the saved run would have given. Else (another number of peers, copies of one file) memories
  * and residuals begin at their means: h_i = hbar, residual = mean residual.
+ * Where a save was cut off and path.before is gone on from, it becomes path again.
  * @return 0; WEFT_EIO a file cannot be read; WEFT_EINVAL it is damaged, not a checkpoint, of
  *         another version, method or tensors, or files are of no one save (the text says which): on
  * all peers, and nothing has changed; the collective's error.

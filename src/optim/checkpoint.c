@@ -174,6 +174,9 @@ int weft_checkpoint_write(const weft_checkpoint *body, const char *path, char **
     if (rc == WEFT_OK) {
         rc = check_place(path);
     }
+    if (rc == WEFT_OK) {
+        rc = check_place(fresh);
+    }
     if (rc != WEFT_OK) {
         return rc;
     }
@@ -221,6 +224,18 @@ int weft_checkpoint_place(const char *fresh, const char *path)
         return broken("cannot take its place", path);
     }
     return sync_folder(path);
+}
+
+int weft_checkpoint_restore(const char *path)
+{
+    char before[WEFT_CHECKPOINT_PATH];
+    const int rc = weft_checkpoint_before(path, before);
+
+    if (rc != WEFT_OK) {
+        return rc;
+    }
+    return rename(before, path) == 0 ? sync_folder(path)
+                                     : broken("cannot put back the one before", path);
 }
 
 /* Until `length` bytes are there, or the file ends. */

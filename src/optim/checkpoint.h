@@ -52,6 +52,8 @@ int weft_checkpoint_before(const char *path, char before[WEFT_CHECKPOINT_PATH]);
 int weft_checkpoint_write(const weft_checkpoint *body, const char *path, char **ret_fresh);
 /* It takes the place of path, whose file goes to path.before. 0, or WEFT_EIO. */
 int weft_checkpoint_place(const char *fresh, const char *path);
+/* path.before, which is gone on from, takes the place of path. 0, or WEFT_EIO. */
+int weft_checkpoint_restore(const char *path);
 /* Read a whole file, and check its head: `at` then is behind it. 0; WEFT_EIO; WEFT_EINVAL what is
  * wrong with it; WEFT_ENOMEM. */
 int weft_checkpoint_read(weft_checkpoint *ret, const char *path);

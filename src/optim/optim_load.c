@@ -208,15 +208,25 @@ static int agree(const weft_optim *o, const source files[FILES], int code, const
                      : weft_fail(WEFT_EINVAL, "checkpoint: the peers' files are of no one save");
 }
 
-/* Everybody has its own file, of as many peers? And what all have alike is that? */
-static int compare(const weft_optim *o, const source *s, bool *ret_exact)
+/* Everybody has its own file, of as many peers? And what all have alike is that? code: of making
+ * the file the one to go on from. */
+static int compare(const weft_optim *o, const source *s, int code, bool *ret_exact)
 {
+    weft_problem why = {0};
+
+    weft_problem_from_last(&why);
     const uint64_t own = s->size == (uint64_t)weft_group_size(o->group) &&
                          s->rank == (uint64_t)weft_group_rank(o->group);
-    const uint64_t mine[3] = {s->shared, ~s->shared, !own};
-    uint64_t all[3];
-    const int rc = weft_optim_tell(o, mine, all, 3, WEFT_U64, WEFT_MAX);
+    const uint64_t mine[4] = {s->shared, ~s->shared, !own, code != WEFT_OK};
+    uint64_t all[4];
+    const int rc = weft_optim_tell(o, mine, all, 4, WEFT_U64, WEFT_MAX);
 
+    if (code != WEFT_OK) {
+        return weft_fail_problem(&why);
+    }
+    if (rc == WEFT_OK && all[3] != 0) {
+        return weft_fail(WEFT_EIO, "checkpoint: another peer cannot put back its file");
+    }
     if (rc == WEFT_OK && all[0] != ~all[1]) {
         return weft_fail(WEFT_EINVAL, "checkpoint: files of one save hold different models");
     }
@@ -267,7 +277,12 @@ int weft_optim_load(weft_optim *o, float *x, const char *path)
     }
     code = agree(o, files, code, &found);
     if (code == WEFT_OK && found != NULL) {
-        code = compare(o, found, &exact);
+        /* Else the next save would take it away, and be the only one that is whole: cut off in its
+         * turn, it would leave files of no one save. Files that several read are left alone. */
+        code = found == &files[1] && found->rank == (uint64_t)weft_group_rank(o->group)
+                   ? weft_checkpoint_restore(path)
+                   : WEFT_OK;
+        code = compare(o, found, code, &exact);
     }
     if (code == WEFT_OK && found != NULL) {
         apply(o, x, found, exact);
