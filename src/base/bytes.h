@@ -1,30 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 64 bits at any address, in a byte order that does not depend on the machine's. */
+/* Numbers at any address, in a byte order that is named; and what weft asks of a machine. */
 #ifndef WEFT_BASE_BYTES_H
 #define WEFT_BASE_BYTES_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-static inline uint64_t weft_little(uint64_t v)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return __builtin_bswap64(v);
-#else
-    return v;
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "elements go over the wire as they lie in memory: little endian machines only"
 #endif
-}
+_Static_assert(sizeof(size_t) == 8, "vectors have up to 2^40 elements: 64-bit machines only");
 
 static inline uint64_t weft_load_little(const void *from)
 {
     uint64_t v;
     memcpy(&v, from, sizeof(v));
-    return weft_little(v);
+    return v;
 }
 
 static inline void weft_store_little(void *to, uint64_t v)
 {
-    v = weft_little(v);
     memcpy(to, &v, sizeof(v));
 }
 
