@@ -68,8 +68,17 @@ typedef struct weft_group_opts {
                                on one host or not */
     const char *checksum; /**< body checksums: "auto" (between hosts), "on", "off"; NULL:
                                WEFT_CHECKSUM, else "auto" */
-    void (*log)(void *user, int level, const char *line); /**< 0 error … 3 debug; NULL: silent */
-    void *log_user;                                       /**< handed to log */
+    /** Takes a line of text, valid during the call; level 0 error, 1 warning, 2 information, 3
+     * debug; NULL: silent.
+     *
+     * It is called by one thread at a time for one opened group with all that are split from it,
+     * but by different ones: that which opens it, while peers meet, then whichever drives the
+     * group: one of the library's, on which all signals are blocked, or one that waits in a call of
+     * these groups or closes one. Groups that were opened apart may call it at once. It must
+     * return, soon, since nothing moves meanwhile, and must not call weft for these groups: what
+     * waits there waits for ever. */
+    void (*log)(void *user, int level, const char *line);
+    void *log_user; /**< handed to log; must live until the last of these groups is closed */
 } weft_group_opts;
 
 /** Set size and defaults. */
