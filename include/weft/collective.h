@@ -15,14 +15,27 @@
  *    untouched. An error ends the borrow too: the buffers may be freed at once.
  *  - count is in elements, 0 … 2^40; where there are blocks, all of them together. Count 0 and a
  *    group of one are valid.
- *  - Returns: 0; WEFT_EINVAL; WEFT_ENOTSUP no algorithm fits type, codec and options (the text says
- *    why); WEFT_EMISMATCH; WEFT_ECODEC a peer sent a malformed encoding; WEFT_ENONFINITE a lossy
- *    codec met NaN or infinity; WEFT_ETIMEDOUT no progress in timeout_ms (the text names the rank
- *    that was waited for); WEFT_EPEER a peer died, or left the group (rank says who); WEFT_EBROKEN
- *    the group broke in an earlier operation; WEFT_EIO a plan file cannot be read; WEFT_ENOMEM. A
- *    peer that died, or broke the protocol, breaks every group over the same links (group.h),
- *    whether it is in it or not: rank is -1 where it is not. Where a rank is another one in the
- * group that was opened, the text names both.
+ *  - Returns 0, or
+ *      - of a call that cannot be made, which then was none: nothing was sent, the next call takes
+ *        its place, and the others wait for that: WEFT_EINVAL; WEFT_ENOTSUP no algorithm fits type,
+ *        codec and options (the text says why); WEFT_EIO a plan file cannot be read; WEFT_ENOMEM;
+ *      - of the operation, on all peers but those that are through; the group works on:
+ *        WEFT_EMISMATCH; WEFT_ECODEC a peer sent a malformed encoding; WEFT_ENONFINITE a lossy
+ *        codec met NaN or infinity; WEFT_ETIMEDOUT no progress in timeout_ms (the text names the
+ *        rank that was waited for); WEFT_ECANCELED a peer, this one or another, canceled it
+ *        (weft_cancel()) or declined it (weft_coll_opts.decline), or the group was closed here
+ *        meanwhile; WEFT_ENOMEM a peer had no memory for a message;
+ *      - of the group, which is broken: WEFT_EPEER a peer died, or left the group (rank says who);
+ *        WEFT_EPROTO a peer sent what the protocol does not allow, or refused the connection;
+ *        WEFT_EVERSION a peer speaks another version; WEFT_EMISMATCH peers opened it with different
+ *        seeds; WEFT_EIO sockets cannot be waited for; WEFT_ENOMEM no memory to keep the group
+ *        going. Later calls return WEFT_EBROKEN, with what broke it in the text. All of these but a
+ *        peer that left break every group over the same links (group.h), whether the peer is in it
+ *        or not: rank is -1 where it is not;
+ *      - WEFT_EFORKED in a child of the process that opened the group: there it cannot be used, in
+ *        the parent nothing has changed; WEFT_EINTERNAL a bug in weft.
+ *
+ *    Where a rank is another one in the group that was opened, the text names both.
  *  - Threads: any; two threads that start operations on one group must agree on the order
  *    themselves.
  */

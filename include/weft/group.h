@@ -89,9 +89,13 @@ WEFT_API void weft_group_opts_init(weft_group_opts *opts);
  *
  * @param ret   the group; untouched on failure.
  * @param opts  NULL: everything from the environment. Strings are copied.
- * @return 0; WEFT_EINVAL option or environment malformed; WEFT_ETIMEDOUT not all came: the text
- *         names who is missing and what was tried; WEFT_EDUPLICATE two peers claim one rank;
- *         WEFT_EVERSION; WEFT_EIO cannot bind, read or write.
+ * @return 0; WEFT_EINVAL option or environment malformed, peers that do not go together (of
+ *         another number, with no link in common), or what another found so; WEFT_ETIMEDOUT not all
+ *         came: the text names who is missing and what was tried; WEFT_EDUPLICATE two peers claim
+ *         one rank; WEFT_EPEER one that had come gave up, the text says why; WEFT_EVERSION a peer
+ *         speaks another version; WEFT_EIO cannot bind, read, write or start a thread;
+ *         WEFT_ENOTSUP the topology has too many edges; WEFT_ENOMEM; WEFT_EINTERNAL a bug in weft.
+ *         After an error there is no group here, and all may try again.
  * Threads: any; the group may then be used from any thread. Cost: one thread, one listening socket,
  * no connection to peers until an operation needs it.
  */

@@ -22,10 +22,15 @@
  *    outstanding.
  *  - So two peers that both send first and then receive may wait for one another when the messages
  *    are long; with weft_send_start() they do not.
- *  - Returns: 0; WEFT_EINVAL, nothing was sent: peer out of range or this peer itself, and what the
- *    collectives say (collective.h); WEFT_ENOTSUP a lossy codec, or no edge of the group's topology
- *    leads to the peer; WEFT_EMISMATCH; WEFT_ETIMEDOUT; WEFT_ECANCELED; WEFT_EPEER the peer died,
- *    or left the group before it did its part; WEFT_EBROKEN; WEFT_ENOMEM.
+ *  - Returns 0, or
+ *      - of a call that cannot be made, nothing was sent: WEFT_EINVAL peer out of range or this
+ *        peer itself, and what the collectives say (collective.h); WEFT_ENOTSUP a lossy codec,
+ *        or no edge of the group's topology leads to the peer; WEFT_ENOMEM;
+ *      - of this transfer, others go on: WEFT_EMISMATCH; WEFT_ETIMEDOUT; WEFT_ECANCELED at either
+ *        end; WEFT_ENOMEM; WEFT_EPEER the peer left the group before it did its part;
+ *      - of all groups over the links, as collective.h says: WEFT_EPEER a peer died; WEFT_EPROTO,
+ *        WEFT_EVERSION, WEFT_EIO, WEFT_ENOMEM, WEFT_EMISMATCH of seeds; later WEFT_EBROKEN;
+ *      - WEFT_EFORKED, WEFT_EINTERNAL as there.
  *  - Threads: any. Cost: one frame for each 256 KiB. A tag that is in use takes about 700 bytes at
  *    either end; of those that are not in use a thousand keep that, others take 80 bytes, and where
  *    a transfer failed 2 KiB, until the group is closed. What was sent and is never received takes

@@ -14,7 +14,8 @@ extern "C" {
  *
  * @param timeout_ms  longest wait; WEFT_FOREVER: until it ends (its own timeout still holds). The
  *                    end of the wait does not end the operation.
- * @return 0; WEFT_PENDING still running; or the operation's error.
+ * @return 0; WEFT_PENDING still running; the operation's error; WEFT_EINVAL no request;
+ *         WEFT_EFORKED in a child of the process that started it.
  * Threads: any, one waiter per request. A waiting thread may drive the group's engine itself.
  */
 WEFT_API int weft_wait(weft_request *request, int64_t timeout_ms);
