@@ -96,8 +96,10 @@ WEFT_API void weft_group_opts_init(weft_group_opts *opts);
  *         speaks another version; WEFT_EIO cannot bind, read, write or start a thread;
  *         WEFT_ENOTSUP the topology has too many edges; WEFT_ENOMEM; WEFT_EINTERNAL a bug in weft.
  *         After an error there is no group here, and all may try again.
- * Threads: any; the group may then be used from any thread. Cost: one thread, one listening socket,
- * no connection to peers until an operation needs it.
+ * Threads: any; the group may then be used from any thread. Cost: one thread; but for link "mem" a
+ * listening socket for each of tcp and ipc ("auto" has both, and a seed listens at its address
+ * too), and ZeroMQ's two threads (I/O and reaper), once for all groups of the process. No
+ * connection to peers until an operation needs it.
  */
 WEFT_API int weft_group_open(weft_group **ret, const weft_group_opts *opts);
 
@@ -143,7 +145,7 @@ WEFT_API int weft_group_size(const weft_group *group); /**< number of peers */
 /** The seed all peers share (see weft_group_opts). */
 WEFT_API uint64_t weft_group_seed(const weft_group *group);
 
-/** Where a rank is reached, as published: "tcp://10.0.0.3:41873", "ipc://@weft-…", "mem". Valid
+/** Where a rank is reached, as published: "tcp://10.0.0.3:41873", "ipc://@weft-…", "mem:2". Valid
  *  until the group is closed. NULL when rank is out of range. */
 WEFT_API const char *weft_group_endpoint(const weft_group *group, int rank);
 

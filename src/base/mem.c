@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The only mutable state of the library that is not thread-local: the switch of the tests. */
+/* The switch of the tests. Otherwise the library's mutable state that is not thread-local is
+ * ZeroMQ's context (link/zmq_context.c). */
 static atomic_long fail_at;
 static atomic_long made;
 

@@ -81,7 +81,8 @@ static int finder(int index, weft_info *ret)
     return t != NULL;
 }
 
-/* A row each, also where one implementation serves two. */
+/* A row each, also where one implementation serves two; tests/unit/test_info.c holds the names to
+ * the table of links. */
 static int link(int index, weft_info *ret)
 {
     static const char *const schemes[] = {"tcp", "ipc", "mem"};

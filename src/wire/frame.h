@@ -41,7 +41,7 @@ enum {
 typedef struct weft_frame {
     uint8_t kind, flags;
     uint64_t group; /* tag */
-    uint32_t epoch;
+    uint32_t epoch; /* reserved: 0 */
     uint16_t source, destination;
     uint32_t sequence; /* on this link, from 1 */
     uint32_t operation;
