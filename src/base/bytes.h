@@ -12,6 +12,30 @@
 #endif
 _Static_assert(sizeof(size_t) == 8, "vectors have up to 2^40 elements: 64-bit machines only");
 
+static inline uint16_t weft_load_little16(const void *from)
+{
+    uint16_t v;
+    memcpy(&v, from, sizeof(v));
+    return v;
+}
+
+static inline void weft_store_little16(void *to, uint16_t v)
+{
+    memcpy(to, &v, sizeof(v));
+}
+
+static inline uint32_t weft_load_little32(const void *from)
+{
+    uint32_t v;
+    memcpy(&v, from, sizeof(v));
+    return v;
+}
+
+static inline void weft_store_little32(void *to, uint32_t v)
+{
+    memcpy(to, &v, sizeof(v));
+}
+
 static inline uint64_t weft_load_little(const void *from)
 {
     uint64_t v;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -161,19 +162,12 @@ static int by_key(const void *a, const void *b)
                             : (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-static void put64(uint8_t *to, uint64_t v)
-{
-    for (int i = 0; i < 8; i++) {
-        to[i] = (uint8_t)(v >> 8 * i);
-    }
-}
-
 static uint64_t tag_of(uint64_t parent, uint64_t call, int32_t color)
 {
     uint8_t bytes[24];
-    put64(bytes, parent);
-    put64(bytes + 8, call);
-    put64(bytes + 16, (uint64_t)color);
+    weft_store_little(bytes, parent);
+    weft_store_little(bytes + 8, call);
+    weft_store_little(bytes + 16, (uint64_t)color);
     return weft_hash64(bytes, sizeof(bytes));
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/fpenv.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -84,12 +85,11 @@ static int build_graph(const weft_topology_type *type, const weft_spec *spec, in
     return code;
 }
 
-/* Bytes to hash, little endian whatever the machine. */
+/* Bytes to hash. */
 static uint8_t *put64(uint8_t *at, uint64_t v)
 {
-    for (int i = 0; i < 8; i++)
-        *at++ = (uint8_t)(v >> 8 * i);
-    return at;
+    weft_store_little(at, v);
+    return at + 8;
 }
 
 static uint8_t *put_real(uint8_t *at, double v)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/status.h"
 
@@ -31,60 +32,27 @@ enum {
 
 enum { FLAGS_KNOWN = WEFT_FLAG_LAST | WEFT_FLAG_SUM | WEFT_FLAG_CREDIT };
 
-static void put16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, (uint16_t)v);
-    put16(p + 2, (uint16_t)(v >> 16));
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-    put32(p, (uint32_t)v);
-    put32(p + 4, (uint32_t)(v >> 32));
-}
-
-static uint16_t get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return get16(p) | (uint32_t)get16(p + 2) << 16;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return get32(p) | (uint64_t)get32(p + 4) << 32;
-}
-
 void weft_frame_put(const weft_frame *f, uint8_t header[WEFT_FRAME_HEADER])
 {
-    put32(header + AT_MAGIC, WEFT_FRAME_MAGIC);
+    weft_store_little32(header + AT_MAGIC, WEFT_FRAME_MAGIC);
     header[AT_MAJOR] = WEFT_FRAME_MAJOR;
     header[AT_MINOR] = WEFT_FRAME_MINOR;
     header[AT_KIND] = f->kind;
     header[AT_FLAGS] = f->flags;
-    put64(header + AT_GROUP, f->group);
-    put32(header + AT_EPOCH, f->epoch);
-    put16(header + AT_SOURCE, f->source);
-    put16(header + AT_DESTINATION, f->destination);
-    put32(header + AT_SEQUENCE, f->sequence);
-    put32(header + AT_OPERATION, f->operation);
-    put64(header + AT_DESCRIPTOR, f->descriptor);
-    put32(header + AT_LANE, f->lane);
-    put16(header + AT_MESSAGE, f->message);
-    put16(header + AT_FRAGMENT, f->fragment);
-    put32(header + AT_GRANT, f->grant);
-    put32(header + AT_BODY_BYTES, f->body_bytes);
-    put32(header + AT_BODY_SUM, f->flags & WEFT_FLAG_SUM ? f->body_sum : 0);
-    put32(header + AT_HEADER_SUM, weft_crc32c(0, header, AT_HEADER_SUM));
+    weft_store_little(header + AT_GROUP, f->group);
+    weft_store_little32(header + AT_EPOCH, f->epoch);
+    weft_store_little16(header + AT_SOURCE, f->source);
+    weft_store_little16(header + AT_DESTINATION, f->destination);
+    weft_store_little32(header + AT_SEQUENCE, f->sequence);
+    weft_store_little32(header + AT_OPERATION, f->operation);
+    weft_store_little(header + AT_DESCRIPTOR, f->descriptor);
+    weft_store_little32(header + AT_LANE, f->lane);
+    weft_store_little16(header + AT_MESSAGE, f->message);
+    weft_store_little16(header + AT_FRAGMENT, f->fragment);
+    weft_store_little32(header + AT_GRANT, f->grant);
+    weft_store_little32(header + AT_BODY_BYTES, f->body_bytes);
+    weft_store_little32(header + AT_BODY_SUM, f->flags & WEFT_FLAG_SUM ? f->body_sum : 0);
+    weft_store_little32(header + AT_HEADER_SUM, weft_crc32c(0, header, AT_HEADER_SUM));
 }
 
 /* Another major version, or one bit of damage to ours? Ours has a header checksum that holds once
@@ -96,7 +64,7 @@ static bool damaged_major(const uint8_t *data, size_t len)
     uint8_t header[AT_HEADER_SUM];
     memcpy(header, data, sizeof(header));
     header[AT_MAJOR] = WEFT_FRAME_MAJOR;
-    return weft_crc32c(0, header, sizeof(header)) == get32(data + AT_HEADER_SUM);
+    return weft_crc32c(0, header, sizeof(header)) == weft_load_little32(data + AT_HEADER_SUM);
 }
 
 /* Everything up to and with the header checksum. */
@@ -104,9 +72,9 @@ static int check_envelope(const uint8_t *data, size_t len, weft_frame *f)
 {
     if (len < AT_KIND)
         return weft_fail(WEFT_EPROTO, "frame of %zu bytes: too short for a header", len);
-    if (get32(data + AT_MAGIC) != WEFT_FRAME_MAGIC)
+    if (weft_load_little32(data + AT_MAGIC) != WEFT_FRAME_MAGIC)
         return weft_fail(WEFT_EPROTO, "frame magic 0x%08x: not weft's",
-                         (unsigned)get32(data + AT_MAGIC));
+                         (unsigned)weft_load_little32(data + AT_MAGIC));
     if (data[AT_MAJOR] != WEFT_FRAME_MAJOR && !damaged_major(data, len)) {
         f->major = data[AT_MAJOR];
         f->minor = data[AT_MINOR];
@@ -115,7 +83,7 @@ static int check_envelope(const uint8_t *data, size_t len, weft_frame *f)
     }
     if (len < WEFT_FRAME_HEADER)
         return weft_fail(WEFT_EPROTO, "frame of %zu bytes: header cut short", len);
-    if (get32(data + AT_HEADER_SUM) != weft_crc32c(0, data, AT_HEADER_SUM))
+    if (weft_load_little32(data + AT_HEADER_SUM) != weft_crc32c(0, data, AT_HEADER_SUM))
         return weft_fail(WEFT_EPROTO, "frame header checksum does not hold");
     return WEFT_OK;
 }
@@ -125,19 +93,19 @@ static void read_fields(const uint8_t *data, weft_frame *f)
     *f = (weft_frame){
         .kind = data[AT_KIND],
         .flags = data[AT_FLAGS],
-        .group = get64(data + AT_GROUP),
-        .epoch = get32(data + AT_EPOCH),
-        .source = get16(data + AT_SOURCE),
-        .destination = get16(data + AT_DESTINATION),
-        .sequence = get32(data + AT_SEQUENCE),
-        .operation = get32(data + AT_OPERATION),
-        .descriptor = get64(data + AT_DESCRIPTOR),
-        .lane = get32(data + AT_LANE),
-        .message = get16(data + AT_MESSAGE),
-        .fragment = get16(data + AT_FRAGMENT),
-        .grant = get32(data + AT_GRANT),
-        .body_bytes = get32(data + AT_BODY_BYTES),
-        .body_sum = get32(data + AT_BODY_SUM),
+        .group = weft_load_little(data + AT_GROUP),
+        .epoch = weft_load_little32(data + AT_EPOCH),
+        .source = weft_load_little16(data + AT_SOURCE),
+        .destination = weft_load_little16(data + AT_DESTINATION),
+        .sequence = weft_load_little32(data + AT_SEQUENCE),
+        .operation = weft_load_little32(data + AT_OPERATION),
+        .descriptor = weft_load_little(data + AT_DESCRIPTOR),
+        .lane = weft_load_little32(data + AT_LANE),
+        .message = weft_load_little16(data + AT_MESSAGE),
+        .fragment = weft_load_little16(data + AT_FRAGMENT),
+        .grant = weft_load_little32(data + AT_GRANT),
+        .body_bytes = weft_load_little32(data + AT_BODY_BYTES),
+        .body_sum = weft_load_little32(data + AT_BODY_SUM),
         .major = data[AT_MAJOR],
         .minor = data[AT_MINOR],
     };
