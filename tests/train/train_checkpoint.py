@@ -6,7 +6,7 @@ import signal
 import subprocess
 import unittest
 
-from trainer import figures, folder, small_data, tool, train, wait_until
+from trainer import children, figures, folder, rank_of, small_data, tool, train, wait_until
 
 TERNARY = "qsgd:levels=1,bucket=8,norm=max"
 METHODS = [
@@ -45,20 +45,40 @@ class Checkpoints(unittest.TestCase):
                 self.assertEqual(rest["trace"][0]["step"], 17)
                 self.assertEqual(rest["trace"][-1]["f"], whole["trace"][-1]["f"])
 
+    def cut_down(self, link, file, victim):
+        """A long run is killed, or one rank of it, once every rank has saved twice; it goes on from what is there."""
+        words = ["--data", self.data, "--l2", "auto", "-n", 3, "--link", link, "--steps", 1000, *METHODS[0]]
+        self.assertEqual(list(self.path.glob(file.name + ".*")), [])
+        with subprocess.Popen([tool, "train", *map(str, words), "--save", str(file), "--save-every", "7"], text=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+            wait_until(lambda: all(os.path.exists(f"{file}.{r}.before") for r in range(3)) or run.poll() is not None)
+            self.assertIsNone(run.poll(), "it ended before it could be killed")
+            if victim is None:
+                run.kill()
+            else:
+                os.kill(next(pid for pid in children(run.pid) if rank_of(pid) == victim), signal.SIGKILL)
+            _, errors = run.communicate(timeout=60)
+        if victim is None:
+            self.assertEqual(run.returncode, -signal.SIGKILL)
+        else:
+            self.assertGreater(run.returncode, 0, errors)
+            self.assertIn(f"rank {victim}", errors)
+        rest = figures(*words, "--load", file)["runs"][0]
+        first = rest["trace"][0]["step"]
+        self.assertEqual(first % 7, 0)
+        self.assertTrue(7 <= first < 1000, first)
+        return rest["x_crc32c"]
+
     def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(self):
-        method = METHODS[0]
-        file = self.path / "killed"
-        words = [*self.common, "--steps", 2000, *method]
-        whole = figures(*words)["runs"][0]
+        whole = self.figures(*METHODS[0], "--steps", 1000)["x_crc32c"]
         for attempt in range(3):
-            with subprocess.Popen([tool, "train", *map(str, words), "--save", str(file), "--save-every", "7"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-                wait_until(lambda: all(os.path.exists(f"{file}.{r}.before") for r in range(3))
-                           or run.poll() is not None)
-                run.send_signal(signal.SIGKILL)
-            rest = figures(*words, "--load", file)["runs"][0]
-            self.assertEqual(rest["x_crc32c"], whole["x_crc32c"], f"attempt {attempt}")
-            self.assertEqual(rest["trace"][0]["step"] % 7, 0)
+            self.assertEqual(self.cut_down("mem", self.path / f"killed{attempt}", None), whole, f"attempt {attempt}")
+
+    def test_a_run_one_process_of_which_is_killed_goes_on_from_its_last_checkpoint(self):
+        whole = self.figures(*METHODS[0], "--steps", 1000)["x_crc32c"]
+        for link, victim in ("ipc", 1), ("tcp", 0), ("ipc", 2):
+            with self.subTest(link=link, victim=victim):
+                self.assertEqual(self.cut_down(link, self.path / f"victim{victim}", victim), whole)
 
     def test_more_and_fewer_peers_go_on(self):
         method = METHODS[0][:-2]
