@@ -197,20 +197,40 @@ class Problems(unittest.TestCase):
 
 
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
+# Beside dense sgd after one epoch: the test loss is at least and at most so many times dense's, the
+# accuracy at most so much below, and what is sent so much of dense's. Measured with three seeds:
+# loss 0.98 to 1.00, 0.99 to 1.00, 0.89 to 0.98, 0.94 to 1.04, 0.68 to 0.84; accuracy at most 0.000,
+# 0.000, 0.008, 0.032 below, signum's above. Half the step size comes to a loss of 1.12, a quarter
+# of signum's to 1.03; what learns nothing stays at 3.
+SHORT = [
+    ("diana", "optimizer=diana codec=qsgd:levels=1,bucket=512,norm=max", 0.95, 1.05, 0.02, 0.13),
+    ("qsgd", "optimizer=qsgd codec=qsgd:levels=7,bucket=512,norm=max", 0.95, 1.05, 0.02, 0.28),
+    ("ef", "optimizer=ef codec=topk:density=0.01 algo=topk_gather", 0.85, 1.05, 0.03, 0.046),
+    ("gtopk", "optimizer=gtopk codec=topk:density=0.01", 0.85, 1.09, 0.05, 0.037),
+    ("signum", "optimizer=signum schedule=sqrt lr=0.004", 0.6, 0.92, 0.0, 0.033),
+]
 
 
 class Fashion(unittest.TestCase):
     @unittest.skipUnless((FASHION / "train-images-idx3-ubyte.gz").exists(), "dataset-fashion-mnist is not installed")
-    def test_an_epoch_of_8000_rows_is_far_above_chance(self):
+    def test_an_epoch_of_8000_rows_is_far_above_chance_by_all_methods(self):
         done = figures("--data", FASHION / "train-images-idx3-ubyte.gz", "--test", FASHION / "t10k-images-idx3-ubyte.gz",
-                       "-n", 4, "--rows", 8000, "--epochs", 1, "--batch", 32, "--optimizer", "sgd", "--lr", 0.1)
-        run = done["runs"][0]
+                       "-n", 4, "--rows", 8000, "--epochs", 1, "--batch", 32, "--lr", 0.1, "--run", "optimizer=sgd codec=raw",
+                       *[word for name, run, *_ in SHORT for word in ("--run", f"name={name} {run}")], timeout=200)
         self.assertEqual((done["data"]["dim"], done["data"]["classes"], done["data"]["test"]["rows"]),
                          (784, list(range(10)), 10000))
         self.assertEqual(done["problem"]["dim"], 784 * 128 + 128 + 128 * 10 + 10)
-        self.assertEqual(len(set(run["x_crc32c"])), 1)
-        self.assertLess(run["trace"][0]["accuracy"], 0.3)
-        self.assertGreater(run["trace"][-1]["accuracy"], 0.6)
+        for run in done["runs"]:
+            self.assertEqual(len(set(run["x_crc32c"])), 1)
+            self.assertLess(run["trace"][0]["accuracy"], 0.3)
+        dense, *others = (run["trace"][-1] for run in done["runs"])
+        self.assertGreater(dense["accuracy"], 0.6)
+        for (name, _, least, most, below, share), last in zip(SHORT, others, strict=True):
+            with self.subTest(name):
+                self.assertTrue(least < last["test_loss"] / dense["test_loss"] < most,
+                                f"{last['test_loss']}, dense {dense['test_loss']}")
+                self.assertGreaterEqual(last["accuracy"], dense["accuracy"] - below)
+                self.assertLess(last["sent_bits"], dense["sent_bits"] * share)
 
 
 if __name__ == "__main__":
