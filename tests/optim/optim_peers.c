@@ -34,6 +34,7 @@ static void *sit(void *arg)
     opts.link = "mem";
     opts.hub = s->hub;
     opts.open_timeout_ms = 20000;
+    opts.dead_ms = 10000; /* a thread of a busy machine may not get to run for a second */
     opts.timeout_ms = s->timeout_ms;
     opts.seed = 42;
     s->code = weft_group_open(&group, &opts);
