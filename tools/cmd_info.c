@@ -74,9 +74,10 @@ static json_t *all_json(span which)
                 (void)json_array_append_new(params, param_json(p));
             }
             (void)json_array_append_new(
-                members, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "name", info.name, "scope",
-                                   info.scope, "summary", info.summary, "source", info.source,
-                                   "cost", info.cost, "params", params));
+                members,
+                json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "name", info.name, "scope",
+                          info.scope, "summary", info.summary, "source", info.source, "cost",
+                          info.cost, "promise", info.promise, "params", params));
         }
         (void)json_object_set_new(root, weft_family_name((weft_family)f), members);
     }
@@ -96,6 +97,9 @@ static void print_text(FILE *to, span which)
             if (info.cost[0] != '\0') {
                 (void)fprintf(to, "  %-25s cost: %s\n", "", info.cost);
             }
+            if (info.promise[0] != '\0') {
+                (void)fprintf(to, "  %-25s promise: %s\n", "", info.promise);
+            }
             if (info.source[0] != '\0') {
                 (void)fprintf(to, "  %-25s source: %s\n", "", info.source);
             }
@@ -113,10 +117,14 @@ static void print_text(FILE *to, span which)
 static void print_markdown(FILE *to, span which)
 {
     static const char *const heads[] = {"<Name", "<What it is", "<Cost", "<Source", NULL};
+    static const char *const promising[] = {"<Name",   "<What it is", "<Cost", "<What it promises",
+                                            "<Source", NULL};
     static const char *const param_heads[] = {"<Of",     "<Key",        "<Default",
                                               "<Values", "<What it is", NULL};
     for (int f = which.first; f <= which.last; f++) {
-        weft_table *members = weft_table_new(heads), *params = weft_table_new(param_heads);
+        const bool promises = f == WEFT_FAMILY_OPTIM;
+        weft_table *members = weft_table_new(promises ? promising : heads),
+                   *params = weft_table_new(param_heads);
         weft_info info;
         int param_count = 0;
         for (int i = 0; weft_info_get((weft_family)f, i, &info); i++) {
@@ -125,6 +133,9 @@ static void print_markdown(FILE *to, span which)
             weft_table_cell(members, "`%s`", name);
             weft_table_cell(members, "%s", info.summary);
             weft_table_cell(members, "%s", info.cost);
+            if (promises) {
+                weft_table_cell(members, "%s", info.promise);
+            }
             weft_table_cell(members, "%s", info.source);
             for (const weft_param *p = info.params; p->key != NULL; p++, param_count++) {
                 range_text(p, range, sizeof(range));

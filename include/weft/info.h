@@ -41,6 +41,7 @@ typedef struct weft_info {
     const char *source;  /**< paper or origin, "" if own */
     const char *cost; /**< cost formula of algorithms, degree and diameter of topologies, state and
                            wire of optimizers, or "" */
+    const char *promise;      /**< of optimizers: what convergence theory promises; else "" */
     const weft_param *params; /**< ends with key NULL; never NULL */
 } weft_info;
 

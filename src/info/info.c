@@ -115,7 +115,11 @@ int weft_info_get(weft_family family, int index, weft_info *ret)
         [WEFT_FAMILY_TOPOLOGY] = topology, [WEFT_FAMILY_OPTIM] = optim,
         [WEFT_FAMILY_FINDER] = finder,     [WEFT_FAMILY_LINK] = link,
     };
-    return (unsigned)family < WEFT_FAMILY_COUNT && index >= 0 ? get[family](index, ret) : 0;
+    if ((unsigned)family >= WEFT_FAMILY_COUNT || index < 0 || !get[family](index, ret)) {
+        return 0;
+    }
+    ret->promise = ret->promise != NULL ? ret->promise : "";
+    return 1;
 }
 
 #if defined(__clang__)

@@ -111,7 +111,7 @@ struct weft_optim {
     char *codec, *algo, *reply; /* SPECs of every exchange; NULL: none */
     char *codec_now;            /* in place of codec in the step under way; NULL */
     double warm;                /* where a part's share is below this one */
-    bool reply_biased;
+    bool reply_biased, reply_raw; /* raw: asked for */
     weft_lr_rule rule;
     weft_schedule schedule;
     weft_prox prox;

@@ -45,7 +45,7 @@ static int reserve(weft_optim *o)
 {
     float **const vectors[] = {&o->work, &o->m, &o->second, &o->residual, &o->residual_next};
     int code = weft_optim_reserve_all(o, vectors, 5);
-    if (code == WEFT_OK && o->reply == NULL && strcmp(o->codec, "raw") != 0) {
+    if (code == WEFT_OK && o->reply == NULL && !o->reply_raw && strcmp(o->codec, "raw") != 0) {
         o->reply = weft_strdup(o->codec);
         code = o->reply != NULL ? WEFT_OK : weft_fail(WEFT_ENOMEM, "no memory");
     }
@@ -123,6 +123,8 @@ static const weft_optim_name names[] = {
                   "a bit an element each way",
               .source = "Tang et al. 2021; Kingma & Ba 2015",
               .cost = "state m, second moments, residual, v; one allreduce of count floats a step",
+              .promise =
+                  "smooth f, after the warm-up: as momentum SGD with a step size for each element",
               .params = params},
      .codec = "sign",
      .algo = "scatter",

@@ -241,6 +241,9 @@ static const weft_optim_name names[] = {
               .source = "Mishchenko et al. 2019; Horvath et al. 2019; replies: Liu et al. 2020",
               .cost =
                   "state h, hbar, v, with a reply codec H; one allreduce of count floats a step",
+              .promise = "strongly convex f, full gradients: linear to the optimum, with a prox "
+                         "too; minibatches: to a floor; smooth f that is not convex: the mean of "
+                         "|grad f|^2 falls as 1/K (lr=theory_nonconvex)",
               .params = params}},
     {.info = {.name = "vr_diana",
               .scope = "",
@@ -250,6 +253,7 @@ static const weft_optim_name names[] = {
               .cost =
                   "state h, hbar, v, anchor and its gradient; one allreduce of count floats and "
                   "two minibatch gradients a step, a full gradient each period",
+              .promise = "strongly convex f: linear to the optimum, on minibatches",
               .params = vr_params},
      .oracle = true},
     {.info = {.name = NULL}},

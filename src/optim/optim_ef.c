@@ -180,7 +180,9 @@ static const weft_optim_name names[] = {
               .scope = "",
               .summary = "error feedback, over biased codecs too: what is lost is sent later",
               .source = "Seide et al. 2014; Karimireddy et al. 2019; Stich et al. 2018",
-              .cost = "state residual, v; one allreduce of count floats a step",
+              .cost = "state residual, v, with correction m; one allreduce of count floats a step",
+              .promise = "smooth f, a codec that loses less than it is given: as sgd after a "
+                         "transient that the codec sets",
               .params = params},
      .codec = "topk:density=0.01",
      .any_codec = true,
@@ -189,7 +191,9 @@ static const weft_optim_name names[] = {
               .scope = "",
               .summary = "the k largest elements of the sum, found on the way, with residuals",
               .source = "Shi et al. 2019; densities and correction: Lin et al. 2018",
-              .cost = "state residual, v; k lg P pairs a step",
+              .cost = "state residual, v, with correction m; k lg P pairs a step",
+              .promise = "smooth f, lr as sqrt(B/T): the mean of |grad f|^2 falls as 1/sqrt(BT) "
+                         "where that is large beside count/k, T steps of B rows",
               .params = gtopk_params},
      .codec = "topk:density=0.001",
      .algo = "gtopk_butterfly",

@@ -89,6 +89,8 @@ static const weft_optim_name names[] = {
                          "on full gradients",
               .source = "Richtarik et al. 2021; minibatches: Fatkhullin et al. 2023",
               .cost = "state h, d, hbar, v; one allreduce of count floats a step",
+              .promise = "full gradients: linear to the optimum under the Polyak-Lojasiewicz "
+                         "condition, else |grad f|^2 as 1/K; minibatches: to a floor",
               .params = params},
      .codec = "topk:density=0.01",
      .m = WEFT_M_OWN,

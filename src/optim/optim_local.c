@@ -86,6 +86,8 @@ static const weft_optim_name names[] = {
               .summary = "local steps, then one exchange of how far they went, with outer momentum",
               .source = "McMahan et al. 2017; Douillard et al. 2023 (DiLoCo)",
               .cost = "state residual, v; one allreduce of count floats each `local` minibatches",
+              .promise = "convex f, lr=1, no momentum, codec raw: as local SGD, to a floor that "
+                         "the spread of the f_i and `local` set; else none is known",
               .params = params},
      .any_codec = true,
      .oracle = true},

@@ -154,7 +154,8 @@ static int take_reply(weft_optim *o, const char *spec)
     int code = weft_codec_open(&codec, spec);
 
     if (code == WEFT_OK && strcmp(weft_codec_spec(codec), "raw") == 0) {
-        weft_codec_close(&codec); /* which is how replies go anyway */
+        o->reply_raw = true; /* which is how most replies go anyway */
+        weft_codec_close(&codec);
         return WEFT_OK;
     }
     if (code == WEFT_OK) {

@@ -92,6 +92,8 @@ static const weft_optim_name names[] = {
               .source = "Alistarh et al. 2017; Johnson & Zhang 2013",
               .cost = "state anchor, its mean gradient, v; one allreduce of count floats and two "
                       "minibatch gradients a step, an exact one and a full gradient an epoch",
+              .promise =
+                  "strongly convex f: a constant factor an epoch to the optimum, on minibatches",
               .params = params},
      .codec = "qsgd:levels=7,bucket=512,norm=max",
      .oracle = true},

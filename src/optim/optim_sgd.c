@@ -73,12 +73,16 @@ static const weft_optim_name names[] = {
                          "prox, through any unbiased codec",
               .source = "Robbins & Monro 1951; Alistarh et al. 2017",
               .cost = "state v; one allreduce of count floats a step",
+              .promise = "strongly convex f: linear to a floor that the noise of codec and "
+                         "minibatches sets, to the optimum where there is none",
               .params = params}},
     {.info = {.name = "gd",
               .scope = "",
               .summary = "sgd on full gradients: linear where f is strongly convex",
               .source = "Cauchy 1847",
               .cost = "state v; one allreduce of count floats a step",
+              .promise = "strongly convex f: linear to the optimum at lr up to 2/(L + mu); through "
+                         "a lossy codec to a floor",
               .params = params},
      .full_only = true},
     {.info = {.name = "qsgd",
@@ -86,6 +90,7 @@ static const weft_optim_name names[] = {
               .summary = "sgd through 4-bit quantization, unbiased: a floor that the noise sets",
               .source = "Alistarh et al. 2017",
               .cost = "state v; count/8 of the floats and scales a step",
+              .promise = "as sgd: a floor, on full gradients too",
               .params = params},
      .codec = "qsgd:levels=7,bucket=512,norm=max"},
     {.info = {.name = "terngrad",
@@ -95,17 +100,21 @@ static const weft_optim_name names[] = {
                   "a floor that the noise sets",
               .source = "Wen et al. 2017",
               .cost = "state v; 1.6 bits an element and a scale a tensor, integers on the way",
+              .promise = "as sgd with clip=0; none where it clips",
               .params = params},
      .codec = "tern:clip=0",
      .algo = "shared",
      .any_codec = true},
-    {.info = {.name = "dqgd",
-              .scope = "",
-              .summary = "1-bit QSGD: gradient descent through one level by the 2-norm of the "
-                         "whole vector: a floor that the spread of the f_i sets",
-              .source = "Khirirat et al. 2018; Alistarh et al. 2017",
-              .cost = "state v; about sqrt(count) non-zeros a step",
-              .params = params},
+    {.info =
+         {.name = "dqgd",
+          .scope = "",
+          .summary = "1-bit QSGD: gradient descent through one level by the 2-norm of the "
+                     "whole vector: a floor that the spread of the f_i sets",
+          .source = "Khirirat et al. 2018; Alistarh et al. 2017",
+          .cost = "state v; about sqrt(count) non-zeros a step",
+          .promise =
+              "strongly convex f: linear to a floor that the spread of the f_i at the optimum sets",
+          .params = params},
      .codec = "qsgd:levels=1,bucket=0,norm=2"},
     {.info = {.name = NULL}},
 };

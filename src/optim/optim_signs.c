@@ -127,6 +127,9 @@ static const weft_optim_name names[] = {
               .summary = "the majority of the signs, a bit an element each way",
               .source = "Bernstein et al. 2018",
               .cost = "state v; 2(P-1)/P count/8 bytes a step",
+              .promise =
+                  "smooth f, noise that is symmetric about its peak, lr falling: the mean of |grad "
+                  "f|_1 falls as N^(-1/4), N gradients in all; none on shards that differ",
               .params = params},
      .codec = "sign:scaled=no",
      .algo = "vote",
@@ -137,6 +140,7 @@ static const weft_optim_name names[] = {
               .summary = "signsgd of each peer's momentum",
               .source = "Bernstein et al. 2018",
               .cost = "state m, v; 2(P-1)/P count/8 bytes a step",
+              .promise = "as signsgd",
               .params = signum_params},
      .codec = "sign:scaled=no",
      .algo = "vote",

@@ -324,6 +324,8 @@ Test(optim_options, bounds_are_theorys_whatever_lr_is)
     cr_expect_eq(bound(of("ef", "0.1", "qsgd:levels=1,bucket=0,norm=2"), 2), 0.0, "omega above 1");
     cr_expect_eq(bound(of("signum", "0.1", NULL), 2), 0.0);
     cr_expect_eq(bound(of("ef21", "0.1", "sign"), 2), 0.0);
+    /* Of signs only where replies are to be: raw ones go by any algorithm. */
+    cr_expect_eq(bound(by(replies(of("onebit_adam", "0.1", NULL), "raw"), "gather"), 2), 0.0);
     cr_expect_eq(bound(of("terngrad", "0.1", "tern:clip=2.5"), 2), 0.0);
     cr_expect_eq(bound(of("diana:alpha=1", "0.1", FOUR_BITS), 2), 0.0, "alpha above 1/(1+omega)");
     rows = of("gd", "0.1", NULL);
