@@ -195,33 +195,47 @@ static bool spin(weft_loop *l, int64_t now, int64_t until)
     return false;
 }
 
+/* Some slices of work, and what time it is then. A slice may take long, a whole vector where a
+ * codec knows no lanes: others hear from us in between, as soon as it is due. false: nothing is
+ * left. */
+static bool work(weft_loop *l, int64_t *now, int64_t due)
+{
+    for (int i = 0; i < SLICES && (i == 0 || *now < due); i++) {
+        if (!weft_engine_work(l->engine, *now)) {
+            return false;
+        }
+        *now = weft_now();
+    }
+    return true;
+}
+
 /* With the baton: until r has ended (r given), the time has come, or it must be put down. The
  * caller's rounding mode and flush-to-zero are put aside: bits must not depend on them. */
 static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
 {
     const fenv_t callers = weft_fp_enter();
+    int64_t due = weft_engine_due(l->engine);
     int late = 0;
     l->running = r;
     while (look(l, own_thread) && (r == NULL || l->running != NULL)) {
-        bool more = true;
-        const int64_t now = weft_now();
+        int64_t now = weft_now();
         if (now >= until) {
             break;
         }
-        for (int i = 0; i < SLICES && more; i++) {
-            more = weft_engine_work(l->engine, now);
-        }
+        const bool more = late > 0 || work(l, &now, due); /* late: first the timer */
         if (r != NULL && l->running == NULL) {
             break;
         }
-        const int64_t due = weft_engine_due(l->engine);
+        due = weft_engine_due(l->engine);
         const int64_t first = due < until ? due : until;
         if (r != NULL && !more && now < due && spin(l, now, first)) {
             continue;
         }
         /* Silence counts only where nothing waits to be read. */
         const bool dry = weft_loop_event(l, first, more || now >= due);
-        if (now >= due && (dry || ++late == LATE_EVENTS)) {
+        if (now < due) {
+            late = 0;
+        } else if (dry || ++late == LATE_EVENTS) {
             weft_engine_timer(l->engine, now);
             late = 0;
         }

@@ -40,6 +40,53 @@ Test(patience, the_less_patient_peer_is_told_often_enough_that_others_live)
     }
 }
 
+/* ------------------------------------------------------------------ heavy work */
+
+enum { HEAVY_DEAD_MS = 400 };
+
+static void heavy(weft_group_opts *o, const member *me)
+{
+    (void)me;
+    o->dead_ms = cluster_patience(HEAVY_DEAD_MS);
+}
+
+/* A reduction that takes its time on one peer, though less than a peer is given. */
+static void slow_sum(void *user, void *dst, const void *a, const void *b, size_t count,
+                     weft_dtype dtype)
+{
+    const gate *never = user;
+    uint64_t x, y;
+    if (never != NULL) {
+        (void)gate_pass_within(never, cluster_patience(HEAVY_DEAD_MS / 4));
+    }
+    for (size_t i = 0; dtype == WEFT_U64 && i < count; i++) {
+        memcpy(&x, (const char *)a + i * sizeof(x), sizeof(x));
+        memcpy(&y, (const char *)b + i * sizeof(y), sizeof(y));
+        x += y;
+        memcpy((char *)dst + i * sizeof(x), &x, sizeof(x));
+    }
+}
+
+/* Each has all parts and merges them; one takes twice as long as the others wait for a sign of
+ * life. */
+static void heavy_body(member *me)
+{
+    const weft_user_op u = {
+        .size = sizeof(u), .reduce = slow_sum, .user = me->rank == 0 ? me->user : NULL};
+    const weft_coll_opts o = {.size = sizeof(o), .algo = "gather", .user_op = &u};
+    uint64_t v = (uint64_t)me->rank + 1;
+    MUST_OK(me, weft_allreduce(me->group, &v, &v, 1, WEFT_U64, WEFT_USER, &o));
+    MUST(me, v == 45, "the sum is %llu", (unsigned long long)v);
+    MUST_OK(me, weft_barrier(me->group, NULL));
+}
+
+Test(patience, a_peer_with_heavy_work_is_heard_between_its_slices)
+{
+    gate never = gate_new();
+    cluster_join(cluster_start(&(cluster_plan){
+        .link = CLUSTER_MEM, .size = 9, .body = heavy_body, .user = &never, .options = heavy}));
+}
+
 /* ------------------------------------------------------------------ one way only */
 
 typedef struct one_way {
