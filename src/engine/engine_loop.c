@@ -75,6 +75,7 @@ static weft_loop *new_loop(const weft_loop_opts *o)
     l->calls_tail = &l->calls;
     l->dial = o->dial;
     l->spin_ns = o->spin_ns;
+    l->longest_nap = LINGER_NS; /* until it is known what beats peers wait for */
     l->roster = o->roster;
     l->roster_user = o->roster_user;
     return l;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "support/cluster.h"
 #include "support/errand.h"
@@ -85,6 +86,43 @@ Test(patience, a_peer_with_heavy_work_is_heard_between_its_slices)
     gate never = gate_new();
     cluster_join(cluster_start(&(cluster_plan){
         .link = CLUSTER_MEM, .size = 9, .body = heavy_body, .user = &never, .options = heavy}));
+}
+
+/* ------------------------------------------------------------------ at rest */
+
+enum { REST_MS = 600 };
+
+static void sleepy(weft_group_opts *o, const member *me)
+{
+    (void)me;
+    o->spin_us = -1;
+}
+
+static int64_t cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* All but one wait with the first call that they make. */
+static void rest_body(member *me)
+{
+    const gate *never = me->user;
+    if (me->rank == 0) {
+        const int64_t before = cpu_ms();
+        MUST(me, !gate_pass_within(never, REST_MS), "somebody opened the gate");
+        MUST(me, cpu_ms() - before < REST_MS / 2, "%lld ms of %d at work while all wait",
+             (long long)(cpu_ms() - before), REST_MS);
+    }
+    MUST_OK(me, weft_barrier(me->group, NULL));
+}
+
+Test(patience, threads_that_wait_sleep)
+{
+    gate never = gate_new();
+    cluster_join(cluster_start(&(cluster_plan){
+        .link = CLUSTER_MEM, .size = 9, .body = rest_body, .user = &never, .options = sleepy}));
 }
 
 /* ------------------------------------------------------------------ one way only */
