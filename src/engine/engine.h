@@ -26,9 +26,9 @@ typedef struct weft_outlet {
     /* Hand a frame to a connection. Takes the message in any case. false: the connection is down
      * (the engine needs no event for it). */
     bool (*send)(void *user, uint32_t conn, weft_message *m);
-    /* Begin to connect to a rank under this number: up or down follows as an event. false: it
-     * cannot even begin, no event follows. */
-    bool (*dial)(void *user, uint32_t conn, int rank);
+    /* Begin to connect to a rank under this number: up or down follows as an event. Or the code of
+     * the thread's last error: it cannot even begin, no event follows. */
+    int (*dial)(void *user, uint32_t conn, int rank);
     void (*drop)(void *user, uint32_t conn);
     /* Nanoseconds, for receipts. NULL: they tell no times. */
     int64_t (*clock)(void *user);

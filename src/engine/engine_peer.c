@@ -41,9 +41,18 @@ static void dial(weft_engine *e, int64_t now, weft_peer *p)
         p->backoff = BACKOFF_MIN_MS * WEFT_MS;
     }
     weft_conn_bind(e, p->conn, p->rank);
-    if (!e->outlet.dial(e->outlet.user, p->conn, p->rank)) {
-        weft_peer_forget(e, p);
-        try_later(now, p, "the endpoint cannot be dialled");
+    const int rc = e->outlet.dial(e->outlet.user, p->conn, p->rank);
+    if (rc == WEFT_OK) {
+        return;
+    }
+    weft_peer_forget(e, p);
+    try_later(now, p, weft_last_error()->message);
+    if (rc == WEFT_EINVAL) { /* of the endpoint, which stays what it is */
+        char who[192];
+        weft_problem why = {0};
+        weft_problem_set(&why, WEFT_EPEER, p->rank, "%s is lost: rank %d cannot connect to it: %s",
+                         weft_peer_words(e, p->rank, who, sizeof(who)), e->rank, p->why);
+        weft_engine_sicken(e, &why);
     }
 }
 
@@ -156,8 +165,8 @@ static bool beyond_hope(const weft_engine *e, int64_t now, const weft_peer *p)
 
 static void give_up(weft_engine *e, int64_t now, weft_peer *p)
 {
-    char how[192];
-    snprintf(how, sizeof(how), "cannot connect for %lld ms: %s",
+    char how[256]; /* it may be this process that lacks descriptors or memory: tell whose trouble */
+    snprintf(how, sizeof(how), "rank %d cannot connect to it for %lld ms: %s", e->rank,
              (long long)((now - p->trying_since) / WEFT_MS), p->why);
     lost(e, now, p, how);
 }

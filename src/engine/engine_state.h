@@ -96,7 +96,7 @@ typedef struct weft_peer {
     int64_t dial_at;      /* when to try again; WEFT_NEVER: not wanted */
     int64_t trying_since; /* first dial of this series; WEFT_NEVER */
     int64_t backoff;
-    char why[96];       /* last failure to connect */
+    char why[160];      /* last failure to connect */
     bool wanted;        /* a plan needs this link */
     bool news;          /* an operation that it takes part in failed before the link was up */
     bool mute;          /* the link refused a frame: DOWN follows what it still delivers */

@@ -56,7 +56,7 @@ static void stalled(weft_engine *e, int64_t now, weft_operation *op)
 {
     const weft_context *c = op->context;
     char who[192] = "nobody", me[64], what[96];
-    char how[160];
+    char how[192];
     weft_problem why = {0};
     const int position = waits_for(e, weft_op_parked(op) ? first_of(e, c) : op, how, sizeof(how));
     if (position >= 0 && op->spared != op->progress &&
@@ -150,7 +150,7 @@ void weft_op_tick(weft_engine *e, int64_t now)
             }
         }
         if (now - op->progress >= e->dead_ns / 4) {
-            char how[160];
+            char how[192];
             const int position = waits_for(e, op, how, sizeof(how));
             if (position >= 0) {
                 ask_again(op, now, position);

@@ -24,10 +24,10 @@ static bool outlet_send(void *user, uint32_t conn, weft_message *m)
     return false;
 }
 
-static bool outlet_dial(void *user, uint32_t conn, int rank)
+static int outlet_dial(void *user, uint32_t conn, int rank)
 {
     weft_loop *l = user;
-    return l->link->type->dial(l->link, conn, l->dial[rank]) == WEFT_OK;
+    return l->link->type->dial(l->link, conn, l->dial[rank]);
 }
 
 static void outlet_drop(void *user, uint32_t conn)

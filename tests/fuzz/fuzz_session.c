@@ -69,7 +69,7 @@ static bool outlet_send(void *user, uint32_t conn, weft_message *m)
     return conn % 16 != 15; /* some links refuse */
 }
 
-static bool outlet_dial(void *user, uint32_t conn, int rank)
+static int outlet_dial(void *user, uint32_t conn, int rank)
 {
     session *s = user;
     if (rank == s->rank || rank >= s->size) {
@@ -77,7 +77,7 @@ static bool outlet_dial(void *user, uint32_t conn, int rank)
     }
     s->conn[rank] = conn;
     s->sequence[rank] = 0;
-    return ++s->dials % 4 != 3;
+    return ++s->dials % 4 != 3 ? WEFT_OK : weft_fail(WEFT_EIO, "dial %d fails", s->dials);
 }
 
 static void outlet_drop(void *user, uint32_t conn)

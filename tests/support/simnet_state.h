@@ -90,7 +90,7 @@ void sim_offend(simnet *n, const char *format, ...) __attribute__((format(printf
 
 /* simnet_wire.c */
 bool sim_send(void *user, uint32_t conn, weft_message *m);
-bool sim_dial(void *user, uint32_t conn, int rank);
+int sim_dial(void *user, uint32_t conn, int rank);
 void sim_drop(void *user, uint32_t conn);
 void sim_down_soon(simnet *n, sim_wire *w, int end);
 void sim_frame(simnet *n, const sim_event *ev); /* it arrives */

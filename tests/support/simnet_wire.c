@@ -55,19 +55,19 @@ static bool refused(const simnet *n, int a, int b)
     return false;
 }
 
-bool sim_dial(void *user, uint32_t conn, int rank)
+int sim_dial(void *user, uint32_t conn, int rank)
 {
     sim_node *me = user;
     simnet *n = me->net;
     if (me->mute) {
-        return true;
+        return WEFT_OK;
     }
     if (n->wire_count == SIMNET_WIRES) {
         sim_offend(n, "rank %d dials again and again", me->rank);
-        return false;
+        return weft_fail(WEFT_EIO, "too many dials");
     }
     if (refused(n, me->rank, rank) && sim_coin(n)) {
-        return false; /* at once, as an address that cannot be parsed */
+        return weft_fail(WEFT_EIO, "refused at once"); /* as where a process lacks descriptors */
     }
     sim_wire *w = calloc(1, sizeof(*w));
     if (w == NULL) {
@@ -83,7 +83,7 @@ bool sim_dial(void *user, uint32_t conn, int rank)
                            .kind = fails ? SIM_DOWN : SIM_UP,
                            .node = me,
                            .wire = w});
-    return true;
+    return WEFT_OK;
 }
 
 void sim_drop(void *user, uint32_t conn)

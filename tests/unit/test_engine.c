@@ -21,6 +21,7 @@ typedef struct bench {
     char text[512]; /* body of the last frame sent, as words */
     int sends, drops, dials;
     uint32_t dialled;
+    int dial_code; /* of every dial from here on */
 } bench;
 
 static bool take(void *user, uint32_t conn, weft_message *m)
@@ -37,13 +38,13 @@ static bool take(void *user, uint32_t conn, weft_message *m)
     return true;
 }
 
-static bool dial(void *user, uint32_t conn, int rank)
+static int dial(void *user, uint32_t conn, int rank)
 {
     bench *b = user;
     (void)rank;
     b->dials++;
     b->dialled = conn;
-    return true;
+    return b->dial_code == WEFT_OK ? WEFT_OK : weft_fail(b->dial_code, "dial sim:0: no way");
 }
 
 static void drop(void *user, uint32_t conn)
@@ -461,6 +462,39 @@ Test(engine, a_mismatch_is_told_when_the_own_part_is_done)
     start(&b, 1, "reduce float32 sum count=16");
     cr_assert_leq(b.sends, before + 2, "told once, and once more when it is reminded");
     cr_assert_eq(b.engine->broken.code, WEFT_OK);
+    close_bench(&b);
+}
+
+/* A call of rank 1's, which dials as nobody else does, until the group is broken. */
+static void dial_in_vain(bench *b, int code)
+{
+    open_bench(b);
+    b->dial_code = code;
+    call(b, 0, &small);
+    while (b->engine->broken.code == WEFT_OK && b->now < 3000 * WEFT_MS) {
+        b->now += 25 * WEFT_MS;
+        weft_engine_timer(b->engine, b->now);
+    }
+}
+
+Test(engine, a_dial_that_cannot_begin_is_tried_again_and_tells_who_could_not_and_why)
+{
+    bench b;
+    dial_in_vain(&b, WEFT_EIO);
+    cr_assert_gt(b.dials, 3);
+    check_broken(&b, WEFT_EPEER, "rank 0 (sim:0) is lost: rank 1 cannot connect to it for 1");
+    cr_assert(strstr(b.engine->broken.text, "ms: dial sim:0: no way") != NULL, "%s",
+              b.engine->broken.text);
+    close_bench(&b);
+}
+
+Test(engine, an_endpoint_that_is_malformed_is_dialled_once)
+{
+    bench b;
+    dial_in_vain(&b, WEFT_EINVAL);
+    cr_assert_eq(b.dials, 1);
+    check_broken(&b, WEFT_EPEER,
+                 "rank 0 (sim:0) is lost: rank 1 cannot connect to it: dial sim:0: no way");
     close_bench(&b);
 }
 

@@ -34,12 +34,12 @@ static bool take(void *user, uint32_t conn, weft_message *m)
     return true;
 }
 
-static bool dial(void *user, uint32_t conn, int rank)
+static int dial(void *user, uint32_t conn, int rank)
 {
     (void)user;
     (void)conn;
     (void)rank;
-    return true;
+    return WEFT_OK;
 }
 
 static void drop(void *user, uint32_t conn)
