@@ -15,6 +15,13 @@ void weft_engine_sicken(weft_engine *e, const weft_problem *why)
     }
 }
 
+void weft_engine_no_memory(weft_engine *e, const char *what)
+{
+    weft_problem why = {0};
+    weft_problem_set(&why, WEFT_ENOMEM, e->rank, "rank %d: out of memory for %s", e->rank, what);
+    weft_engine_sicken(e, &why);
+}
+
 /* What was met in the middle of something and had to wait for its end. */
 static void settle(weft_engine *e, int64_t now)
 {

@@ -99,10 +99,8 @@ static void begin(weft_context *c, int64_t now, weft_request *r)
     }
     weft_operation *op = weft_op_new(c, r, c->called, now);
     if (op == NULL) {
-        weft_problem_set(&why, WEFT_ENOMEM, e->rank, "rank %d: out of memory for %s", e->rank,
-                         r->coll);
-        weft_engine_sicken(e, &why);
-        refuse(e, r, &why);
+        weft_engine_no_memory(e, r->coll);
+        refuse(e, r, &e->sick);
         return;
     }
     r->operation = op;

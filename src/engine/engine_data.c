@@ -115,7 +115,7 @@ void weft_op_data(weft_engine *e, int64_t now, weft_operation *op, const weft_me
         wrong = no_memory;
     }
     if (wrong == no_memory) { /* which is no fault of who sent it */
-        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory for a message"});
+        weft_engine_no_memory(e, "a message");
         return;
     }
     if (wrong != NULL && op->request->in_lengths != NULL && op->request->out_lengths != NULL) {

@@ -34,7 +34,7 @@ static weft_early *new_early(weft_engine *e, const weft_peer *p, const weft_fram
     weft_early *early = weft_alloc(sizeof(*early));
     if (early == NULL) {
         weft_message_unref(m);
-        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory"});
+        weft_engine_no_memory(e, "a frame that came early");
         return NULL;
     }
     *early = (weft_early){.frame = *f, .words = p->heard_words[f->descriptor % WEFT_DESCRIPTORS]};
@@ -100,7 +100,7 @@ void weft_early_keep_strange(weft_engine *e, weft_peer *p, const weft_frame *f, 
         cell = weft_tag_new(f->group);
         if (cell == NULL) {
             free_early(early);
-            weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory"});
+            weft_engine_no_memory(e, "a frame that came early");
             return;
         }
         weft_tag_add(e, cell);

@@ -168,8 +168,7 @@ static bool remember(weft_context *c, uint32_t number, const weft_problem *why)
     const size_t bytes = strlen(why->text) + 1;
     weft_failure *failure = weft_alloc(sizeof(*failure) + bytes);
     if (failure == NULL) {
-        weft_engine_sicken(c->engine, &(weft_problem){WEFT_ENOMEM, c->engine->rank,
-                                                      "out of memory for a failure"});
+        weft_engine_no_memory(c->engine, "a failure");
         return false;
     }
     *failure = (weft_failure){.next = c->failures,

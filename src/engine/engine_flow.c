@@ -200,7 +200,7 @@ void weft_flow_data(weft_engine *e, int64_t now, weft_operation *op, weft_flow *
     weft_out *o = weft_out_new(e);
     if (o == NULL) {
         weft_message_unref(m);
-        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory for a frame"});
+        weft_engine_no_memory(e, "a frame");
         return;
     }
     o->frame = *f;
@@ -264,7 +264,7 @@ static bool learn(weft_engine *e, weft_peer *p, const weft_frame *f, const weft_
     }
     weft_words *words = weft_alloc(sizeof(*words) + len + 1);
     if (words == NULL) {
-        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory"});
+        weft_engine_no_memory(e, "a descriptor");
         return false;
     }
     for (size_t i = 0; i < len; i++) {

@@ -124,7 +124,7 @@ void weft_send_frame(weft_engine *e, int64_t now, int rank, const weft_frame *f,
     weft_out *o = weft_out_new(e);
     if (o == NULL) {
         weft_message_unref(m);
-        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory for a frame"});
+        weft_engine_no_memory(e, "a frame");
         return;
     }
     o->frame = *f;
@@ -148,7 +148,7 @@ static weft_message *control_message(weft_engine *e, const void *body, size_t le
 {
     weft_message *m = weft_message_new(e->pool, len);
     if (m == NULL) {
-        weft_engine_sicken(e, &(weft_problem){WEFT_ENOMEM, e->rank, "out of memory for a frame"});
+        weft_engine_no_memory(e, "a frame");
         return NULL;
     }
     if (len > 0) {

@@ -306,6 +306,8 @@ struct weft_engine {
 /* engine.c */
 /* The group cannot go on, but the stack is in the middle of something: break it when that ends. */
 void weft_engine_sicken(weft_engine *e, const weft_problem *why);
+/* The same where memory is lacking for something: all peers are told on which rank. */
+void weft_engine_no_memory(weft_engine *e, const char *what);
 
 /* engine_conn.c: which rank a connection belongs to */
 weft_peer *weft_conn_peer(weft_engine *e, uint32_t conn); /* NULL: nobody's yet */

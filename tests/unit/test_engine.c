@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/mem.h"
 #include "engine/engine_state.h"
 #include "support/simjob.h"
 
@@ -462,6 +463,33 @@ Test(engine, a_mismatch_is_told_when_the_own_part_is_done)
     start(&b, 1, "reduce float32 sum count=16");
     cr_assert_leq(b.sends, before + 2, "told once, and once more when it is reminded");
     cr_assert_eq(b.engine->broken.code, WEFT_OK);
+    close_bench(&b);
+}
+
+/* The others hear of it, and would not know whose memory it is. */
+Test(engine, memory_that_is_lacking_is_told_with_the_rank)
+{
+    bench b;
+    static const char words[] = "allreduce";
+    weft_frame f = {.kind = WEFT_FRAME_START,
+                    .group = GROUP,
+                    .destination = 1,
+                    .sequence = 2,
+                    .operation = 1,
+                    .descriptor = weft_hash64(words, strlen(words)),
+                    .flags = WEFT_FLAG_LAST,
+                    .body_bytes = (uint32_t)strlen(words)};
+    open_bench(&b);
+    greet(&b);
+    weft_message *m = weft_message_new(b.pool, strlen(words));
+    memcpy(m->data + WEFT_FRAME_HEADER, words, strlen(words));
+    weft_frame_put(&f, m->data);
+    weft_mem_fail_at(1);
+    weft_engine_frame(b.engine, b.now, CONN, m);
+    weft_mem_fail_at(0);
+    cr_assert_eq(b.engine->broken.code, WEFT_ENOMEM);
+    cr_assert_eq(b.engine->broken.rank, 1);
+    cr_assert_str_eq(b.engine->broken.text, "rank 1: out of memory for a descriptor");
     close_bench(&b);
 }
 
