@@ -38,7 +38,8 @@ typedef struct weft_group_opts {
                                   what was bound */
     weft_hub *hub;           /**< for link "mem": the hub, which is then the meeting place too */
     int64_t open_timeout_ms; /**< longest wait for all peers; WEFT_FOREVER; 0:
-                                  WEFT_OPEN_TIMEOUT_MS, else 60 000 */
+                                  WEFT_OPEN_TIMEOUT_MS, else 60 000. Looking up a seed's name is not
+                                  cut short: the resolver's own timeout may come on top */
     int64_t timeout_ms;      /**< default for operations: longest time without progress;
                                   WEFT_FOREVER; 0: WEFT_TIMEOUT_MS, else 60 000 */
     int64_t dead_ms;         /**< silence after which a peer counts as dead, 50 or more; 0:

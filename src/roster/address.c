@@ -13,6 +13,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "roster/roster.h"
 
@@ -235,8 +236,11 @@ int weft_address_choose(const weft_meeting *m, const char *ifname, char out[64])
         int got = weft_seed_place_next(&at, &place);
         if (got < 0)
             return got;
-        if (weft_address_resolve(&place, &seed) != WEFT_OK)
+        if (weft_address_resolve(&place, &seed) != WEFT_OK) {
+            if (weft_now() >= m->deadline_ns)
+                break;
             continue; /* another one may resolve; the meeting tells if none does */
+        }
         if (weft_address_own_name(&place, &seed))
             break;
         if (route_to(&seed, out))

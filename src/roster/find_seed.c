@@ -159,6 +159,7 @@ static int try_place(find_seed *f, int index)
     if (weft_address_resolve(&p->at, &address) != WEFT_OK) {
         snprintf(p->trouble, sizeof(p->trouble), "%s", weft_last_error()->message);
         p->backoff_ns = BACKOFF_MAX_NS;
+        p->next_ns = weft_now() + BACKOFF_MAX_NS; /* after what the resolver took */
         return WEFT_OK;
     }
     p->ours = weft_address_local(&address);
@@ -174,13 +175,17 @@ static int try_place(find_seed *f, int index)
     return add_talk(f, conn, index, false);
 }
 
-static int try_places(find_seed *f, int64_t now_ns)
+/* A resolver may take seconds for a name: no further place is tried once the deadline has passed.
+ */
+static int try_places(find_seed *f)
 {
-    for (int i = 0; i < f->place_count; i++) {
-        place *p = &f->places[i];
-        if (p->served || p->conn || now_ns < p->next_ns)
+    int64_t now = weft_now();
+    for (int i = 0; i < f->place_count && now < f->board->m->deadline_ns; i++) {
+        const place *p = &f->places[i];
+        if (p->served || p->conn || now < p->next_ns)
             continue;
         int status = try_place(f, i);
+        now = weft_now();
         if (status != WEFT_OK)
             return status;
     }
@@ -340,7 +345,7 @@ static int wait_seed(weft_finder *finder, int64_t until_ns)
 {
     find_seed *f = (find_seed *)finder;
     weft_link *link = f->voice.link;
-    int status = try_places(f, weft_now());
+    int status = try_places(f);
     int64_t due = until_ns;
     for (int i = 0; i < f->place_count; i++) {
         const place *p = &f->places[i];

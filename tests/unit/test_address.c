@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "roster/address.h"
 #include "roster/host.h"
@@ -112,7 +113,7 @@ Test(address, names_that_do_not_resolve_say_so)
 
 static void chooses(const char *meet, const char *ifname, const char *expected)
 {
-    weft_meeting m = {.peers = 2};
+    weft_meeting m = {.peers = 2, .deadline_ns = WEFT_NEVER};
     char out[64] = "";
     snprintf(m.meet, sizeof(m.meet), "%s", meet);
     cr_assert_eq(weft_address_choose(&m, ifname, out), WEFT_OK, "%s", weft_last_error()->message);
