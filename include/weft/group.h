@@ -100,7 +100,10 @@ WEFT_API void weft_group_opts_init(weft_group_opts *opts);
  * Threads: any; the group may then be used from any thread. Cost: one thread; but for link "mem" a
  * listening socket for each of tcp and ipc ("auto" has both, and a seed listens at its address
  * too), and ZeroMQ's two threads (I/O and reaper), once for all groups of the process. No
- * connection to peers until an operation needs it.
+ * connection to peers until an operation needs it. A peer hears at most 4096 others that connect to
+ * it at one time: of a pair the lower rank does, and everybody to a seed. Further ones connect in
+ * vain, and log is told so. So larger groups meet in a folder, and use algorithms of few neighbours
+ * (rings, trees).
  */
 WEFT_API int weft_group_open(weft_group **ret, const weft_group_opts *opts);
 

@@ -62,9 +62,10 @@ static void choose_sums(weft_group *g, const weft_settings *s)
     }
 }
 
-static weft_link_opts link_opts(const weft_settings *s)
+static weft_link_opts link_opts(const weft_group *g, const weft_settings *s)
 {
-    return (weft_link_opts){.frame_max = WEFT_FRAME_HEADER + (size_t)WEFT_FRAME_BODY_MAX,
+    return (weft_link_opts){.log = g->log,
+                            .frame_max = WEFT_FRAME_HEADER + (size_t)WEFT_FRAME_BODY_MAX,
                             .connect_timeout_ms = CONNECT_MS,
                             .linger_ms = LINGER_MS,
                             .dead_ms = s->opts.dead_ms > 0 ? s->opts.dead_ms : DEAD_PUBLIC_MS};
@@ -74,7 +75,7 @@ static int meet_at_hub(weft_group *g, const weft_settings *s, int64_t deadline, 
 {
     const weft_link_type *type = weft_link_type_for("mem");
     const int peers = weft_hub_peers(s->opts.hub);
-    weft_link_opts lo = link_opts(s);
+    weft_link_opts lo = link_opts(g, s);
     int seat = -1;
     if (s->opts.peers != 0 && s->opts.peers != peers) {
         return weft_fail(WEFT_EINVAL, "weft_group_open: %d peers on a hub for %d", s->opts.peers,
@@ -102,10 +103,11 @@ static int meet_at_hub(weft_group *g, const weft_settings *s, int64_t deadline, 
     return WEFT_OK;
 }
 
-static int bind_link(const weft_settings *s, const weft_meeting *m, weft_link **ret)
+static int bind_link(const weft_group *g, const weft_settings *s, const weft_meeting *m,
+                     weft_link **ret)
 {
     const weft_link_type *type = weft_link_type_for("tcp");
-    weft_link_opts lo = link_opts(s);
+    weft_link_opts lo = link_opts(g, s);
     char tcp[WEFT_ENDPOINT_TEXT];
     int n = 0;
     if (strcmp(s->link, "ipc") != 0) {
@@ -209,7 +211,7 @@ static int meet_outside(weft_group *g, const weft_settings *s, weft_meeting *m, 
 {
     weft_link *link = NULL;
     weft_entry self;
-    int rc = bind_link(s, m, &link);
+    int rc = bind_link(g, s, m, &link);
     if (rc != WEFT_OK) {
         return rc;
     }

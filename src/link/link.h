@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "base/log.h"
 #include "link/message.h"
 
 typedef struct weft_link weft_link;
@@ -48,6 +49,7 @@ typedef struct weft_link_opts {
     int64_t connect_timeout_ms; /* longest from dial() to UP */
     int64_t linger_ms;          /* how long drop() and close() go on sending what was sent */
     int64_t dead_ms;            /* data unacknowledged so long: the connection is dead (tcp) */
+    weft_log log;               /* hears where connections are not taken in */
 } weft_link_opts;
 
 typedef struct weft_link_type {

@@ -211,6 +211,7 @@ static int open_link(weft_link **ret, const weft_link_opts *o)
     l->connect_timeout_ms = clamp_ms(o->connect_timeout_ms);
     l->linger_ms = clamp_ms(o->linger_ms);
     l->dead_ms = clamp_ms(o->dead_ms);
+    l->log = o->log;
     l->probe_ns = WEFT_NEVER;
     l->wake_fd = -1;
     atomic_init(&l->kicked, false);

@@ -188,5 +188,14 @@ weft_accepted *weft_zmq_sender(weft_zmq_link *l)
         return a->state == WEFT_ACCEPTED_DROPPED || is_silent(a) ? NULL : a;
     if (!weft_zmq_reserve(l))
         return NULL;
-    return weft_accepted_add(l->accepted, id, weft_zmq_frame_fd(l, &l->body));
+    weft_accepted *fresh = weft_accepted_add(l->accepted, id, weft_zmq_frame_fd(l, &l->body));
+    if (fresh == NULL && !l->crowded) { /* once: whoever connects must not flood the log */
+        l->crowded = true;
+        weft_log_write(&l->log, WEFT_LOG_WARN,
+                       "%zu accepted connections are in use: there is no room for more, and they "
+                       "are not heard",
+                       weft_accepted_count(l->accepted, WEFT_ACCEPTED_LIVE) +
+                           weft_accepted_count(l->accepted, WEFT_ACCEPTED_CLOSING));
+    }
+    return fresh;
 }
