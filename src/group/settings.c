@@ -22,7 +22,9 @@ static const char *env(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-static int number(const char *name, long long min, long long max, int64_t *value, int64_t otherwise)
+/* `zero`: what to say instead of 0; NULL: 0 is a value like any other. */
+static int number(const char *name, long long min, long long max, const char *zero, int64_t *value,
+                  int64_t otherwise)
 {
     long long parsed = otherwise;
     if (*value != 0) {
@@ -32,6 +34,9 @@ static int number(const char *name, long long min, long long max, int64_t *value
         const int rc = weft_parse_int(name, env(name), min, max, &parsed);
         if (rc != WEFT_OK) {
             return rc;
+        }
+        if (parsed == 0 && zero != NULL) { /* which is the default in options */
+            return weft_fail(WEFT_EINVAL, "%s is 0: %s", name, zero);
         }
     }
     *value = parsed;
@@ -114,6 +119,8 @@ static int read_choice(weft_settings *s)
 int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
 {
     static const char *const links[] = {"auto", "tcp", "ipc", "mem", NULL};
+    static const char no_limit[] = "1 or more, or -1 for no limit; unset for the default";
+    static const char not_at_all[] = "-1 for not at all; unset for the default";
     static const char *const checksums[] = {"auto", "on", "off", NULL};
     weft_settings s = {0};
     weft_group_opts_init(&s.opts);
@@ -138,20 +145,21 @@ int weft_settings_read(const weft_group_opts *opts, weft_settings *ret)
                   sizeof(s.checksum));
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_TIMEOUT_MS", WEFT_FOREVER, WEFT_LONGEST_MS, &o->timeout_ms, TIMEOUT_MS);
+        rc = number("WEFT_TIMEOUT_MS", WEFT_FOREVER, WEFT_LONGEST_MS, no_limit, &o->timeout_ms,
+                    TIMEOUT_MS);
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_OPEN_TIMEOUT_MS", WEFT_FOREVER, WEFT_LONGEST_MS, &o->open_timeout_ms,
-                    OPEN_TIMEOUT_MS);
+        rc = number("WEFT_OPEN_TIMEOUT_MS", WEFT_FOREVER, WEFT_LONGEST_MS, no_limit,
+                    &o->open_timeout_ms, OPEN_TIMEOUT_MS);
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_DEAD_MS", DEAD_LEAST_MS, WEFT_LONGEST_MS, &o->dead_ms, 0);
+        rc = number("WEFT_DEAD_MS", DEAD_LEAST_MS, WEFT_LONGEST_MS, NULL, &o->dead_ms, 0);
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_SPIN_US", -1, SPIN_MOST_US, &o->spin_us, 0);
+        rc = number("WEFT_SPIN_US", -1, SPIN_MOST_US, not_at_all, &o->spin_us, 0);
     }
     if (rc == WEFT_OK) {
-        rc = number("WEFT_SEED", 0, INT64_MAX, &seed, 1);
+        rc = number("WEFT_SEED", 0, INT64_MAX, NULL, &seed, 1);
     }
     if (rc != WEFT_OK) {
         return rc;
