@@ -5,12 +5,31 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char last_text[WEFT_MESSAGE_BYTES];
-static _Thread_local weft_error last = {.code = WEFT_OK, .rank = -1, .message = ""};
+/* The thread's last error: of its own calls, and of what it does for others meanwhile. */
+typedef struct last_error {
+    weft_error error;
+    char text[WEFT_MESSAGE_BYTES];
+} last_error;
+
+static _Thread_local last_error own = {.error = {.code = WEFT_OK, .rank = -1, .message = ""}};
+static _Thread_local last_error others = {.error = {.code = WEFT_OK, .rank = -1, .message = ""}};
+static _Thread_local bool for_others;
+
+static last_error *place(void)
+{
+    return for_others ? &others : &own;
+}
 
 const weft_error *weft_last_error(void)
 {
-    return &last;
+    return &place()->error;
+}
+
+bool weft_status_for_others(bool now)
+{
+    const bool before = for_others;
+    for_others = now;
+    return before;
 }
 
 const char *weft_status_name(int code)
@@ -52,14 +71,15 @@ __attribute__((format(printf, 2, 0))) static void print_line(char out[WEFT_MESSA
 
 static int set_last(int code, int rank, const char text[WEFT_MESSAGE_BYTES])
 {
-    memcpy(last_text, text, WEFT_MESSAGE_BYTES);
-    last = (weft_error){.code = code, .rank = rank, .message = last_text};
+    last_error *last = place();
+    memcpy(last->text, text, WEFT_MESSAGE_BYTES);
+    last->error = (weft_error){.code = code, .rank = rank, .message = last->text};
     return code;
 }
 
 int(weft_fail)(int code, const char *format, ...)
 {
-    char text[WEFT_MESSAGE_BYTES] = {0}; /* not last_text: the arguments may point into it */
+    char text[WEFT_MESSAGE_BYTES] = {0}; /* not in its place: the arguments may point into it */
     va_list args;
     va_start(args, format);
     print_line(text, format, args);
@@ -84,9 +104,10 @@ int weft_fail_context(const char *format, ...)
     va_start(args, format);
     print_line(text, format, args);
     va_end(args);
+    const weft_error *last = weft_last_error();
     size_t len = strlen(text);
-    snprintf(text + len, sizeof(text) - len, ": %s", last.message);
-    return set_last(last.code, last.rank, text);
+    snprintf(text + len, sizeof(text) - len, ": %s", last->message);
+    return set_last(last->code, last->rank, text);
 }
 
 int weft_fail_problem(const weft_problem *problem)
@@ -110,6 +131,7 @@ void weft_problem_set(weft_problem *problem, int code, int rank, const char *for
 
 void weft_problem_from_last(weft_problem *problem)
 {
-    if (last.code != WEFT_OK)
-        weft_problem_set(problem, last.code, last.rank, "%s", last.message);
+    const weft_error *last = weft_last_error();
+    if (last->code != WEFT_OK)
+        weft_problem_set(problem, last->code, last->rank, "%s", last->message);
 }

@@ -9,6 +9,7 @@
 #ifndef WEFT_BASE_STATUS_H
 #define WEFT_BASE_STATUS_H
 
+#include <stdbool.h>
 #include <weft/status.h>
 
 enum { WEFT_MESSAGE_BYTES = 1024 };
@@ -27,6 +28,9 @@ int weft_fail_rank(int code, int rank, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Put "context: " before the last error's text; returns its code. */
 int weft_fail_context(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From here on the thread does what others have asked for, among other things (true), or what its
+ * caller has (false): each has a last error of its own. Returns what held before. */
+bool weft_status_for_others(bool now);
 /* Make a problem the thread's last error and return its code. */
 int weft_fail_problem(const weft_problem *problem);
 

@@ -112,9 +112,11 @@ int weft_loop_open(weft_loop **ret, const weft_loop_opts *o)
         weft_loop_release(l);
         return weft_fail(WEFT_EIO, "cannot start a thread");
     }
+    const bool before = weft_status_for_others(true);
     for (size_t i = 0; i < o->early_count; i++) {
         weft_loop_handle(l, &o->early[i]);
     }
+    (void)weft_status_for_others(before);
     pthread_mutex_lock(&l->lock);
     l->driven = false;
     pthread_cond_broadcast(&l->changed);
@@ -162,6 +164,7 @@ void weft_loop_close(weft_loop **loop)
     weft_request *calls = l->calls;
     l->calls = NULL;
     pthread_mutex_unlock(&l->lock);
+    const bool before = weft_status_for_others(true);
     spread_news(l);
     const int64_t now = weft_now();
     weft_engine_stop(l->engine, now);
@@ -170,6 +173,7 @@ void weft_loop_close(weft_loop **loop)
         calls = r->next;
         weft_engine_call(l->engine, now, r);
     }
+    (void)weft_status_for_others(before);
     weft_link *link = l->link;
     pthread_mutex_lock(&l->lock);
     l->link = NULL;

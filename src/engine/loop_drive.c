@@ -210,10 +210,12 @@ static bool work(weft_loop *l, int64_t *now, int64_t due)
 }
 
 /* With the baton: until r has ended (r given), the time has come, or it must be put down. The
- * caller's rounding mode and flush-to-zero are put aside: bits must not depend on them. */
+ * caller's rounding mode and flush-to-zero are put aside: bits must not depend on them. So is its
+ * last error: most of what fails here is no call of its. */
 static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
 {
     const fenv_t callers = weft_fp_enter();
+    const bool before = weft_status_for_others(true);
     int64_t due = weft_engine_due(l->engine);
     int late = 0;
     l->running = r;
@@ -241,6 +243,7 @@ static void drive(weft_loop *l, weft_request *r, int64_t until, bool own_thread)
         }
     }
     l->running = NULL;
+    (void)weft_status_for_others(before);
     weft_fp_leave(&callers);
 }
 

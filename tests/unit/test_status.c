@@ -108,6 +108,22 @@ Test(status, each_thread_has_its_own_last_error)
     cr_assert_str_eq(weft_last_error()->message, "mine");
 }
 
+Test(status, what_a_thread_does_for_others_is_no_error_of_its_own)
+{
+    cr_assert_not(weft_status_for_others(true));
+    weft_fail(WEFT_EIO, "a stranger's");
+    cr_assert_eq(weft_fail_context("%s", "at work"), WEFT_EIO);
+    cr_assert_str_eq(weft_last_error()->message, "at work: a stranger's");
+    cr_assert(weft_status_for_others(false));
+    cr_assert_eq(weft_last_error()->code, WEFT_OK);
+    weft_fail(WEFT_EINVAL, "mine");
+    cr_assert_not(weft_status_for_others(true));
+    cr_assert_str_eq(weft_last_error()->message, "at work: a stranger's");
+    weft_fail(WEFT_EIO, "another's");
+    (void)weft_status_for_others(false);
+    cr_assert_str_eq(weft_last_error()->message, "mine");
+}
+
 static void keep_line(void *user, int level, const char *line)
 {
     char *out = user;
