@@ -12,11 +12,10 @@
 
 #include <weft/group.h>
 
-#include "base/clock.h"
 #include "base/spec.h"
 #include "base/status.h"
 
-enum { PEERS_MAX = 65535, OPEN_TIMEOUT_MS = 60000 };
+enum { PEERS_MAX = 65535 };
 
 /* In order of precedence. */
 static const struct launcher_names {
@@ -278,8 +277,6 @@ int weft_launch_read(const weft_group_opts *o, weft_getenv_fn *getenv_fn, void *
     weft_launch l = {.getenv_fn = getenv_fn ? getenv_fn : process_getenv, .user = user};
     weft_meeting *m = &l.m;
     m->rank = -1;
-    m->deadline_ns =
-        weft_deadline(weft_now(), o && o->open_timeout_ms ? o->open_timeout_ms : OPEN_TIMEOUT_MS);
     int status = read_explicit(&l, o);
     if (status != WEFT_OK)
         return status;

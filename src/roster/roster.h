@@ -68,8 +68,8 @@ int weft_roster_meet(weft_roster *ret, const weft_meeting *m, const weft_entry *
 void weft_roster_free(weft_roster *r);
 
 /* Merge options with the environment: WEFT_* first, then torchrun, mpirun, srun. Threads that meet
- * at a hub do not come here. `log` stays NULL, for the caller to set. 0 or WEFT_EINVAL that names
- * the variables. getenv_fn: for tests; NULL: getenv. */
+ * at a hub do not come here. `log` and the deadline are for the caller to set. 0 or WEFT_EINVAL
+ * that names the variables. getenv_fn: for tests; NULL: getenv. */
 typedef const char *weft_getenv_fn(void *user, const char *name);
 struct weft_group_opts;
 int weft_launch_read(const struct weft_group_opts *opts, weft_getenv_fn *getenv_fn, void *user,

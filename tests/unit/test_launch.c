@@ -8,7 +8,6 @@
 
 #include <weft/group.h>
 
-#include "base/clock.h"
 #include "base/status.h"
 #include "roster/hostlist.h"
 #include "roster/roster.h"
@@ -295,21 +294,6 @@ Test(launch, the_account_names_what_was_read)
                            "tcp://node0:29501"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         cr_assert_not_null(strstr(m.tried, words[i]), "%s is not in %s", words[i], m.tried);
-}
-
-Test(launch, open_timeout_becomes_a_deadline)
-{
-    weft_meeting m;
-    weft_group_opts o = defaults();
-    o.peers = 1;
-    o.open_timeout_ms = WEFT_FOREVER;
-    cr_assert_eq(launch(NO_ENV, &o, &m), WEFT_OK);
-    cr_assert_eq(m.deadline_ns, WEFT_NEVER);
-    o.open_timeout_ms = 3600 * 1000;
-    int64_t before = weft_now();
-    cr_assert_eq(launch(NO_ENV, &o, &m), WEFT_OK);
-    cr_assert_geq(m.deadline_ns, before + 3600 * 1000 * WEFT_MS);
-    cr_assert_leq(m.deadline_ns, weft_now() + 3600 * 1000 * WEFT_MS);
 }
 
 Test(launch, the_process_environment_is_the_default)
