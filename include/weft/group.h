@@ -44,7 +44,11 @@ typedef struct weft_group_opts {
                                   WEFT_FOREVER; 0: WEFT_TIMEOUT_MS, else 60 000 */
     int64_t dead_ms;         /**< silence after which a peer counts as dead, 50 or more; 0:
                                    WEFT_DEAD_MS, else
-                                  1 000 when all addresses are private, else 10 000 */
+                                  1 000 when all addresses are private, else 10 000. A peer is silent
+                                  within one piece of work: a codec that takes a whole vector at once
+                                  (powersgd, topk, bucket=0), a call of the user's reduction. Set
+                                  twice what encoding and decoding take together, where that is
+                                  more */
     int64_t spin_us;         /**< how long a waiting caller looks for messages again and again,
                                   yielding its core each time, before it sleeps; -1: not at all; 0:
                                   WEFT_SPIN_US, else 1 000 where every peer of this host can have a
