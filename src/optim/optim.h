@@ -108,9 +108,9 @@ struct weft_optim {
     char text[WEFT_SPEC_TEXT]; /* the full SPEC */
     weft_group *group;
     size_t count;
-    char *codec, *algo, *reply; /* SPECs of every exchange; NULL: none */
-    char *codec_now;            /* in place of codec in the step under way; NULL */
-    double warm;                /* where a part's share is below this one */
+    char *codec, *algo, *reply;   /* SPECs of every exchange; NULL: none */
+    char *codec_now;              /* in place of codec in the step under way; NULL */
+    double warm;                  /* where a part's share is below this one */
     bool reply_biased, reply_raw; /* raw: asked for */
     weft_lr_rule rule;
     weft_schedule schedule;
