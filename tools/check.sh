@@ -100,8 +100,11 @@ check_gcc() {
     CC=gcc step 'gcc build, warnings are errors' build gcc || return
     suites gcc "$jobs" --suite unit --suite property --suite conventions --suite headers \
         --suite fuzz --suite link --suite optim --suite laws --suite train
-    # Real processes with deadlines: one test at a time.
-    suites gcc 1 --suite integration --suite cli --suite stress
+    # Real processes with deadlines: two tests at a time, and peers twice as patient.
+    patience=${WEFT_TEST_PATIENCE-}
+    export WEFT_TEST_PATIENCE="${patience:-2}"
+    suites gcc 2 --suite integration --suite cli --suite stress
+    export WEFT_TEST_PATIENCE="$patience"
 }
 
 check_quick() {
