@@ -98,8 +98,8 @@ static int check_codec(const weft_cli *cli, weft_bench_settings *s)
     double omega = 0.0;
     if (s->codec == NULL) {
         static const char *const own[] = {"vote", "gtopk_", "topk_", "oktopk"};
-        const char *algo = s->coding.algo != NULL ? s->coding.algo : "";
-        for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        const char *algo = s->coding.algo;
+        for (size_t i = 0; algo != NULL && i < sizeof(own) / sizeof(own[0]); i++) {
             s->lossy = s->lossy || strncmp(algo, own[i], strlen(own[i])) == 0;
         }
         s->codec = "raw";
