@@ -91,10 +91,25 @@ static int number_saving(const weft_optim *o, uint64_t *ret)
                                         : code;
 }
 
+/* Not into the scratch of steps: a failed one may be held there. */
+static int mean_of(weft_optim *o, const float *v, float **mean)
+{
+    if (*mean == NULL) {
+        *mean = weft_calloc(o->count, sizeof(**mean));
+    }
+    if (*mean == NULL) {
+        o->held = false;
+        weft_optim_decline_mean(o);
+        return weft_fail(WEFT_ENOMEM, "checkpoint: no memory for a mean");
+    }
+    return weft_optim_exact_mean(o, v, *mean);
+}
+
 static int fill(weft_optim *o, const float *x, weft_checkpoint *c)
 {
     weft_vector list[WEFT_VECTORS];
     uint64_t saving = 0, own = 0;
+    float *mean = NULL;
     int code = number_saving(o, &saving);
     const size_t n = weft_optim_vectors(o, (float *)(uintptr_t)x, list);
 
@@ -112,12 +127,13 @@ static int fill(weft_optim *o, const float *x, weft_checkpoint *c)
         }
         /* What carries a span of hbar each is the mean of all h. */
         const float *from = strcmp(v->name, "hbar") == 0 ? o->h : v->data;
-        if (v->mean == NULL) {
-            code = weft_optim_exact_mean(o, from, o->mean);
+        code = v->mean == NULL ? mean_of(o, from, &mean) : WEFT_OK;
+        if (code == WEFT_OK) {
+            snprintf(name, sizeof(name), "mean:%s", v->name);
+            put_vector(c, name, v->mean != NULL ? v->mean : mean, v->bytes, o->count);
         }
-        snprintf(name, sizeof(name), "mean:%s", v->name);
-        put_vector(c, name, v->mean != NULL ? v->mean : o->mean, v->bytes, o->count);
     }
+    weft_free(mean);
     return code;
 }
 

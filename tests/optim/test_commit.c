@@ -46,7 +46,8 @@ typedef struct job {
     const kind *k;
     int pieces; /* steps are begun and finished */
     int tears;  /* the barrier of step AT fails but on the ranks below it */
-    int code[PEERS], torn[PEERS], asked[PEERS];
+    int saves;  /* then all try to save, which their steps forbid */
+    int code[PEERS], torn[PEERS], asked[PEERS], saved[PEERS];
     uint64_t steps[PEERS];
     char text[PEERS][256];
     float x[PEERS][COUNT];
@@ -132,6 +133,16 @@ static void go(weft_group *group, int rank, void *user)
         if (torn && rank < j->tears) { /* as if its barrier had let it go */
             weft_optim_commit(o, x);
             o->torn = false;
+        }
+        if (torn && j->saves) {
+            const uint64_t one = 1;
+            uint64_t all = 0;
+            if (rank < PEERS - 1) { /* for the last one's barrier */
+                (void)weft_optim_tell(o, &one, &all, 1, WEFT_U64, WEFT_SUM);
+            }
+            j->saved[rank] = weft_optim_save(o, x, "/tmp/weft-test-commit");
+        }
+        if (torn && rank < j->tears) {
             code = WEFT_OK;
             continue;
         }
@@ -147,18 +158,19 @@ static void go(weft_group *group, int rank, void *user)
     weft_optim_close(&o);
 }
 
-static void torn(const quadratic *q, const kind *k, int pieces, int tears)
+static void torn(const quadratic *q, const kind *k, int pieces, int tears, int saves)
 {
     static job good, bad;
 
     good = (job){.q = q, .k = k, .pieces = pieces};
-    bad = (job){.q = q, .k = k, .pieces = pieces, .tears = tears};
+    bad = (job){.q = q, .k = k, .pieces = pieces, .tears = tears, .saves = saves};
     peers_run(PEERS, go, &good);
     peers_run(PEERS, go, &bad);
     for (int r = 0; r < PEERS; r++) {
         cr_assert_eq(good.code[r], WEFT_OK, "%s: %s", k->spec, good.text[r]);
         cr_expect(bad.torn[r], "%s, rank %d: the barrier did not fail", k->spec, r);
         cr_expect_eq(bad.code[r], WEFT_OK, "%s, rank %d cannot go on: %s", k->spec, r, bad.text[r]);
+        cr_expect_eq(bad.saved[r], saves ? WEFT_EMISMATCH : WEFT_OK, "%s, rank %d", k->spec, r);
         cr_expect_eq(bad.asked[r], 0, "%s, rank %d asked for a gradient", k->spec, r);
         cr_expect_eq(bad.steps[r], STEPS, "%s, rank %d", k->spec, r);
         cr_expect_arr_eq(bad.x[r], good.x[r], sizeof(good.x[r]),
@@ -172,10 +184,11 @@ Test(commit, who_failed_in_the_barrier_takes_the_step_that_others_took)
 
     quadratic_make(&q, PEERS, COUNT);
     for (size_t i = 0; i < KINDS; i++) {
-        torn(&q, &kinds[i], 0, 1);
-        torn(&q, &kinds[i], 0, 2);
+        torn(&q, &kinds[i], 0, 1, 0);
+        torn(&q, &kinds[i], 0, 2, 0);
+        torn(&q, &kinds[i], 0, 1, 1);
     }
-    torn(&q, &kinds[2], 1, 1);
-    torn(&q, &kinds[5], 1, 2);
+    torn(&q, &kinds[2], 1, 1, 0);
+    torn(&q, &kinds[5], 1, 2, 1);
     quadratic_free(&q);
 }
