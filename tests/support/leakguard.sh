@@ -6,7 +6,9 @@
 set -u
 reports=$(mktemp -d) || exit 99
 trap 'rm -rf "$reports"' EXIT
-ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$reports/asan:detect_leaks=1"
+# Freed memory is kept from use for 16 MB of it: at the default, 256, tests that allocate much take twice
+# as long, for the pages.
+ASAN_OPTIONS="quarantine_size_mb=16:${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$reports/asan:detect_leaks=1"
 UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$reports/ubsan:print_stacktrace=1"
 export ASAN_OPTIONS UBSAN_OPTIONS
 "$@"
