@@ -60,7 +60,6 @@ typedef struct weft_zmq_link {
     weft_zmq_dial **dials; /* sorted by number */
     size_t dial_count, dial_cap;
     weft_accepted_table *accepted;
-    bool crowded; /* it was told that there is no room in it */
     weft_log log;
     uint64_t router_frames; /* read so far */
     /* Descriptors that closed before a frame of theirs was read, since the ROUTER was last empty.
@@ -83,6 +82,7 @@ typedef struct weft_zmq_link {
 
     int wake_fd;
     atomic_bool kicked;
+    bool crowded; /* it was told that there is no room for more accepted connections */
 } weft_zmq_link;
 
 /* zmq_socket.c */
