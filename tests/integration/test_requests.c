@@ -288,7 +288,7 @@ Test(requests, a_request_canceled_before_its_turn_uses_up_its_number)
 static void impatient(weft_group_opts *o, const member *me)
 {
     (void)me;
-    o->dead_ms = 1000;
+    o->dead_ms = cluster_patience(1000);
 }
 
 static void close_body(member *me)
@@ -300,7 +300,9 @@ static void close_body(member *me)
             MUST(me, gate_pass(&l->first), "the others did not close");
         }
         f = take_off(me, 1, COUNT);
-        MUST_END(me, WEFT_EPEER, weft_wait(f->request[0], WEFT_FOREVER));
+        /* Between the close of the one and of the other it may have counted the first as lost. */
+        const int code = weft_wait(f->request[0], WEFT_FOREVER);
+        MUST(me, code == WEFT_EPEER || code == WEFT_EBROKEN, "%s", weft_status_name(code));
     } else {
         f = take_off(me, 70, COUNT);
         const int64_t before = weft_now();
