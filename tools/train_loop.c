@@ -29,7 +29,8 @@ typedef struct loop {
     weft_optim *optim;
     weft_dump *dump; /* NULL: not wanted */
     float *x, *gradient;
-    uint64_t steps, every, epoch_steps;
+    uint64_t steps, every;
+    uint64_t minibatches; /* of an epoch */
     size_t small;
     uint64_t drawn;  /* number of the minibatch in use, from 1; 0: none yet */
     uint64_t held;   /* number of the one that batch or order holds */
@@ -95,16 +96,13 @@ static void warn(const loop *l)
 static void count_steps(loop *l)
 {
     const char *spec = weft_optim_spec(l->optim);
+    const size_t rows = l->problem->cut.shard_rows;
     const uint64_t each = strncmp(spec, "local:", strlen("local:")) == 0
                               ? (uint64_t)weft_train_number(spec, "local", 1)
                               : 1;
-    const uint64_t steps = l->run->epochs * l->epoch_steps / each;
 
-    if (l->run->epochs == 0 || each == 1)
-        return;
-    l->steps = steps > 0 ? steps : 1;
-    if (l->run->every == 0)
-        l->every = l->epoch_steps > each ? l->epoch_steps / each : 1;
+    l->steps = weft_train_steps(l->run, rows, each);
+    l->every = weft_train_every(l->run, rows, each);
 }
 
 static int open_optimizer(loop *l)
@@ -244,12 +242,12 @@ static const size_t *minibatch(loop *l)
         l->held = l->drawn;
         return l->batch;
     }
-    if (l->held == 0 || at / l->epoch_steps != l->epoch) {
-        l->epoch = at / l->epoch_steps;
+    if (l->held == 0 || at / l->minibatches != l->epoch) {
+        l->epoch = at / l->minibatches;
         weft_train_epoch(seed, l->peer->rank, l->epoch, l->order, m);
     }
     l->held = l->drawn;
-    return l->order + at % l->epoch_steps * batch;
+    return l->order + at % l->minibatches * batch;
 }
 
 /* A tensor's gradient is known; its operation begins. What keeps it from that fails the step. */
@@ -450,9 +448,7 @@ int weft_train_loop(weft_peer *peer, const weft_train_settings *settings,
               .run = run,
               .small = settings->small,
               .problem = problem,
-              .steps = weft_train_steps(run, problem->cut.shard_rows),
-              .every = weft_train_every(run, problem->cut.shard_rows),
-              .epoch_steps = weft_train_epoch_steps(run, problem->cut.shard_rows)};
+              .minibatches = weft_train_minibatches(run, problem->cut.shard_rows)};
     int status, closed;
 
     snprintf(l.where, sizeof(l.where), "run '%.120s'", run->name);

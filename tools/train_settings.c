@@ -194,22 +194,31 @@ static int make_run(const weft_cli *cli, const char *text, weft_train_spec *run)
     return 0;
 }
 
-uint64_t weft_train_epoch_steps(const weft_train_spec *run, size_t shard_rows)
+uint64_t weft_train_minibatches(const weft_train_spec *run, size_t shard_rows)
 {
     return run->batch == 0 ? 1 : shard_rows / run->batch;
 }
 
-uint64_t weft_train_steps(const weft_train_spec *run, size_t shard_rows)
+/* Steps of so many epochs, one at least. */
+static uint64_t steps_of(const weft_train_spec *run, uint64_t epochs, size_t shard_rows,
+                         uint64_t each)
 {
-    return run->epochs == 0 ? run->steps : run->epochs * weft_train_epoch_steps(run, shard_rows);
+    const uint64_t steps = epochs * weft_train_minibatches(run, shard_rows) / each;
+
+    return steps > 0 ? steps : 1;
 }
 
-uint64_t weft_train_every(const weft_train_spec *run, size_t shard_rows)
+uint64_t weft_train_steps(const weft_train_spec *run, size_t shard_rows, uint64_t each)
+{
+    return run->epochs == 0 ? run->steps : steps_of(run, run->epochs, shard_rows, each);
+}
+
+uint64_t weft_train_every(const weft_train_spec *run, size_t shard_rows, uint64_t each)
 {
     if (run->every > 0)
         return run->every;
     if (run->epochs > 0)
-        return weft_train_epoch_steps(run, shard_rows);
+        return steps_of(run, 1, shard_rows, each);
     return run->steps < 100 ? 1 : run->steps / 100;
 }
 

@@ -43,11 +43,12 @@ typedef struct weft_train_settings {
 
 /* Read them (all but the data). 0, or the exit status after telling what is wrong. */
 int weft_train_settings_from(const weft_cli *cli, weft_train_settings *ret);
-/* Updates and trace interval of a run on shards of so many rows. */
-uint64_t weft_train_steps(const weft_train_spec *run, size_t shard_rows);
-uint64_t weft_train_every(const weft_train_spec *run, size_t shard_rows);
+/* Updates and trace interval of a run on shards of so many rows, an update taking `each`
+ * minibatches. */
+uint64_t weft_train_steps(const weft_train_spec *run, size_t shard_rows, uint64_t each);
+uint64_t weft_train_every(const weft_train_spec *run, size_t shard_rows, uint64_t each);
 /* Minibatches of an epoch: what is left of the shard after the last is another on each. */
-uint64_t weft_train_epoch_steps(const weft_train_spec *run, size_t shard_rows);
+uint64_t weft_train_minibatches(const weft_train_spec *run, size_t shard_rows);
 void weft_train_settings_free(weft_train_settings *settings);
 
 #endif
